@@ -26,6 +26,9 @@ LEAD = 800
 LOUDNESS = 10 ** (-30 / 20)
 """Root mean square that the speaker encoder was trained at."""
 
+SPOKEN = 0.05
+"""Root mean square of a clip in a recording; its loudest sample is at most 0.9."""
+
 SILENT = 1e-5
 """Mean energy over 800 samples below which speech is cut out for the speaker encoder."""
 
@@ -56,6 +59,50 @@ def speech() -> Data:
         MissingExtra: soundfile is not installed.
     """
     return _data("speech")
+
+
+def recordings(seconds: float = 5.0) -> Data:
+    """The same clips as recordings of one length, to carry a watermark.
+
+    Clips of a language are joined in the order of their names, without the silence around them, at
+    one loudness; what is left at the end of a language is dropped.
+
+    Args:
+        seconds: length of a recording.
+
+    Returns:
+        x float32 (n, samples) in −1..1 at the rate of ``kit.audio``, y int64 (n,) the language,
+        which for most of them is one speaker; ``facts["names"]`` are the languages.
+
+    Raises:
+        MissingPack: the pack ``klettres`` was not fetched.
+        MissingExtra: soundfile is not installed.
+    """
+    home = locate("klettres")
+    files = sorted(home.rglob("*.ogg"))
+    names = sorted({_language(path, home) for path in files})
+    recipe = ["klettres voices", VERSION, [f"{_language(p, home)}/{p.name}" for p in files]]
+    voices = cached("klettres", recipe, lambda: _voices(files, home))
+    size = round(seconds * audio.RATE)
+    cut = [voices[name][: len(voices[name]) // size * size].reshape(-1, size) for name in names]
+    y = np.repeat(np.arange(len(names)), [len(rows) for rows in cut])
+    title = f"klettres recordings of {seconds:g} s"
+    return Data(title, Modality.AUDIO, np.concatenate(cut), y, facts={"names": tuple(names)})
+
+
+def _voices(files: list[Path], home: Path) -> dict[str, NDArray[Any]]:
+    """Return all that is spoken in each language, (samples,)."""
+    voices: dict[str, list[NDArray[Any]]] = {}
+    for path in files:
+        wave = _read(path)
+        wave = wave - wave.mean()
+        loud = np.flatnonzero(np.abs(wave) > QUIET * np.abs(wave).max())
+        if len(loud):
+            wave = wave[max(0, int(loud[0]) - LEAD) : int(loud[-1]) + LEAD]
+            # Two clips of one language may differ by 30 dB.
+            wave = wave * min(SPOKEN / float(np.sqrt((wave**2).mean())), 0.9 / np.abs(wave).max())
+            voices.setdefault(_language(path, home), []).append(wave.astype(np.float32))
+    return {name: np.concatenate(waves) for name, waves in voices.items()}
 
 
 def _data(kind: str) -> Data:

@@ -35,8 +35,9 @@ def convert(how: str, folder: Path) -> None:
         MissingExtra: torch is needed and not installed.
     """
     if how == "torch":
-        for path in [*folder.rglob("*.pt"), *folder.rglob("*.pth")]:
-            _checkpoint(path)
+        for pattern in ("*.pt", "*.pth", "*.pth.tar"):
+            for path in folder.rglob(pattern):
+                _checkpoint(path)
     elif how == "rdb":
         for path in folder.rglob("*.rdb"):
             _novels(path)
@@ -52,8 +53,10 @@ def _checkpoint(path: Path) -> None:
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
     state = torch.load(path, map_location="cpu", weights_only=True)
-    state = state.get("model_state", state)
-    save_file({k: v.contiguous() for k, v in state.items()}, path.with_suffix(".safetensors"))
+    state = state.get("model_state", state.get("model", state))
+    # A checkpoint's name may have two endings (.pth.tar), which are both its format's.
+    target = path.with_name(path.name.partition(".pt")[0] + ".safetensors")
+    save_file({k: v.contiguous() for k, v in state.items()}, target)
     path.unlink()
 
 

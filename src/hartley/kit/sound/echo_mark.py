@@ -1,0 +1,96 @@
+"""An echo mark of sound: hundreds of faint echoes whose signs come from the key.
+
+Echoes that are spread over time are inaudible and cannot be seen in the cepstrum without the key
+(Ko, Nishimura and Suzuki, doi:10.1109/TMM.2004.840604). Here most carry a message. An echo at some
+lag adds its size to the cepstrum at that lag, wherever a recording is cut, so the reader needs no
+synchronisation; only a changed speed moves lags, and the reader tries speeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.kit.sound.keyed_pattern import KeyedPattern
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROUNDS = 3
+FLOOR = 1e-3
+"""Share of the mean energy that is added to every frequency before the logarithm."""
+
+COARSE = 0.0005
+"""Step of the speeds that are tried: the last of a thousand lags moves by half a sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoMark:
+    """The scheme.
+
+    Attributes:
+        strength: size of all echoes together, as a share of the sound.
+        first: lag of the first echo, in samples.
+        lags: how many echoes there are, one a sample.
+        fastest: the reader tries lags from 1 − this to 1 + this times their own.
+    """
+
+    strength: float = 0.16
+    first: int = 24
+    lags: int = 1000
+    fastest: float = 0.1
+
+    def embed(self, wave: NDArray[Any], message: NDArray[Any], key: int) -> NDArray[np.float32]:
+        """Return the marked recording (samples,)."""
+        from scipy.signal import oaconvolve
+
+        sound = np.asarray(wave, np.float64)
+        pattern = KeyedPattern.of(key, self.lags, len(message))
+        wanted = pattern.wanted(message)
+        size = self.strength / np.sqrt(self.lags)
+        echoes, marked = size * wanted, sound
+        for _ in range(ROUNDS):
+            kernel = np.concatenate([[1.0], np.zeros(self.first - 1), echoes])
+            marked = oaconvolve(sound, kernel)[: len(sound)]
+            # An echo is larger where the recording's own cepstrum says the opposite.
+            lack = size * wanted - self.features(marked)
+            echoes = np.clip(echoes + lack * (lack * wanted > 0), -2 * size, 2 * size)
+            echoes *= self.strength / np.sqrt((echoes**2).sum())
+        kernel = np.concatenate([[1.0], np.zeros(self.first - 1), echoes])
+        return np.asarray(oaconvolve(sound, kernel)[: len(sound)], np.float32)
+
+    def cepstrum(self, wave: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the cepstrum of a recording (samples,), up to the longest lag at any speed."""
+        sound = np.asarray(wave, np.float64)
+        longest = int((self.first + self.lags) * (1 + self.fastest)) + 2
+        power = np.abs(np.fft.rfft(sound, max(len(sound), 4 * longest))) ** 2
+        logs = np.log(power + FLOOR * power.mean() + 1e-20)
+        return np.asarray(np.fft.irfft(logs)[:longest])
+
+    def features(
+        self, wave: NDArray[Any] | None = None, *, cepstrum: NDArray[Any] | None = None,
+        slower: float = 1.0,
+    ) -> NDArray[np.float64]:
+        """Return the cepstrum at the lags of a speed, without its slow part, (lags,)."""
+        values = self.cepstrum(wave) if cepstrum is None else cepstrum  # type: ignore[arg-type]
+        at = (self.first + np.arange(self.lags)) * slower
+        return np.interp(at, np.arange(len(values)), values)
+
+    def aligned(self, wave: NDArray[Any], key: int) -> tuple[NDArray[Any], float, float, int]:
+        """Return what the pilots say at the best speed.
+
+        Returns:
+            Features (lags,); their exact log2 tail; the least that it could have been; how many
+            speeds were tried.
+        """
+        cepstrum, pattern = self.cepstrum(wave), KeyedPattern.of(key, self.lags, 0)
+        steps = round(self.fastest / COARSE)
+        speeds = 1 + COARSE * np.arange(-steps, steps + 1)
+        rows = np.stack([self.features(cepstrum=cepstrum, slower=s) for s in speeds])
+        rows = np.clip(rows, *(np.array([[-3], [3]]) * np.median(np.abs(rows)) / 0.6745))
+        sums = rows @ pattern.pilots
+        sizes = np.sqrt(rows**2 @ np.abs(pattern.pilots)) + 1e-12
+        best = rows[int(np.argmax(sums / sizes))]
+        return best, *pattern.log2_tail(best), len(speeds)

@@ -1,0 +1,85 @@
+"""A keyed pattern of signs over many features of a recording, and what is read through it.
+
+A third of the features are *pilots*, whose signs alone say that a mark is there. The others carry
+the bits of an error-correcting code, each in several features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.infotheory.sign_sums import log2_best_tail, log2_sign_sum_tail
+from hartley.kit.vision import codes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVELS = 7
+"""Sizes of a feature that the exact test tells apart."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyedPattern:
+    """The pattern of one key.
+
+    Attributes:
+        signs: (n,) fair and independent over keys: −1 or 1.
+        symbols: (n,) which symbol a feature says; 0 is the pilots', which is always 1.
+        count: symbols of the message.
+    """
+
+    signs: NDArray[np.float64]
+    symbols: NDArray[np.int64]
+    count: int
+
+    @classmethod
+    def of(cls, key: int, n: int, m: int) -> KeyedPattern:
+        """Return the pattern of a key over n features, for a message of m bits.
+
+        Signs and pilots do not depend on the length of the message.
+        """
+        rng = np.random.default_rng([key, n])
+        signs = rng.choice([-1.0, 1.0], n)
+        order = rng.permutation(n)
+        pilots, count = n // 3, codes.length(m)
+        symbols = np.zeros(n, dtype=np.int64)
+        symbols[order[pilots:]] = 1 + np.arange(n - pilots) % count
+        return cls(signs, symbols, count)
+
+    @property
+    def pilots(self) -> NDArray[np.float64]:
+        """(n,) the signs of pilots, 0 elsewhere."""
+        return np.where(self.symbols == 0, self.signs, 0.0)
+
+    def wanted(self, message: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the signs (n,) that features shall have, for a message (m,)."""
+        said = np.concatenate([[1.0], 2.0 * codes.encode(message) - 1.0])
+        return self.signs * said[self.symbols]
+
+    def soft(self, features: NDArray[Any], m: int) -> NDArray[np.float64]:
+        """Return soft bits (m,) of features (n,): ±1, and how sure they are as the size.
+
+        The decoder takes the likeliest message as a whole, so all bits are as sure.
+        """
+        votes = np.bincount(self.symbols, features * self.signs, self.count + 1)[1:]
+        bits = codes.decode(votes, m)
+        size = np.abs(votes).sum()
+        agreed = float(((2.0 * codes.encode(bits) - 1.0) * votes).sum() / size) if size else 0.0
+        return (2.0 * bits - 1.0) * max(agreed, 1e-6)
+
+    def log2_tail(self, features: NDArray[Any]) -> tuple[float, float]:
+        """Return the pilots' exact log2 tail over fresh keys, and the least it could have been.
+
+        Features are rounded to a few levels first, which does not look at the key.
+        """
+        values = features[self.symbols == 0]
+        # A few large features would leave all others at level 0.
+        scale = min(float(np.abs(values).max()), 3.0 * float(np.sqrt(np.mean(values**2))))
+        if not scale > 0:
+            return 0.0, 0.0
+        whole = np.clip(np.round(values / scale * LEVELS), -LEVELS, LEVELS).astype(np.int64)
+        total = int((whole * self.signs[self.symbols == 0]).sum())
+        return log2_sign_sum_tail(whole, total), log2_best_tail(whole)

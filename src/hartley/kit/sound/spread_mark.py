@@ -1,0 +1,141 @@
+"""A spread-spectrum mark of sound, in the log energies of time-frequency tiles.
+
+Each tile is made louder or quieter by less than a few decibels, so the mark has the shape of the
+signal and lies below it everywhere (Kirovski and Malvar, doi:10.1109/TSP.2003.809384). Signs come
+from the key. A third of the tiles are pilots, which say that the mark is there and where its grid
+begins; the others carry the bits of an error-correcting code. The pattern repeats, so that any
+long enough cut of a recording can be read. The owner knows the recording, and moves tiles only as
+far as its own content does not already say the right thing (Malvar and Florencio,
+doi:10.1109/TSP.2003.809385).
+
+The reader tries grids that are slower and faster, with frequencies that are lower and higher. Over
+fresh keys the pilots' sum is a sum with random signs, whose tail is exact
+(``infotheory.sign_sums``), times the number of grids that were tried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.kit.sound.keyed_pattern import KeyedPattern
+from hartley.kit.sound.tiles import HOP, RATE, Energies, Grid, contrast, spectrum, wave_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROUNDS = 4
+"""Times that the owner looks at what the tiles say and changes them."""
+
+AIM = 1.5
+"""What a symbol's tiles shall say on average, in strengths: most tiles are changed in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadMark:
+    """The scheme.
+
+    Attributes:
+        strength: most that a tile is changed, in dB.
+        period: tiles of time after which the pattern repeats.
+        furthest: the reader tries tiles from 1 − this to 1 + this times as long.
+        stretches: how many lengths it tries.
+        phases: beginnings of the grid that it tries within a tile.
+        grid: of the tiles.
+    """
+
+    strength: float = 2.0
+    period: int = 16
+    furthest: float = 0.1
+    stretches: int = 21
+    phases: int = 4
+    grid: Grid = field(
+        default_factory=lambda: Grid(tuple(np.linspace(250.0, 7000.0, 55)), seconds=0.048)
+    )
+
+    @property
+    def size(self) -> int:
+        """Tiles of one period."""
+        return self.period * self.grid.bands
+
+    def embed(self, wave: NDArray[Any], message: NDArray[Any], key: int) -> NDArray[np.float32]:
+        """Return the marked recording (samples,)."""
+        marked = np.asarray(wave, np.float64)
+        count = len(Energies.of(marked).tiles(self.grid))
+        if not count:
+            return np.asarray(wave, np.float32)
+        pattern = KeyedPattern.of(key, self.size, len(message))
+        signs = self._repeated(pattern.wanted(message), count)
+        symbols = self._repeated(pattern.symbols, count)
+        windows = spectrum(marked)
+        change = np.zeros(signs.shape)
+        for _ in range(ROUNDS):
+            rest, weight = contrast(Energies.of(marked).tiles(self.grid))
+            said = np.bincount(symbols.ravel(), (rest * weight * signs).ravel())
+            mean = said / np.maximum(np.bincount(symbols.ravel(), weight.ravel()), 1e-9)
+            # Every symbol's tiles shall say it, whatever the recording itself would.
+            lack = AIM * self.strength - mean
+            change = np.clip(change + signs * lack[symbols], -self.strength, self.strength)
+            scaled = windows.copy()
+            gain = self._gain(change, windows.shape[1])
+            scaled[: len(gain)] *= 10 ** (gain / 20)
+            marked = wave_of(scaled, len(wave))
+        return np.asarray(marked, np.float32)
+
+    def folded(
+        self, energies: Energies, *, slower: float = 1.0, lower: float = 1.0, shift: float = 0.0
+    ) -> NDArray[np.float64]:
+        """Return contrasts (period, bands), summed over the repetitions of the pattern."""
+        rest, weight = contrast(
+            energies.tiles(self.grid, slower=slower, lower=lower, shift=shift)
+        )
+        out = np.zeros((self.period, self.grid.bands))
+        np.add.at(out, np.arange(len(rest)) % self.period, rest * weight)
+        return out
+
+    def aligned(self, wave: NDArray[Any], key: int) -> tuple[NDArray[Any], float, float, int]:
+        """Return what the pilots say on the best grid.
+
+        Returns:
+            Features (tiles of a period,); their exact log2 tail; the least that it could have
+            been; how many grids were tried.
+        """
+        energies, pattern = Energies.of(wave), KeyedPattern.of(key, self.size, 0)
+        pilots = pattern.pilots.reshape(self.period, -1)
+        turned = np.stack([np.roll(pilots, turn, axis=0) for turn in range(self.period)])
+        used, best, features, tried = np.abs(turned), -np.inf, np.zeros(self.size), 0
+        for slower, lower in self._speeds():
+            for phase in range(self.phases):
+                fold = self.folded(
+                    energies, slower=slower, lower=lower, shift=phase / self.phases
+                )
+                sums = np.tensordot(turned, fold, 2)
+                scores = sums / (np.sqrt(np.tensordot(used, fold**2, 2)) + 1e-12)
+                turn, tried = int(np.argmax(scores)), tried + self.period
+                if scores[turn] > best:
+                    best = float(scores[turn])
+                    features = np.roll(fold, -turn, axis=0).ravel()
+        return features, *pattern.log2_tail(features), tried
+
+    def _speeds(self) -> list[tuple[float, float]]:
+        """Pairs of how much slower and how much lower: of a stretch, and of another speed."""
+        each = np.linspace(1 - self.furthest, 1 + self.furthest, self.stretches)
+        times = [float(s) for s in each]
+        return [*((s, 1.0) for s in times), *((s, s) for s in times if abs(s - 1) > 1e-9)]
+
+    def _repeated(self, values: NDArray[Any], count: int) -> NDArray[Any]:
+        """Return values of a period's tiles for ``count`` tiles of time, (count, bands)."""
+        rows = values.reshape(self.period, -1)
+        return np.tile(rows, (-(-count // self.period), 1))[:count]
+
+    def _gain(self, change: NDArray[Any], bins: int) -> NDArray[np.float64]:
+        """Return gains (windows, bins), in dB, that change tiles (count, bands) by so much."""
+        size = self.grid.seconds * RATE / HOP
+        tile = (np.arange(int(len(change) * size)) / size).astype(int)
+        band = np.searchsorted(self.grid.edges, np.arange(bins) * RATE / 2 / (bins - 1), "right")
+        inside = (band >= 1) & (band <= self.grid.bands)
+        gain = np.zeros((len(tile), bins))
+        gain[:, inside] = change[np.ix_(tile, band[inside] - 1)]
+        return gain

@@ -1,0 +1,158 @@
+"""What recordings go through on their way: codecs, filters, other speeds, a vocoder.
+
+Every function takes and returns a recording (samples,) at ``kit.audio.RATE``, in −1..1, of the
+same length unless it changes the speed. Delays of codecs are taken out.
+"""
+
+from __future__ import annotations
+
+import io
+from math import gcd
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hartley.core.errors import MissingExtra
+from hartley.kit.audio import RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Codec = Literal["mp3", "opus", "vorbis", "gsm"]
+
+FORMATS = {
+    "mp3": ("MP3", "MPEG_LAYER_III", RATE),
+    "opus": ("OGG", "OPUS", RATE),
+    "vorbis": ("OGG", "VORBIS", RATE),
+    "gsm": ("WAV", "GSM610", 8_000),
+}
+"""What libsndfile calls a codec, and the rate it is used at."""
+
+DELAY = 2_048
+"""Samples by which a codec may delay a recording."""
+
+WINDOW = 1_024
+"""Samples of a window of the phase vocoder, which a hop of a quarter of it moves on."""
+
+
+def resampled(wave: NDArray[Any], old: int, new: int) -> NDArray[np.float32]:
+    """Return a recording at another rate."""
+    from scipy.signal import resample_poly
+
+    shared = gcd(old, new)
+    out = wave if old == new else resample_poly(wave, new // shared, old // shared)
+    return np.asarray(out, dtype=np.float32)
+
+
+def through_rate(wave: NDArray[Any], rate: int) -> NDArray[np.float32]:
+    """Return a recording that was stored at a lower rate."""
+    return fitted(resampled(resampled(wave, RATE, rate), rate, RATE), len(wave))
+
+
+def through_codec(wave: NDArray[Any], codec: Codec, level: float = 1.0) -> NDArray[np.float32]:
+    """Return a recording that was stored by a codec of libsndfile.
+
+    Args:
+        wave: (samples,).
+        codec: MP3, Opus, Vorbis, or GSM 06.10 (13 kbit/s speech at 8 kHz, without levels).
+        level: how much is thrown away, 0..1 (libsndfile ends just below 1).
+
+    Raises:
+        MissingExtra: soundfile is not installed.
+    """
+    try:
+        import soundfile  # type: ignore[import-untyped]
+    except (ImportError, OSError) as error:
+        raise MissingExtra("soundfile", "audio") from error
+    form, subtype, rate = FORMATS[codec]
+    levels = {} if codec == "gsm" else {"compression_level": min(level, 0.99)}
+    file = io.BytesIO()
+    sound = resampled(np.clip(wave, -1, 1), RATE, rate)
+    soundfile.write(file, sound, rate, format=form, subtype=subtype, **levels)
+    file.seek(0)
+    back, got = soundfile.read(file, dtype="float32")
+    return undelayed(resampled(back, got, RATE), wave)
+
+
+def vocoded(wave: NDArray[Any], rate: int = 3200) -> NDArray[np.float32]:
+    """Return a recording that was spoken anew by the vocoder Codec 2.
+
+    Only pitch, voicing and the envelope of the spectrum are kept, at ``rate`` bits a second.
+
+    Raises:
+        MissingExtra: pycodec2 is not installed.
+    """
+    try:
+        import pycodec2  # type: ignore[import-untyped]
+    except (ImportError, OSError) as error:
+        raise MissingExtra("pycodec2", "vocoder") from error
+    vocoder = pycodec2.Codec2(rate)
+    size = vocoder.samples_per_frame()
+    low = np.clip(resampled(wave, RATE, 8_000), -1, 1) * 32767
+    whole = np.pad(low, (0, -len(low) % size)).astype(np.int16).reshape(-1, size)
+    spoken = np.concatenate([vocoder.decode(vocoder.encode(frame)) for frame in whole])
+    return fitted(resampled(spoken / np.float32(32768), 8_000, RATE), len(wave))
+
+
+def equalised(wave: NDArray[Any], decibels: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a recording with gains (bands,) in dB, from 0 Hz to half the rate, smoothly between."""
+    spectrum = np.fft.rfft(np.asarray(wave, np.float64))
+    at = np.linspace(0, len(decibels) - 1, len(spectrum))
+    gains = np.interp(at, np.arange(len(decibels)), decibels)
+    return np.asarray(np.fft.irfft(spectrum * 10 ** (gains / 20), len(wave)), np.float32)
+
+
+def faster(wave: NDArray[Any], speed: float) -> NDArray[np.float32]:
+    """Return a recording that is played faster: shorter and higher."""
+    return resampled(wave, round(1000 * speed), 1000)
+
+
+def stretched(wave: NDArray[Any], speed: float) -> NDArray[np.float32]:
+    """Return a recording that is spoken faster at the same pitch, by a phase vocoder.
+
+    Flanagan and Golden's (doi:10.1002/j.1538-7305.1966.tb01706.x): magnitudes are read at other
+    times, and the phase of each bin goes on at the rate it had there.
+    """
+    hop, window = WINDOW // 4, np.hanning(WINDOW + 1)[:-1]
+    padded = np.pad(np.asarray(wave, np.float64), WINDOW)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop]
+    spectrum = np.fft.rfft(frames * window, axis=1)
+    at = np.arange(0, len(spectrum) - 1, speed)
+    low, part = at.astype(int), (at % 1)[:, None]
+    sizes = (1 - part) * np.abs(spectrum[low]) + part * np.abs(spectrum[low + 1])
+    steady = 2 * np.pi * hop * np.arange(spectrum.shape[1]) / WINDOW
+    turns = np.angle(spectrum[low + 1]) - np.angle(spectrum[low]) - steady
+    turns = steady + (turns + np.pi) % (2 * np.pi) - np.pi
+    phases = np.angle(spectrum[0]) + np.concatenate([turns[:1] * 0, turns[:-1]]).cumsum(0)
+    pieces = np.fft.irfft(sizes * np.exp(1j * phases), WINDOW, axis=1) * window
+    total, weight = np.zeros((2, len(pieces) * hop + WINDOW))
+    for index, piece in enumerate(pieces):
+        total[index * hop : index * hop + WINDOW] += piece
+        weight[index * hop : index * hop + WINDOW] += window**2
+    start, length = round(WINDOW / speed), round(len(wave) / speed)
+    return fitted((total / np.maximum(weight, 1e-3))[start:], length)
+
+
+def noisy(wave: NDArray[Any], snr: float, noise: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a recording plus noise (samples,) of mean square 1, at a ratio in dB."""
+    size = np.sqrt(np.mean(np.square(wave, dtype=np.float64))) * 10 ** (-snr / 20)
+    return np.asarray(wave + size * noise, np.float32)
+
+
+def fitted(wave: NDArray[Any], samples: int) -> NDArray[np.float32]:
+    """Return a recording of a length: cut, or followed by silence."""
+    out = np.zeros(samples, np.float32)
+    out[: len(wave)] = wave[:samples]
+    return out
+
+
+def undelayed(wave: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a recording moved in time so that it fits a reference best, of its length."""
+    size = 1 << int(np.ceil(np.log2(len(wave) + len(reference) + 1)))
+    product = np.fft.rfft(wave, size) * np.conj(np.fft.rfft(reference, size))
+    match = np.fft.irfft(product, size)
+    lags = np.concatenate([np.arange(DELAY + 1), np.arange(size - DELAY, size)])
+    lag = int(lags[np.argmax(match[lags])])
+    lag = lag - size if lag > DELAY else lag
+    moved = wave[lag:] if lag >= 0 else np.concatenate([np.zeros(-lag, np.float32), wave])
+    return fitted(moved, len(reference))
