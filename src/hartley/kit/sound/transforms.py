@@ -114,7 +114,8 @@ def stretched(wave: NDArray[Any], speed: float) -> NDArray[np.float32]:
     times, and the phase of each bin goes on at the rate it had there.
     """
     hop, window = WINDOW // 4, np.hanning(WINDOW + 1)[:-1]
-    padded = np.pad(np.asarray(wave, np.float64), WINDOW)
+    # Not before the beginning: phases that begin in silence would not go together.
+    padded = np.pad(np.asarray(wave, np.float64), (0, 2 * WINDOW))
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::hop]
     spectrum = np.fft.rfft(frames * window, axis=1)
     at = np.arange(0, len(spectrum) - 1, speed)
@@ -129,8 +130,7 @@ def stretched(wave: NDArray[Any], speed: float) -> NDArray[np.float32]:
     for index, piece in enumerate(pieces):
         total[index * hop : index * hop + WINDOW] += piece
         weight[index * hop : index * hop + WINDOW] += window**2
-    start, length = round(WINDOW / speed), round(len(wave) / speed)
-    return fitted((total / np.maximum(weight, 1e-3))[start:], length)
+    return fitted(total / np.maximum(weight, 1e-3), round(len(wave) / speed))
 
 
 def noisy(wave: NDArray[Any], snr: float, noise: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,0 +1,116 @@
+"""What marked recordings of one owner have in common: an estimate of the mark without its key.
+
+Recordings differ and a mark under one key does not, so a mean over recordings leaves the mark. The
+attacker does not know in which domain it lies and tries three: samples, log spectra, cepstra. The
+one where two halves of the recordings agree best is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hartley.kit.sound import tiles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Domain = Literal["surest", "samples", "spectra", "cepstra"]
+
+FIRST, LAST = 20, 1100
+"""Lags of the cepstrum where an echo may be, in samples."""
+
+CLIP = 12.0
+"""Decibels by which one bin of one recording counts at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundPattern:
+    """An estimate of a mark.
+
+    Attributes:
+        domain: where it lies.
+        values: (samples,) of the recording; (windows, bins) in dB; or (lags,) sizes of echoes.
+        agreement: of two halves of the recordings, as a normal deviate under "nothing in common".
+    """
+
+    domain: str
+    values: NDArray[Any]
+    agreement: float
+
+    def added(self, wave: NDArray[Any], factor: float) -> NDArray[np.float64]:
+        """Return a recording with ``factor`` times the pattern; a negative factor takes it out."""
+        sound = np.asarray(wave, np.float64)
+        if self.domain == "samples":
+            return np.asarray(sound + factor * self.values[: len(sound)])
+        if self.domain == "spectra":
+            spectrum = tiles.spectrum(sound)
+            gain = np.clip(factor * self.values[: len(spectrum)], -20, 20)
+            spectrum[: len(gain)] *= 10 ** (gain / 20)
+            return tiles.wave_of(spectrum, len(sound))
+        from scipy.signal import oaconvolve
+
+        kernel = np.concatenate([[1.0], np.zeros(FIRST - 1), factor * self.values])
+        return np.asarray(oaconvolve(sound, kernel)[: len(sound)])
+
+
+def common(
+    marked: NDArray[Any], unmarked: NDArray[Any], domain: Domain, samples: int
+) -> SoundPattern | None:
+    """Return what marked recordings have in common that unmarked ones have not.
+
+    Args:
+        marked: recordings of the owner, (n, samples) or n arrays.
+        unmarked: recordings of the attacker, likewise; may be none.
+        domain: where to look; ``surest`` takes that of the largest agreement.
+        samples: length of the recordings that count; others are left out.
+
+    Returns:
+        The pattern; None where there are fewer than two recordings.
+    """
+    theirs = [wave for wave in marked if len(wave) == samples]
+    own = [wave for wave in unmarked if len(wave) == samples][: 2 * len(theirs)]
+    if len(theirs) < 2:
+        return None
+    patterns = []
+    for name, feature in _FEATURES.items():
+        if domain not in ("surest", name):
+            continue
+        rows = np.stack([feature(wave) for wave in theirs])
+        usual = np.mean([feature(wave) for wave in own], axis=0) if own else 0.0
+        first, second = rows[::2].mean(0) - usual, rows[1::2].mean(0) - usual
+        # What the attacker's recordings have in common is in both halves, and is no mark.
+        agreement = float((first * second).sum() / _size(first, second))
+        values = rows.mean(0) - usual
+        patterns.append(SoundPattern(name, values, agreement * np.sqrt(values.size)))
+    return max(patterns, key=lambda pattern: pattern.agreement)
+
+
+def _size(first: NDArray[Any], second: NDArray[Any]) -> float:
+    return float(np.sqrt((first**2).sum() * (second**2).sum())) + 1e-20
+
+
+def _samples(wave: NDArray[Any]) -> NDArray[np.float64]:
+    """Fine detail of the samples: what their neighbours do not suggest."""
+    wide = np.pad(np.asarray(wave, np.float64), 1, mode="edge")
+    return np.asarray(wave - (wide[2:] + wide[:-2]) / 2)
+
+
+def _spectra(wave: NDArray[Any]) -> NDArray[np.float64]:
+    """By how many dB each bin stands out among its neighbours in time and frequency."""
+    from scipy.ndimage import uniform_filter
+
+    power = np.abs(tiles.spectrum(wave)) ** 2
+    logs = 10 * np.log10(power + tiles.FLOOR * power.mean() + 1e-20)
+    return np.asarray(np.clip(logs - uniform_filter(logs, (17, 9)), -CLIP, CLIP))
+
+
+def _cepstra(wave: NDArray[Any]) -> NDArray[np.float64]:
+    power = np.abs(np.fft.rfft(np.asarray(wave, np.float64), max(len(wave), 4 * LAST))) ** 2
+    logs = np.log(power + tiles.FLOOR * power.mean() + 1e-20)
+    return np.asarray(np.fft.irfft(logs)[FIRST:LAST])
+
+
+_FEATURES = {"samples": _samples, "spectra": _spectra, "cepstra": _cepstra}

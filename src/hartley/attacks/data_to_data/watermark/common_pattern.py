@@ -1,0 +1,54 @@
+"""Common pattern: average many marked recordings of one owner, and take what they share out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from hartley.attacks.data_to_data.watermark._shared import sound_patterns
+from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=watermark,
+    access=Access.NOTHING,
+    term=Term.SIGNAL,
+    modalities=(Modality.AUDIO,),
+    paper="doi:10.1109/35.940053",
+    game_params={"others": 32},
+    sweep={"domain": ("surest", "samples", "spectra", "cepstra")},
+)
+def common_pattern(
+    view: View[WatermarkBrief],
+    rng: Rng,
+    *,
+    domain: Literal["surest", "samples", "spectra", "cepstra"] = "surest",
+    most: Annotated[float, Range(0, open_low=True)] = 4.0,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 6,
+) -> Outcome:
+    """Estimate the mark as what recordings under one key share, and take out a multiple of it.
+
+    Args:
+        domain: where the mark is looked for; the surest is the one where two halves of the
+            recordings agree best.
+        most: largest multiple.
+        steps: bisections of the multiple.
+    """
+    del rng
+    marked = view.data.x[0]
+    pattern = sound_patterns.common(
+        view.brief.others.x, view.brief.public.x, domain, len(marked)
+    )
+    if pattern is None:
+        return published(marked, "untouched")
+    cleaned = strongest(
+        lambda strength: pattern.added(marked, -most * strength),
+        view.brief.holds,
+        marked,
+        steps,
+    )
+    return published(cleaned, "without what is shared")
