@@ -56,7 +56,7 @@ TITLES = {
 }
 """Names of usual metrics that their words alone do not give."""
 
-ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "ssim", "db", "roc", "f1"}
+ACRONYMS = {"auc", "tpr", "fpr", "asr", "ber", "cer", "psnr", "snr", "ssim", "db", "roc", "f1"}
 
 NO_LIMITS = (
     "No limits were set",

@@ -1,7 +1,7 @@
 """An echo mark of sound: hundreds of faint echoes whose signs come from the key.
 
 Echoes that are spread over time are inaudible and cannot be seen in the cepstrum without the key
-(Ko, Nishimura and Suzuki, doi:10.1109/TMM.2004.840604). Here most carry a message. An echo at some
+(Ko, Nishimura and Suzuki, doi:10.1109/ICASSP.2002.5745024). Here most carry a message. An echo at some
 lag adds its size to the cepstrum at that lag, wherever a recording is cut, so the reader needs no
 synchronisation; only a changed speed moves lags, and the reader tries speeds.
 """
