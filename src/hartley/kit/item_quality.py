@@ -91,9 +91,7 @@ def sounds(spectral_snr: float = 5.0) -> ItemQuality:
         rounded: NDArray[Any] = (np.round(wave * 32767.0) / 32767.0).astype(np.float32)
         return rounded
 
-    return ItemQuality(
-        read, fidelity.figures, {"spectral_snr": spectral_snr}, fidelity.distance
-    )
+    return ItemQuality(read, fidelity.figures, {"spectral_snr": spectral_snr}, fidelity.distance)
 
 
 def texts(similarity: float = 0.8) -> ItemQuality:

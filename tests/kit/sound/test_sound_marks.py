@@ -53,7 +53,7 @@ def test_the_owner_reads_the_message_and_nobody_else_does(marked) -> None:
         lambda wave: wave[17_001:],
         lambda wave: 0.3 * wave,
         lambda wave: transforms.faster(wave, 1.05),
-        lambda wave: transforms.noisy(wave, 25, np.random.default_rng(0).standard_normal(len(wave))),
+        lambda wave: transforms.noisy(wave, 25, np.random.default_rng(0).normal(size=len(wave))),
         lambda wave: transforms.equalised(wave, np.random.default_rng(0).normal(0, 4, 16)),
         lambda wave: transforms.through_codec(wave, "vorbis", 0.5),
     ],

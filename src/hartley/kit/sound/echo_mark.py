@@ -1,9 +1,9 @@
 """An echo mark of sound: hundreds of faint echoes whose signs come from the key.
 
 Echoes that are spread over time are inaudible and cannot be seen in the cepstrum without the key
-(Ko, Nishimura and Suzuki, doi:10.1109/ICASSP.2002.5745024). Here most carry a message. An echo at some
-lag adds its size to the cepstrum at that lag, wherever a recording is cut, so the reader needs no
-synchronisation; only a changed speed moves lags, and the reader tries speeds.
+(Ko, Nishimura and Suzuki, doi:10.1109/ICASSP.2002.5745024). Here most carry a message. An echo at
+some lag adds its size to the cepstrum at that lag, wherever a recording is cut, so the reader needs
+no synchronisation; only a changed speed moves lags, and the reader tries speeds.
 """
 
 from __future__ import annotations
@@ -70,13 +70,16 @@ class EchoMark:
         return np.asarray(np.fft.irfft(logs)[:longest])
 
     def features(
-        self, wave: NDArray[Any] | None = None, *, cepstrum: NDArray[Any] | None = None,
+        self,
+        wave: NDArray[Any] | None = None,
+        *,
+        cepstrum: NDArray[Any] | None = None,
         slower: float = 1.0,
     ) -> NDArray[np.float64]:
         """Return the cepstrum at the lags of a speed, without its slow part, (lags,)."""
         values = self.cepstrum(wave) if cepstrum is None else cepstrum  # type: ignore[arg-type]
         at = (self.first + np.arange(self.lags)) * slower
-        return np.interp(at, np.arange(len(values)), values)
+        return np.asarray(np.interp(at, np.arange(len(values)), values))
 
     def aligned(self, wave: NDArray[Any], key: int) -> tuple[NDArray[Any], float, float, int]:
         """Return what the pilots say at the best speed.

@@ -57,7 +57,7 @@ class KeyedPattern:
     def wanted(self, message: NDArray[Any]) -> NDArray[np.float64]:
         """Return the signs (n,) that features shall have, for a message (m,)."""
         said = np.concatenate([[1.0], 2.0 * codes.encode(message) - 1.0])
-        return self.signs * said[self.symbols]
+        return np.asarray(self.signs * said[self.symbols])
 
     def soft(self, features: NDArray[Any], m: int) -> NDArray[np.float64]:
         """Return soft bits (m,) of features (n,): ±1, and how sure they are as the size.
@@ -68,7 +68,7 @@ class KeyedPattern:
         bits = codes.decode(votes, m)
         size = np.abs(votes).sum()
         agreed = float(((2.0 * codes.encode(bits) - 1.0) * votes).sum() / size) if size else 0.0
-        return (2.0 * bits - 1.0) * max(agreed, 1e-6)
+        return np.asarray((2.0 * bits - 1.0) * max(agreed, 1e-6))
 
     def log2_tail(self, features: NDArray[Any]) -> tuple[float, float]:
         """Return the pilots' exact log2 tail over fresh keys, and the least it could have been.

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.audio import RATE
 from hartley.kit.sound.keyed_pattern import KeyedPattern
-from hartley.kit.sound.tiles import HOP, RATE, Energies, Grid, contrast, spectrum, wave_of
+from hartley.kit.sound.tiles import HOP, Energies, Grid, contrast, spectrum, wave_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,9 +89,7 @@ class SpreadMark:
         self, energies: Energies, *, slower: float = 1.0, lower: float = 1.0, shift: float = 0.0
     ) -> NDArray[np.float64]:
         """Return contrasts (period, bands), summed over the repetitions of the pattern."""
-        rest, weight = contrast(
-            energies.tiles(self.grid, slower=slower, lower=lower, shift=shift)
-        )
+        rest, weight = contrast(energies.tiles(self.grid, slower=slower, lower=lower, shift=shift))
         out = np.zeros((self.period, self.grid.bands))
         np.add.at(out, np.arange(len(rest)) % self.period, rest * weight)
         return out
@@ -108,9 +107,7 @@ class SpreadMark:
         used, best, features, tried = np.abs(turned), -np.inf, np.zeros(self.size), 0
         for slower, lower in self._speeds():
             for phase in range(self.phases):
-                fold = self.folded(
-                    energies, slower=slower, lower=lower, shift=phase / self.phases
-                )
+                fold = self.folded(energies, slower=slower, lower=lower, shift=phase / self.phases)
                 sums = np.tensordot(turned, fold, 2)
                 scores = sums / (np.sqrt(np.tensordot(used, fold**2, 2)) + 1e-12)
                 turn, tried = int(np.argmax(scores)), tried + self.period

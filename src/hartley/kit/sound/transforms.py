@@ -83,7 +83,7 @@ def vocoded(wave: NDArray[Any], rate: int = 3200) -> NDArray[np.float32]:
         MissingExtra: pycodec2 is not installed.
     """
     try:
-        import pycodec2  # type: ignore[import-untyped]
+        import pycodec2
     except (ImportError, OSError) as error:
         raise MissingExtra("pycodec2", "vocoder") from error
     vocoder = pycodec2.Codec2(rate)
@@ -95,7 +95,7 @@ def vocoded(wave: NDArray[Any], rate: int = 3200) -> NDArray[np.float32]:
 
 
 def equalised(wave: NDArray[Any], decibels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a recording with gains (bands,) in dB, from 0 Hz to half the rate, smoothly between."""
+    """Return a recording with gains (bands,) in dB, from 0 Hz to half the rate, interpolated."""
     spectrum = np.fft.rfft(np.asarray(wave, np.float64))
     at = np.linspace(0, len(decibels) - 1, len(spectrum))
     gains = np.interp(at, np.arange(len(decibels)), decibels)

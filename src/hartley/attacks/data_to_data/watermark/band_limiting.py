@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
+from hartley.kit.audio import RATE
 from hartley.kit.sound import transforms
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ def band_limiting(
     """
     del rng
     marked = view.data.x[0]
-    width = transforms.RATE - STEP - lowest
+    width = RATE - STEP - lowest
 
     def change(strength: float) -> NDArray[Any]:
-        rate = transforms.RATE - STEP - round(strength * width / STEP) * STEP
+        rate = RATE - STEP - round(strength * width / STEP) * STEP
         return transforms.through_rate(marked, max(rate, STEP))
 
     return published(strongest(change, view.brief.holds, marked, steps), "band-limited")

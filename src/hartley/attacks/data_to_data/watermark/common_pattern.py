@@ -40,9 +40,7 @@ def common_pattern(
     """
     del rng
     marked = view.data.x[0]
-    pattern = sound_patterns.common(
-        view.brief.others.x, view.brief.public.x, domain, len(marked)
-    )
+    pattern = sound_patterns.common(view.brief.others.x, view.brief.public.x, domain, len(marked))
     if pattern is None:
         return published(marked, "untouched")
     cleaned = strongest(

@@ -60,6 +60,7 @@ def detector_evasion(
         steps: bisections of how much of that change is published.
     """
     marked = view.data.x[0]
+    read: Callable[[Any], Any]
     if surrogate == "perth":
         from hartley.models.perth import RATE as THEIR_RATE
         from hartley.models.perth import perth
@@ -69,9 +70,7 @@ def detector_evasion(
         seed = int(rng.integers(2**31))
         read, rate = _trained(view.brief.others.x, view.brief.public.x, training, seed), RATE
     change = _descended(marked, read, rate, descents, reach)
-    evaded = strongest(
-        lambda strength: marked + strength * change, view.brief.holds, marked, steps
-    )
+    evaded = strongest(lambda strength: marked + strength * change, view.brief.holds, marked, steps)
     return published(evaded, "evaded")
 
 

@@ -90,9 +90,7 @@ def spectral_denoising(
     return published(strongest(change, view.brief.holds, marked, steps), "denoised")
 
 
-def _train(
-    own: NDArray[Any], noise: float, patches: int, width: int, epochs: int
-) -> Denoiser:
+def _train(own: NDArray[Any], noise: float, patches: int, width: int, epochs: int) -> Denoiser:
     """Return a network that was trained on patches which a fixed seed draws from recordings."""
     rng = np.random.default_rng(0)
     rows = np.concatenate([_patches(_cells(tiles.spectrum(wave))) for wave in own])
