@@ -65,6 +65,24 @@ def test_the_vocoder_keeps_the_length() -> None:
     assert transforms.vocoded(wave).shape == wave.shape
 
 
+def test_linear_prediction_keeps_pitch_loudness_and_formants() -> None:
+    from scipy.signal import lfilter
+
+    rng = np.random.default_rng(0)
+    pulses = np.zeros(RATE)
+    pulses[::125] = 1.0  # 128 Hz
+    pole = np.exp(-np.pi * 80 / RATE + 2j * np.pi * 700 / RATE)
+    wave = lfilter([1.0], np.real(np.poly([pole, pole.conj()])), pulses)
+    wave = (0.1 * wave / wave.std()).astype("f")
+    spoken = transforms.spoken_anew(wave, rng.standard_normal(RATE))
+    assert spoken.shape == wave.shape and spoken.std() == pytest.approx(wave.std(), rel=0.1)
+    match = np.correlate(spoken[4000:8000], spoken[4000:8000], "full")[3999:]
+    assert 40 + int(np.argmax(match[40:230])) == pytest.approx(125, abs=1)
+    assert abs(pitch(spoken) - 700) < 80
+    assert np.abs(np.corrcoef(spoken, wave)[0, 1]) < 0.9, "phases are new"
+    assert not transforms.spoken_anew(np.zeros(RATE, "f"), rng.standard_normal(RATE)).any()
+
+
 def test_nearness() -> None:
     rng = np.random.default_rng(0)
     wave = (0.1 * rng.standard_normal(RATE) * np.hanning(RATE)).astype("f")

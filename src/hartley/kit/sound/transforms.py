@@ -34,6 +34,9 @@ DELAY = 2_048
 WINDOW = 1_024
 """Samples of a window of the phase vocoder, which a hop of a quarter of it moves on."""
 
+SPOKEN, ORDER, PITCHES = 640, 18, (40, 230)
+"""Samples of a window of the vocoder, its coefficients, and its periods: 70 to 400 Hz."""
+
 
 def resampled(wave: NDArray[Any], old: int, new: int) -> NDArray[np.float32]:
     """Return a recording at another rate."""
@@ -92,6 +95,50 @@ def vocoded(wave: NDArray[Any], rate: int = 3200) -> NDArray[np.float32]:
     whole = np.pad(low, (0, -len(low) % size)).astype(np.int16).reshape(-1, size)
     spoken = np.concatenate([vocoder.decode(vocoder.encode(frame)) for frame in whole])
     return fitted(resampled(spoken / np.float32(32768), 8_000, RATE), len(wave))
+
+
+def spoken_anew(wave: NDArray[Any], noise: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a recording that a vocoder spoke anew from pitch, voicing and envelope.
+
+    The envelope is that of linear prediction, excited by pulses as far as a window is voiced and by
+    noise as far as it is not (Atal and Hanauer's, doi:10.1121/1.1912679). No phase and no fine
+    detail of the spectrum passes.
+
+    Args:
+        wave: (samples,).
+        noise: (samples,) normal noise of mean square 1.
+    """
+    from scipy.linalg import solve_toeplitz
+    from scipy.signal import lfilter
+
+    window = np.hanning(SPOKEN + 1)[:-1]
+    sound = np.asarray(wave, np.float64)
+    padded = np.pad(sound, (SPOKEN // 2, SPOKEN))
+    total, weight = np.zeros((2, len(padded) + SPOKEN))
+    pulses, last = np.zeros(len(padded) + SPOKEN), 0
+    rough = np.pad(noise, (SPOKEN // 2, 2 * SPOKEN), mode="wrap")
+    for start in range(0, len(padded) - SPOKEN + 1, SPOKEN // 4):
+        frame = padded[start : start + SPOKEN] * window
+        match = np.correlate(frame, frame, "full")[SPOKEN - 1 :]
+        if match[0] <= 1e-9:
+            weight[start : start + SPOKEN] += window
+            continue
+        lag = PITCHES[0] + int(np.argmax(match[PITCHES[0] : PITCHES[1]]))
+        voiced = float(np.clip(match[lag] / match[0], 0, 1))
+        # Pulses go on from where the windows before left them.
+        last = max(last, start)
+        while last < start + SPOKEN:
+            pulses[last] = np.sqrt(lag)
+            last += lag
+        column = match[: ORDER + 1] * (1 + 1e-4 * (np.arange(ORDER + 1) == 0))
+        filters = np.concatenate([[1.0], -solve_toeplitz(column[:-1], column[1:])])
+        piece = slice(start, start + SPOKEN)
+        excitation = voiced * pulses[piece] + np.sqrt(1 - voiced**2) * rough[piece]
+        spoken = lfilter([1.0], filters, excitation) * window
+        total[piece] += spoken * np.sqrt(match[0] / max(float((spoken**2).sum()), 1e-20))
+        weight[piece] += window
+    out = total / np.maximum(weight, 1e-3)
+    return np.asarray(out[SPOKEN // 2 : SPOKEN // 2 + len(sound)], np.float32)
 
 
 def equalised(wave: NDArray[Any], decibels: NDArray[Any]) -> NDArray[np.float32]:

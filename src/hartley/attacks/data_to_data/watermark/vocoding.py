@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
@@ -18,34 +18,35 @@ if TYPE_CHECKING:
     access=Access.NOTHING,
     term=Term.BANDWIDTH,
     modalities=(Modality.AUDIO,),
-    paper="hartley",
-    sweep={"rate": (3200, 2400, 1300)},
+    paper="doi:10.1121/1.1912679",
 )
 def vocoding(
     view: View[WatermarkBrief],
     rng: Rng,
     *,
+    vocoder: Literal["prediction", "codec2"] = "prediction",
     rate: Annotated[int, Range(700, 3200)] = 3200,
-    share: Annotated[float, Range(0, 1, open_low=True)] = 1.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 4,
 ) -> Outcome:
-    """Send the recording through the vocoder Codec 2, which must be installed (pycodec2).
+    """Send the recording through a vocoder, which keeps neither phases nor fine detail.
 
-    What it sends is a few thousand bits a second, so little of a mark can be among them. Where the
-    whole is below the quality floor, the recording itself is mixed in.
+    Where the whole is below the quality floor, the recording itself is mixed in.
 
     Args:
-        rate: bits a second: 3200, 2400, 1600, 1400, 1300, 1200 or 700.
-        share: of the vocoder's recording in the mixture, at most.
-        steps: bisections of the share.
+        vocoder: linear prediction with pulses and noise, or Codec 2, which must be installed
+            (pip install 'hartley[vocoder]').
+        rate: of Codec 2, in bits a second: 3200, 2400, 1600, 1400, 1300, 1200 or 700.
+        steps: bisections of the vocoder's share.
     """
-    del rng
     marked = view.data.x[0]
-    spoken = transforms.vocoded(marked, rate)
+    if vocoder == "codec2":
+        spoken = transforms.vocoded(marked, rate)
+    else:
+        spoken = transforms.spoken_anew(marked, rng.standard_normal(len(marked)))
     mixed = strongest(
-        lambda strength: strength * share * spoken + (1 - strength * share) * marked,
+        lambda strength: strength * spoken + (1 - strength) * marked,
         view.brief.holds,
         marked,
         steps,
     )
-    return published(mixed, f"codec 2 at {rate}")
+    return published(mixed, "vocoded")
