@@ -23,7 +23,7 @@ UNMARKED = 60
 """Recordings of the attacker, without marks."""
 
 RANKED, SHORT = 999, 1.5
-"""Unmarked recordings that Perth's scores are ranked among, and the seconds that leave so many."""
+"""Unmarked recordings that Perth's scores are ranked among; seconds at which they are enough."""
 
 
 @recipe(modality=Modality.AUDIO, packs=("klettres",))

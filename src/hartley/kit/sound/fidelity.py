@@ -2,7 +2,7 @@
 
 Signal-to-noise ratio compares samples: a changed speed or a vocoder leaves none, however good it
 sounds. So the main figure compares log mel energies over time, which is what front ends of speech
-recognisers hear.
+recognisers take in.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def spectral_snr(candidate: NDArray[Any], published: NDArray[Any]) -> float:
     high, part = np.minimum(low + 1, after.shape[1] - 1), places - low
     after = after[:, low] * (1 - part) + after[:, high] * part
     # Windows of silence in both say nothing about the sound.
-    heard = (before.max(0) > -AUDIBLE) | (after.max(0) > -AUDIBLE)
-    if not heard.any():
+    audible = (before.max(0) > -AUDIBLE) | (after.max(0) > -AUDIBLE)
+    if not audible.any():
         return MOST
-    before, after = before[:, heard], after[:, heard]
+    before, after = before[:, audible], after[:, audible]
     gap = after - before
     return _ratio(float(before.var()), float(gap.var()))
 

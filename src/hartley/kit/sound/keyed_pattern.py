@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVELS = 7
-"""Sizes of a feature that the exact test tells apart."""
+"""Sizes of a feature that the exact test distinguishes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +55,9 @@ class KeyedPattern:
         return np.where(self.symbols == 0, self.signs, 0.0)
 
     def wanted(self, message: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the signs (n,) that features shall have, for a message (m,)."""
-        said = np.concatenate([[1.0], 2.0 * codes.encode(message) - 1.0])
-        return np.asarray(self.signs * said[self.symbols])
+        """Return the signs (n,) that features must have, for a message (m,)."""
+        sent = np.concatenate([[1.0], 2.0 * codes.encode(message) - 1.0])
+        return np.asarray(self.signs * sent[self.symbols])
 
     def soft(self, features: NDArray[Any], m: int) -> NDArray[np.float64]:
         """Return soft bits (m,) of features (n,): ±1, and how sure they are as the size.

@@ -31,7 +31,7 @@ ROUNDS = 4
 """Times that the owner looks at what the tiles say and changes them."""
 
 AIM = 1.5
-"""What a symbol's tiles shall say on average, in strengths: most tiles are changed in full."""
+"""What a symbol's tiles must say on average, in strengths: most tiles are changed in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ class SpreadMark:
         change = np.zeros(signs.shape)
         for _ in range(ROUNDS):
             rest, weight = contrast(Energies.of(marked).tiles(self.grid))
-            said = np.bincount(symbols.ravel(), (rest * weight * signs).ravel())
-            mean = said / np.maximum(np.bincount(symbols.ravel(), weight.ravel()), 1e-9)
+            spoke = np.bincount(symbols.ravel(), (rest * weight * signs).ravel())
+            mean = spoke / np.maximum(np.bincount(symbols.ravel(), weight.ravel()), 1e-9)
             # Every symbol's tiles shall say it, whatever the recording itself would.
             lack = AIM * self.strength - mean
             change = np.clip(change + signs * lack[symbols], -self.strength, self.strength)

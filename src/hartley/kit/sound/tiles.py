@@ -24,7 +24,7 @@ FLOOR = 3e-3
 """Share of the mean energy of a recording that is added to all: silence carries nothing."""
 
 CLIP, STEADY = 12.0, 2.0
-"""Decibels: most that a tile stands out, and how much neighbours of half the weight do."""
+"""Decibels: most that a tile is above its neighbours, and what halves its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ class Energies:
 
 
 def contrast(tiles: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return by how much each tile (count, bands) stands out, in dB, and its weight in 0..1.
+    """Return by how much each tile (count, bands) is above its neighbours, in dB, and its weight in 0..1.
 
     What the neighbours in time and frequency suggest is taken out: a slow change of loudness, the
-    colour of a room, an equaliser. Where the neighbours themselves stand out, as at an onset or
-    among harmonics, a tile says little about a mark and has little weight.
+    colour of a room, an equaliser. Where the neighbours differ among themselves, as at an onset
+    or among harmonics, a tile says little about a mark and has little weight.
     """
     if not tiles.size:
         return np.zeros_like(tiles), np.zeros_like(tiles)

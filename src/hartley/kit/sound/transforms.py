@@ -93,8 +93,8 @@ def vocoded(wave: NDArray[Any], rate: int = 3200) -> NDArray[np.float32]:
     size = vocoder.samples_per_frame()
     low = np.clip(resampled(wave, RATE, 8_000), -1, 1) * 32767
     whole = np.pad(low, (0, -len(low) % size)).astype(np.int16).reshape(-1, size)
-    spoken = np.concatenate([vocoder.decode(vocoder.encode(frame)) for frame in whole])
-    return fitted(resampled(spoken / np.float32(32768), 8_000, RATE), len(wave))
+    frames = np.concatenate([vocoder.decode(vocoder.encode(frame)) for frame in whole])
+    return fitted(resampled(frames / np.float32(32768), 8_000, RATE), len(wave))
 
 
 def spoken_anew(wave: NDArray[Any], noise: NDArray[Any]) -> NDArray[np.float32]:
@@ -134,8 +134,8 @@ def spoken_anew(wave: NDArray[Any], noise: NDArray[Any]) -> NDArray[np.float32]:
         filters = np.concatenate([[1.0], -solve_toeplitz(column[:-1], column[1:])])
         piece = slice(start, start + SPOKEN)
         excitation = voiced * pulses[piece] + np.sqrt(1 - voiced**2) * rough[piece]
-        spoken = lfilter([1.0], filters, excitation) * window
-        total[piece] += spoken * np.sqrt(match[0] / max(float((spoken**2).sum()), 1e-20))
+        synthetic = lfilter([1.0], filters, excitation) * window
+        total[piece] += synthetic * np.sqrt(match[0] / max(float((synthetic**2).sum()), 1e-20))
         weight[piece] += window
     out = total / np.maximum(weight, 1e-3)
     return np.asarray(out[SPOKEN // 2 : SPOKEN // 2 + len(sound)], np.float32)

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     modalities=(Modality.AUDIO,),
     paper="doi:10.1109/35.940053",
     game_params={"others": 32},
-    sweep={"domain": ("surest", "samples", "spectra", "cepstra")},
+    sweep={"domain": ("likeliest", "samples", "spectra", "cepstra")},
 )
 def common_pattern(
     view: View[WatermarkBrief],
     rng: Rng,
     *,
-    domain: Literal["surest", "samples", "spectra", "cepstra"] = "surest",
+    domain: Literal["likeliest", "samples", "spectra", "cepstra"] = "likeliest",
     most: Annotated[float, Range(0, open_low=True)] = 4.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 6,
 ) -> Outcome:
     """Estimate the mark as what recordings under one key share, and take out a multiple of it.
 
     Args:
-        domain: where the mark is looked for; the surest is the one where two halves of the
+        domain: where the mark is looked for; the likeliest is the one where two halves of the
             recordings agree best.
         most: largest multiple.
         steps: bisections of the multiple.

@@ -67,11 +67,11 @@ def spectral_denoising(
     """
     del rng  # the network's seed is fixed, so that it is trained once for all rounds
     marked = view.data.x[0]
-    own = view.brief.public.x if len(view.brief.public) else view.data.x
-    recipe = ["log spectra", 2, digest(list(own)), noise, patches, width, epochs]
+    clean = view.brief.public.x if len(view.brief.public) else view.data.x
+    recipe = ["log spectra", 2, digest(list(clean)), noise, patches, width, epochs]
 
     def train() -> dict[str, NDArray[Any]]:
-        network = _train(own, noise, patches, width, epochs)
+        network = _train(clean, noise, patches, width, epochs)
         return {name: getattr(network, name) for name in FIELDS}
 
     network = Denoiser(**cached("sound-denoiser", recipe, train))
@@ -90,10 +90,10 @@ def spectral_denoising(
     return published(strongest(change, view.brief.holds, marked, steps), "denoised")
 
 
-def _train(own: NDArray[Any], noise: float, patches: int, width: int, epochs: int) -> Denoiser:
+def _train(clean: NDArray[Any], noise: float, patches: int, width: int, epochs: int) -> Denoiser:
     """Return a network that was trained on patches which a fixed seed draws from recordings."""
     rng = np.random.default_rng(0)
-    rows = np.concatenate([_patches(_cells(tiles.spectrum(wave))) for wave in own])
+    rows = np.concatenate([_patches(_cells(tiles.spectrum(wave))) for wave in clean])
     rows = rows[rng.permutation(len(rows))[:patches]]
     return trained_denoiser(
         rows, sigma=noise / UNIT, epsilon=noise / UNIT, width=width, epochs=epochs,

@@ -40,11 +40,11 @@ def vocoding(
     """
     marked = view.data.x[0]
     if vocoder == "codec2":
-        spoken = transforms.vocoded(marked, rate)
+        anew = transforms.vocoded(marked, rate)
     else:
-        spoken = transforms.spoken_anew(marked, rng.standard_normal(len(marked)))
+        anew = transforms.spoken_anew(marked, rng.standard_normal(len(marked)))
     mixed = strongest(
-        lambda strength: strength * spoken + (1 - strength) * marked,
+        lambda strength: strength * anew + (1 - strength) * marked,
         view.brief.holds,
         marked,
         steps,

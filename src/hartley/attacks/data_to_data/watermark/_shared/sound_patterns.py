@@ -17,7 +17,7 @@ from hartley.kit.sound import tiles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Domain = Literal["surest", "samples", "spectra", "cepstra"]
+Domain = Literal["likeliest", "samples", "spectra", "cepstra"]
 
 FIRST, LAST = 20, 1100
 """Lags of the cepstrum where an echo may be, in samples."""
@@ -64,22 +64,22 @@ def common(
     Args:
         marked: recordings of the owner, (n, samples) or n arrays.
         unmarked: recordings of the attacker, likewise; may be none.
-        domain: where to look; ``surest`` takes that of the largest agreement.
+        domain: where to look; ``likeliest`` takes that of the largest agreement.
         samples: length of the recordings that count; others are left out.
 
     Returns:
         The pattern; None where there are fewer than two recordings.
     """
-    theirs = [wave for wave in marked if len(wave) == samples]
-    own = [wave for wave in unmarked if len(wave) == samples][: 2 * len(theirs)]
-    if len(theirs) < 2:
+    same = [wave for wave in marked if len(wave) == samples]
+    plain = [wave for wave in unmarked if len(wave) == samples][: 2 * len(same)]
+    if len(same) < 2:
         return None
     patterns = []
     for name, feature in _FEATURES.items():
-        if domain not in ("surest", name):
+        if domain not in ("likeliest", name):
             continue
-        rows = np.stack([feature(wave) for wave in theirs])
-        usual = np.mean([feature(wave) for wave in own], axis=0) if own else 0.0
+        rows = np.stack([feature(wave) for wave in same])
+        usual = np.mean([feature(wave) for wave in plain], axis=0) if plain else 0.0
         first, second = rows[::2].mean(0) - usual, rows[1::2].mean(0) - usual
         # What the attacker's recordings have in common is in both halves, and is no mark.
         agreement = float((first * second).sum() / _size(first, second))
@@ -99,7 +99,7 @@ def _samples(wave: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _spectra(wave: NDArray[Any]) -> NDArray[np.float64]:
-    """By how many dB each bin stands out among its neighbours in time and frequency."""
+    """By how many dB each bin is above its neighbours in time and frequency."""
     from scipy.ndimage import uniform_filter
 
     power = np.abs(tiles.spectrum(wave)) ** 2
