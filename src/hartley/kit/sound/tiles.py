@@ -110,7 +110,7 @@ class Energies:
 
 
 def contrast(tiles: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return by how much each tile (count, bands) is above its neighbours, in dB, and its weight in 0..1.
+    """Return how far each tile (count, bands) is above its neighbours, in dB, and weights in 0..1.
 
     What the neighbours in time and frequency suggest is taken out: a slow change of loudness, the
     colour of a room, an equaliser. Where the neighbours differ among themselves, as at an onset

@@ -1,8 +1,8 @@
 """Detector evasion: descend a surrogate of the owner's detector, by the recording's own gradient.
 
 The surrogate is a small network that separates the owner's marked recordings from the attacker's
-own (the role of WAVES' adversarial attacks, arXiv:2401.08573), or the published network of Perth, which
-has no key and so is the detector itself.
+own (the role of WAVES' adversarial attacks, arXiv:2401.08573), or the published network of Perth,
+which has no key and so is the detector itself.
 """
 
 from __future__ import annotations
