@@ -87,7 +87,8 @@ def curve(arguments: argparse.Namespace) -> None:
 
 
 def _limits(figure: Any) -> str:
-    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}] of {figure['n']}"
+    ends = ", ".join(f"{figure[e]:.3f}" if figure[e] is not None else "–" for e in ("low", "high"))
+    return f"{figure['value']:.3f} [{ends}] of {figure['n']}"
 
 
 def edges(arguments: argparse.Namespace) -> None:

@@ -28,6 +28,7 @@ from hartley.engine.chain import control_of, stages_of
 from hartley.engine.entering import TAKES, closed, enter
 from hartley.engine.loot import Means, entered, handed
 from hartley.engine.plan.plan import CHAINS, Chain, Plan, normalised, parse
+from hartley.engine.result.document import standing_of
 from hartley.engine.result.edge_family import settings_apart
 from hartley.engine.result.edge_gain import gain, product
 from hartley.engine.run.play import deal, play
@@ -257,6 +258,21 @@ def test_an_edge_names_its_control_and_two_workers_find_the_same(tmp_path, capsy
     assert both["edges"] == document["edges"]
     measured = [[(row["id"], row["bits"]) for row in run["channels"]] for run in (both, document)]
     assert measured[0] == measured[1]
+
+
+def test_a_chain_needs_what_its_attacks_use_of_the_victim_and_not_of_a_copy():
+    for names, slots, access in [
+        (["knockoff", "pgd"], ["source"], ["scores"]),
+        (["surrogate", "pgd"], ["source"], []),
+        (["mislabelled_copies", "lira"], ["train"], ["scores", "train", "poison"]),
+        (["inverse_network", "knockoff"], ["public"], ["scores"]),
+        (["knockoff", "knockoff", "lira"], ["source", "source"], ["scores"]),
+    ]:
+        chain = Experiment(scene="digits", stages=stages_of(names, slots))
+        entry = catalog.find("attack", names[-1])
+        assert standing_of(entry, "vision", chain)["access"] == access
+        alone = Experiment(scene="digits", stages=chain.stages[-1:])
+        assert standing_of(entry, "vision", alone)["access"] == [*entry.access]
 
 
 def test_chains_of_the_same_attacks_are_told_apart_by_their_settings():

@@ -47,7 +47,7 @@ SECRETS = {
 
 ACCESS = (
     ("weights", "holds the model's weights"),
-    ("gradients", "sees the gradients of the training"),
+    ("gradients", "sees the model's gradients"),
     ("embeddings", "sees the model's embeddings"),
     ("scores", "sees the model's scores"),
     ("labels", "sees the model's labels"),

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from hartley import __version__
+from hartley import __version__, catalog
 from hartley.catalog import Entry
 from hartley.channel.exposed_records import exposures
 from hartley.channel.trials.assumption_checks import BROKEN
 from hartley.channel.trials.carriers import SILENT
 from hartley.channel.trials.split_quality import MARK
-from hartley.core import Channel, Experiment, Quantity, Trials
+from hartley.core import Access, Channel, Experiment, Quantity, Slot, Trials
 from hartley.reference.frameworks import tags
 from hartley.reference.schema import RUN_SCHEMA
 
@@ -51,7 +51,7 @@ def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str
         "flow": entry.flow or None,
         "term": entry.term or None,
         "modality": modality,
-        "access": list(entry.access),
+        "access": _access(entry, experiment),
         "params": dict(experiment.stages[-1].params),
         "paper": entry.paper or None,
         "summary": entry.summary,
@@ -62,6 +62,23 @@ def standing_of(entry: Entry, modality: str, experiment: Experiment) -> dict[str
         },
         "baseline": experiment.baseline,
     }
+
+
+def _access(entry: Entry, experiment: Experiment) -> list[str]:
+    """What the attacks of a row use of the victim, each once.
+
+    Of a copy that an attacker holds they use what they like: only what the copying took counts.
+    """
+    stages = experiment.stages
+    if len(stages) < 2:
+        return list(entry.access)
+    asking = [
+        stage
+        for before, stage in zip((None, *stages), stages, strict=False)
+        if before is None or before.slot is not Slot.SOURCE
+    ]
+    used = {word for stage in asking for word in catalog.find("attack", stage.attack).access}
+    return sorted(used, key=[*(~Access.NOTHING).words].index)
 
 
 def unmeasured(
