@@ -9,6 +9,7 @@ picture itself does not add noise for the decoder.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,49 +168,52 @@ def unmarked() -> Marker:
 def _modulation(
     name: str, layers: tuple[Layer, ...], facts: tuple[tuple[str, Any], ...], levels: int = 1
 ) -> Marker:
-    """Dither modulation of DCT coefficients in the Haar low band, one site a block and layer."""
-    planes_used = tuple(dict.fromkeys(layer.plane for layer in layers))
+    """Dither modulation of DCT coefficients in the Haar low band, one site a block and layer.
+
+    Such a coefficient is one inner product of a block of pixels: only those that are used are
+    computed, and only their changes are added, without the whole transforms.
+    """
+    groups = [
+        (plane, [index for index, layer in enumerate(layers) if layer.plane == plane])
+        for plane in dict.fromkeys(layer.plane for layer in layers)
+    ]
+
+    def axes(indices: list[int]) -> tuple[list[int], list[int]]:
+        rows = sorted({layers[index].row for index in indices})
+        return rows, sorted({layers[index].column for index in indices})
 
     def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
-        import pywt
-        from scipy.fft import dctn, idctn
-
         del rng
-        planes = image.to_ycc(picture)
-        for plane in planes_used:
-            whole = _whole(planes[plane], levels)
-            pyramid = pywt.wavedec2(whole, "haar", level=levels)
-            low = pyramid[0]
-            cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
-            for index, layer in enumerate(layers):
-                if layer.plane == plane:
-                    which, dither = _sites(len(cut), len(bits), key, index)
-                    coefficients = cut[:, layer.row, layer.column]
-                    cut[:, layer.row, layer.column] = _nearest(
-                        coefficients, bits[which], dither, layer.step
-                    )
-            blocks = idctn(cut, axes=(1, 2), norm="ortho")
-            pyramid[0] = image.untile(blocks, *low.shape)
-            whole[:] = pywt.waverec2(pyramid, "haar")
-        return image.from_ycc(planes)
+        out: NDArray[Any] = np.array(picture, dtype=np.float32)
+        out *= 255.0
+        for plane, indices in groups:
+            rows, columns = axes(indices)
+            found = _coefficients(out, plane, rows, columns, levels)
+            change = np.zeros_like(found)
+            for index in indices:
+                layer = layers[index]
+                place = (..., rows.index(layer.row), slice(None), columns.index(layer.column))
+                old = found[place].ravel()
+                which, dither = _sites(len(old), len(bits), key, index)
+                new = _nearest(old, bits[which], dither, layer.step)
+                change[place] = (new - old).reshape(found[place].shape)
+            _add(out, change, plane, rows, columns, levels)
+        np.rint(out, out=out)
+        np.clip(out, 0.0, 255.0, out=out)
+        out /= np.float32(255)
+        return out
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        import pywt
-        from scipy.fft import dctn
-
-        planes = image.to_ycc(picture)
         total = np.zeros(m)
-        for plane in planes_used:
-            low = pywt.wavedec2(_whole(planes[plane], levels), "haar", level=levels)[0]
-            cut = dctn(image.tiles(low, BLOCK), axes=(1, 2), norm="ortho")
-            for index, layer in enumerate(layers):
-                if layer.plane == plane:
-                    which, dither = _sites(len(cut), m, key, index)
-                    coefficients = cut[:, layer.row, layer.column]
-                    weight = (
-                        _sharpness(coefficients, dither, layer.step) if len(layers) > 1 else 1.0
-                    )
-                    total += weight * np.bincount(which, _side(coefficients, dither, layer.step), m)
+        for plane, indices in groups:
+            rows, columns = axes(indices)
+            found = _coefficients(picture, plane, rows, columns, levels) * np.float32(255)
+            for index in indices:
+                layer = layers[index]
+                old = found[..., rows.index(layer.row), :, columns.index(layer.column)].ravel()
+                which, dither = _sites(len(old), m, key, index)
+                weight = _sharpness(old, dither, layer.step) if len(layers) > 1 else 1.0
+                total += weight * np.bincount(which, _side(old, dither, layer.step), m)
         return total
 
     def fits(picture: NDArray[Any], m: int) -> bool:
@@ -220,17 +224,55 @@ def _modulation(
     return Marker(name, embed, soft, facts, fits, plain=published)
 
 
+@cache
+def _basis(levels: int) -> NDArray[np.float32]:
+    """Return the orthonormal rows (4, 4·2^levels) of a DCT of the Haar low band, along an axis."""
+    from scipy.fft import dct
+
+    rows = dct(np.eye(BLOCK), axis=0, norm="ortho")
+    out: NDArray[np.float32] = (np.repeat(rows, 1 << levels, 1) / np.sqrt(1 << levels)).astype(
+        np.float32
+    )
+    return out
+
+
+def _coefficients(
+    picture: NDArray[Any], plane: int, rows: list[int], columns: list[int], levels: int
+) -> NDArray[np.float32]:
+    """Return coefficients (block rows, rows, block columns, columns) of a plane of a picture."""
+    basis = _basis(levels)
+    side = basis.shape[1]
+    height, width = (length // side for length in picture.shape[1:])
+    whole = np.asarray(picture, dtype=np.float32)[:, : height * side, : width * side]
+    mixed = basis[rows] @ whole.reshape(3, height, side, width * side)
+    mixed = np.tensordot(image.BT601[plane].astype(np.float32), mixed, 1)
+    out: NDArray[np.float32] = mixed.reshape(height, len(rows), width, side) @ basis[columns].T
+    return out
+
+
+def _add(
+    picture: NDArray[np.float32],
+    change: NDArray[np.float32],
+    plane: int,
+    rows: list[int],
+    columns: list[int],
+    levels: int,
+) -> None:
+    """Add changes of coefficients of a plane to a picture (3, h, w), in place."""
+    basis = _basis(levels)
+    height, _, width, _ = change.shape
+    shape = (height * basis.shape[1], width * basis.shape[1])
+    wide = (change @ basis[columns]).reshape(height, len(rows), shape[1])
+    pixels = (basis[rows].T @ wide).reshape(shape)
+    for channel, weight in enumerate(np.linalg.inv(image.BT601)[:, plane]):
+        if abs(weight) > 1e-4:  # the conversion's own coefficients are rounded to six digits
+            picture[channel, : shape[0], : shape[1]] += np.float32(weight) * pixels
+
+
 def published(picture: NDArray[Any], rng: Rng) -> NDArray[Any]:
     """Return a picture as its owner publishes it without a mark: a file of 8 bits."""
     del rng
     return image.eight_bits(picture)
-
-
-def _whole(plane: NDArray[Any], levels: int) -> NDArray[Any]:
-    """The part of a plane that whole blocks cover, as a view of it."""
-    height, width = plane.shape
-    block = BLOCK << levels
-    return plane[: height // block * block, : width // block * block]
 
 
 def _nearest(

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hartley.kit.marker import Marker
-from hartley.kit.vision import codes, image
+from hartley.kit.vision import codes, image, marks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -232,6 +232,7 @@ def synchronised(psnr: float = 40.3) -> Marker:
         lambda item, m: item.shape[1] * item.shape[2] >= SMALLEST * max(1.0, m / 32),
         accept=accept,
         chance=lambda _: 2.0**-CHECK_BITS,
+        plain=marks.published,
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hartley.kit.marker import Marker
-from hartley.kit.vision import image
+from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
     def fits(item: NDArray[Any], m: int) -> bool:
         return bool(np.prod([side // PIXELS for side in np.shape(item)[1:]]) >= m)
 
-    return Marker(name, embed, soft, (("step", step),), fits)
+    return Marker(name, embed, soft, (("step", step),), fits, plain=marks.published)
 
 
 def _low(blue: NDArray[Any]) -> NDArray[Any]:
