@@ -1,6 +1,7 @@
 """RivaGAN's frames and bits, with networks that say what they were given."""
 
 import numpy as np
+
 from hartley.models.rivagan import of_sessions
 
 

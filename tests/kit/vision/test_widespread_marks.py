@@ -47,7 +47,7 @@ def test_the_singular_value_is_where_the_package_puts_it(photos):
     blue = np.round(image.to_ycc(picture)[1] * marks.U_WEIGHT)
     values = np.linalg.svd(marks._low(blue))[1][:, 0]
     upper = (values % 36.0) > 18.0
-    turned = marks._turned(M, 0)[np.arange(len(values)) % M] == 1
+    turned = marks.turned_bits(M, 0)[np.arange(len(values)) % M] == 1
     # Bit 1 is the upper half of a cell; a key that turns the bit makes it the lower one.
     assert np.mean(upper != turned) > 0.9
 

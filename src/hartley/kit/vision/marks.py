@@ -197,7 +197,7 @@ def _modulation(
                 which, dither = _sites(len(old), len(bits), key, index)
                 new = _nearest(old, bits[which], dither, layer.step)
                 change[place] = (new - old).reshape(found[place].shape)
-            _add(out, change, plane, rows, columns, levels)
+            _add(out, change, plane, (_basis(levels)[rows], _basis(levels)[columns]))
         np.rint(out, out=out)
         np.clip(out, 0.0, 255.0, out=out)
         out /= np.float32(255)
@@ -254,16 +254,14 @@ def _add(
     picture: NDArray[np.float32],
     change: NDArray[np.float32],
     plane: int,
-    rows: list[int],
-    columns: list[int],
-    levels: int,
+    bases: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> None:
-    """Add changes of coefficients of a plane to a picture (3, h, w), in place."""
-    basis = _basis(levels)
+    """Add changes of coefficients of a plane, by rows and columns, to a picture, in place."""
+    rows, columns = bases
     height, _, width, _ = change.shape
-    shape = (height * basis.shape[1], width * basis.shape[1])
-    wide = (change @ basis[columns]).reshape(height, len(rows), shape[1])
-    pixels = (basis[rows].T @ wide).reshape(shape)
+    shape = (height * rows.shape[1], width * columns.shape[1])
+    wide = (change @ columns).reshape(height, len(rows), shape[1])
+    pixels = (rows.T @ wide).reshape(shape)
     for channel, weight in enumerate(np.linalg.inv(image.BT601)[:, plane]):
         if abs(weight) > 1e-4:  # the conversion's own coefficients are rounded to six digits
             picture[channel, : shape[0], : shape[1]] += np.float32(weight) * pixels

@@ -64,7 +64,7 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         blue = np.round(planes[1] * U_WEIGHT)
         low = _low(blue)
         value, direction = find(low)
-        turned = np.asarray(bits) ^ _turned(len(bits), key)
+        turned = np.asarray(bits) ^ turned_bits(len(bits), key)
         target = (
             np.abs(value) // step + 0.25 + 0.5 * turned[np.arange(len(low)) % len(bits)]
         ) * step
@@ -85,7 +85,7 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         which = np.arange(len(value)) % m
         votes = np.bincount(which, upper, m) / np.maximum(np.bincount(which, minlength=m), 1)
         # A tie reads 1 in the package.
-        turned: NDArray[Any] = (votes + 1e-9) * (1 - 2 * _turned(m, key))
+        turned: NDArray[Any] = (votes + 1e-9) * (1 - 2 * turned_bits(m, key))
         return turned
 
     def fits(item: NDArray[Any], m: int) -> bool:
@@ -116,6 +116,6 @@ def _singular(low: NDArray[Any]) -> Found:
     return values[:, 0], left[:, :, :1] * right[:, :1, :]
 
 
-def _turned(m: int, key: int) -> NDArray[np.int64]:
+def turned_bits(m: int, key: int) -> NDArray[np.int64]:
     """Return which bits a key turns."""
     return np.random.default_rng(key).integers(0, 2, m)

@@ -1,0 +1,378 @@
+"""Marks of pictures: what ours carries through seven changes, what it accepts, peers, and speed.
+
+    hartley pack get tuxpaint-stamps rivagan
+    python -m venv peer && peer/bin/pip install --no-deps invisible-watermark==0.2.0 \
+        blind-watermark==0.4.4 opencv-python-headless PyWavelets numpy pillow
+    python bench/marks_pictures.py robust
+    python bench/marks_pictures.py accept
+    python bench/marks_pictures.py rivagan
+    python bench/marks_pictures.py parity --peer peer/bin/python
+    python bench/marks_pictures.py speed --peer peer/bin/python
+
+``robust``: 216 pictures of 512 × 512, each from a source of its own (16 photographs, 200 stamps of
+Tux Paint on a plain ground), marked by ``synchronised`` at 40 dB, changed in seven ways. A picture
+is read where the payload passes the checksum and is right; the rest count as lost altogether. With e
+the upper Clopper–Pearson limit of their share, level 0.95 shared over the seven, Fano's inequality
+leaves at least 32·(1 − e) − h₂(e) of 32 bits.
+
+``accept``: 10,000 pairs of a crop and a fresh key, from unmarked sources, beside the code's chance.
+
+``rivagan``: RivaGAN on the first 40 of the same pictures; its bits have no checksum, so that its
+information is 32·(1 − h₂(bit error rate)), plug-in and at the upper limit over pictures.
+
+``parity``: DWT-DCT and DWT-DCT-SVD beside the package's own code, same pictures and files.
+
+``speed``: embed + detect at 512 × 512, one thread, turn by turn in one process for each side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from PIL import Image
+from scipy.stats import beta, t
+
+from hartley.data.installed_files import installed_file
+from hartley.data.packs import locate
+from hartley.data.photos import PHOTOS
+from hartley.kit.vision import changes, image, marks, widespread_marks
+from hartley.kit.vision import synchronised_mark as ours
+
+SIDE, M = 512, 32
+LEVEL = 0.95
+COLUMNS: dict[str, Callable[[Any, np.random.Generator], Any]] = {
+    "jpeg 50": lambda x, _: image.jpeg(x, 50),
+    "blur 3": lambda x, _: changes.blurred(x, 0.8, taps=3),
+    "noise 5": lambda x, rng: changes.noisy(x, 5.0, rng),
+    "resize .5": lambda x, _: changes.resized(x, 0.5),
+    "crop .9": lambda x, rng: changes.cropped(x, 0.9, rng),
+    "bright 1.2": lambda x, _: changes.brightened(x, 1.2),
+    "webp 50": lambda x, _: changes.webp(x, 50),
+}
+PUBLISHED = {
+    "widespread_dwt_dct": (0.984, 0.503, 0.484, 0.956, 0.956, 0.953, 0.575, 0.931),
+    "dwt_dct_svd": (1.0, 1.0, 0.819, 1.0, 1.0, 1.0, 0.628, 0.850),
+}
+"""Bit accuracies of the package on ten crops of scikit-learn's two photographs, 320 bits a cell."""
+
+
+def photographs() -> Iterator[Any]:
+    """The 16 photographs of the wheels, their middle 512 × 512, enlarged where they are smaller."""
+    for package, file in PHOTOS:
+        with installed_file(package, file).open("rb") as stream:
+            yield middle(Image.open(stream).convert("RGB"))
+
+
+def middle(picture: Any) -> Any:
+    if min(picture.size) < SIDE:
+        scale = SIDE / min(picture.size)
+        size = tuple(max(SIDE, round(length * scale)) for length in picture.size)
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    left, top = (picture.width - SIDE) // 2, (picture.height - SIDE) // 2
+    return image.from_pillow(picture.crop((left, top, left + SIDE, top + SIDE)))
+
+
+def stamps(count: int) -> Iterator[Any]:
+    """Stamps of at least 150 pixels, in a random order, each on a plain ground of its own."""
+    paths, rng = sorted(locate("tuxpaint-stamps").rglob("*.png")), np.random.default_rng(0)
+    drawn = 0
+    for index in rng.permutation(len(paths)):
+        stamp = Image.open(paths[index])
+        if max(stamp.size) < 150:
+            continue
+        stamp = stamp.convert("RGBA")
+        scale = 0.94 * SIDE / max(stamp.size)
+        size = tuple(max(1, round(length * scale)) for length in stamp.size)
+        stamp = stamp.resize(size, Image.Resampling.BICUBIC)
+        colour = (*(int(level) for level in rng.integers(60, 220, 3)), 255)
+        ground = Image.new("RGBA", (SIDE, SIDE), colour)
+        ground.alpha_composite(stamp, tuple((SIDE - length) // 2 for length in stamp.size))
+        yield image.from_pillow(ground.convert("RGB"))
+        drawn += 1
+        if drawn == count:
+            return
+
+
+def pictures(count: int) -> Iterator[Any]:
+    yield from photographs()
+    yield from stamps(count)
+
+
+def entropy(p: float) -> float:
+    return 0.0 if p in (0.0, 1.0) else float(-p * np.log2(p) - (1 - p) * np.log2(1 - p))
+
+
+def upper_share(lost: int, n: int) -> float:
+    """The Clopper–Pearson limit at the level shared over the columns, one side."""
+    alpha = (1 - LEVEL) / len(COLUMNS)
+    return 1.0 if lost == n else float(beta.ppf(1 - alpha, lost + 1, n - lost))
+
+
+def upper_mean(errors: Any) -> float:
+    alpha = (1 - LEVEL) / len(COLUMNS)
+    width = errors.std(ddof=1) / np.sqrt(len(errors))
+    return float(min(0.5, errors.mean() + t.ppf(1 - alpha, len(errors) - 1) * width))
+
+
+def verdict(holds: bool, text: str) -> bool:
+    print("HOLDS " if holds else "FAILS ", text)
+    return holds
+
+
+def robust(count: int) -> bool:
+    marker, rng = ours.synchronised(), np.random.default_rng(0)
+    lost, wrong = dict.fromkeys(COLUMNS, 0), dict.fromkeys(COLUMNS, 0)
+    quality, n = [], 0
+    for key, picture in enumerate(pictures(count)):
+        message = rng.integers(0, 2, M)
+        marked = marker.embed(picture, message, key, rng)
+        quality.append((image.psnr(marked, picture), image.ssim(marked, picture)))
+        for name, change in COLUMNS.items():
+            read = marker.accept(change(marked, rng), key, M)
+            right = read is not None and np.array_equal(read, message)
+            lost[name] += not right
+            wrong[name] += read is not None and not right
+        n += 1
+    psnr, ssim = np.array(quality).T
+    print(f"{n} pictures, PSNR {psnr.mean():.2f} (least {psnr.min():.2f}), ", end="")
+    print(f"SSIM {ssim.mean():.3f} (least {ssim.min():.3f})")
+    bits = {}
+    for name in COLUMNS:
+        e = upper_share(lost[name], n)
+        bits[name] = M * (1 - e) - entropy(e)
+        print(f"{name:10s} read {n - lost[name]}/{n}, wrong {wrong[name]}, {bits[name]:.2f} bits")
+    return verdict(
+        min(bits.values()) >= 28 and psnr.min() >= 40,
+        "at least 28 of 32 bits in each column at 40 dB, lower ends",
+    )
+
+
+def accept(pairs: int) -> bool:
+    rng, accepted, done, sources = np.random.default_rng(1), 0, 0, 0
+    started, all_pictures = time.process_time(), [*photographs(), *stamps(400)]
+    each = -(-pairs // len(all_pictures))
+    for picture in all_pictures:
+        share = rng.uniform(0.5, 1.0)
+        h = int(SIDE * share)
+        top, left = rng.integers(SIDE - h + 1, size=2)
+        suspect = ours.Suspect.of(picture[:, top : top + h, left : left + h])
+        sources += 1
+        for key in rng.integers(2**62, size=min(each, pairs - done)):
+            bits, _ = ours.decoded(suspect, int(key), M)
+            accepted += ours.passes(bits)
+            done += 1
+    print(f"{accepted} of {done} pairs accepted, {sources} sources; chance of the code 2^-24 = ")
+    print(f"{2.0**-24:.2g} a pair; {time.process_time() - started:.0f} CPU-s")
+    return verdict(accepted == 0 and sources >= 400, "no wrong payload accepted")
+
+
+def rivagan(count: int) -> bool:
+    from hartley.models.rivagan import rivagan as peer
+
+    rng = np.random.default_rng(0)
+    markers = {"rivagan": peer(), "synchronised": ours.synchronised()}
+    errors: dict[tuple[str, str], list[float]] = {}
+    quality: dict[str, list[float]] = {name: [] for name in markers}
+    for key, picture in zip(range(count), pictures(count), strict=False):
+        message = rng.integers(0, 2, M)
+        for name, marker in markers.items():
+            marked = marker.embed(picture, message, key, rng)
+            quality[name].append(image.psnr(marked, picture))
+            for column, change in {"none": lambda x, _: x, **COLUMNS}.items():
+                read = marker.decode(change(marked, rng), key, M)
+                errors.setdefault((name, column), []).append(float(np.mean(read != message)))
+    for name in markers:
+        print(f"{name}, {count} pictures, PSNR {np.mean(quality[name]):.1f}")
+    for (name, column), values in errors.items():
+        wrong = np.array(values)
+        plug, low = (M * (1 - entropy(e)) for e in (wrong.mean(), upper_mean(wrong)))
+        print(f"{name:13s} {column:10s} accuracy {1 - wrong.mean():.3f}, ", end="")
+        print(f"bits {plug:.1f} plug-in, {low:.1f} lower end")
+    return True
+
+
+PEER = """
+import importlib.util, pathlib, sys, time
+import numpy as np
+folder = importlib.util.find_spec("imwatermark").submodule_search_locations[0]
+def load(name):  # the package's own __init__ imports torch: load the files alone
+    spec = importlib.util.spec_from_file_location(name, pathlib.Path(folder) / f"{name}.py")
+    module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module); return module
+tools = {"widespread_dwt_dct": lambda b: load("maxDct").EmbedMaxDct(b, 32, [0, 36, 36]),
+         "dwt_dct_svd": lambda b: load("dwtDctSvd").EmbedDwtDctSvd(b, 32, [0, 36, 0])}
+work, what, which = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+bits, x = np.load(work / "bits.npy"), np.load(work / "x.npy")
+bgr = [np.ascontiguousarray(one.transpose(1, 2, 0)[:, :, ::-1]) for one in x]
+if what == "speed":
+    times = []
+    for turn in range(9):
+        for message, one in zip(bits.tolist(), bgr):
+            if which == "blind":
+                from blind_watermark import WaterMark
+                start = time.perf_counter()
+                tool = WaterMark(password_img=1, password_wm=1)
+                tool.read_img(img=one); tool.read_wm(np.array(message) == 1, mode="bit")
+                marked = tool.embed()
+                marked = np.clip(np.round(marked), 0, 255).astype(np.uint8)
+                middle = time.perf_counter()
+                read = WaterMark(password_img=1, password_wm=1).extract(
+                    embed_img=marked, wm_shape=32, mode="bit")
+                right = np.mean((np.asarray(read) > 0.5) == np.array(message))
+            else:
+                start = time.perf_counter()
+                marked = np.clip(tools[which](message).encode(one), 0, 255).astype(np.uint8)
+                middle = time.perf_counter()
+                right = np.mean(np.asarray(tools[which]([]).decode(marked)) == np.array(message))
+            times.append((middle - start, time.perf_counter() - middle, right))
+    out = np.array(times)
+elif what == "embed":
+    out = [np.clip(tools[which](b).encode(one), 0, 255) for b, one in zip(bits.tolist(), bgr)]
+    out = np.stack(out).astype(np.uint8)[:, :, :, ::-1].transpose(0, 3, 1, 2)
+else:
+    out = np.stack([np.asarray(tools[which]([]).decode(one)).astype(int) for one in bgr])
+np.save(work / "out.npy", out)
+"""
+
+
+def ask(peer: str, what: str, which: str, bits: Any, x: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        np.save(work / "bits.npy", bits)
+        np.save(work / "x.npy", np.round(x * 255).astype(np.uint8))
+        subprocess.run([peer, "-c", PEER, folder, what, which], check=True)
+        return np.load(work / "out.npy")
+
+
+def sample_crops() -> Any:
+    """Ten crops of scikit-learn's two photographs, at 512 × 512."""
+    rng, out = np.random.default_rng(0), []
+    for turn in range(10):
+        package, file = ("sklearn.datasets.images", ("china.jpg", "flower.jpg")[turn % 2])
+        with installed_file(package, file).open("rb") as stream:
+            photo = Image.open(stream).convert("RGB")
+        side = min(*photo.size, SIDE)
+        left, top = (int(rng.integers(length - side + 1)) for length in photo.size)
+        crop = photo.crop((left, top, left + side, top + side))
+        out.append(image.from_pillow(crop.resize((SIDE, SIDE), Image.Resampling.BILINEAR)))
+    return np.stack(out)
+
+
+def parity(peer: str) -> bool:
+    photos, rng = sample_crops(), np.random.default_rng(0)
+    bits = rng.integers(0, 2, (len(photos), M))
+    columns = {
+        "none": lambda x, _: x,
+        "jpeg 90": lambda x, _: image.jpeg(x, 90),
+        **{name: change for name, change in COLUMNS.items() if name != "webp 50"},
+        "crop .9": lambda x, _: changes.cropped(x, 0.9),
+    }
+    good = True
+    for marker in (widespread_marks.widespread_dwt_dct(), widespread_marks.dwt_dct_svd()):
+        # A key under which no bit is turned, so that both sides write the same bits.
+        turned = widespread_marks.turned_bits
+        marked = {
+            "package": ask(peer, "embed", marker.name, bits, photos).astype(np.float32) / 255,
+            "hartley": np.stack(
+                [
+                    marker.embed(x, b ^ turned(M, 0), 0, rng)
+                    for x, b in zip(photos, bits, strict=True)
+                ]
+            ),
+        }
+        rows = {}
+        for side, x in marked.items():
+            psnr = np.mean([image.psnr(a, b) for a, b in zip(x, photos, strict=True)])
+            row = []
+            for change in columns.values():
+                noise = np.random.default_rng(5)
+                seen_by_reader = np.stack([change(one, noise) for one in x])
+                if side == "package":
+                    read = ask(peer, "decode", marker.name, bits, seen_by_reader)
+                else:
+                    read = np.stack(
+                        [marker.decode(one, 0, M) ^ turned(M, 0) for one in seen_by_reader]
+                    )
+                row.append(float(np.mean(read == bits)))
+            rows[side] = np.array(row)
+            print(f"{marker.name:18s} {side}: PSNR {psnr:.1f}  ", end="")
+            print("  ".join(f"{c} {v:.3f}" for c, v in zip(columns, row, strict=True)))
+        table = np.array(PUBLISHED[marker.name])
+        gap = np.abs(rows["hartley"] - rows["package"]).max()
+        apart = np.abs(rows["hartley"] - table)
+        print(f"{marker.name:18s} published     ", "  ".join(f"{v:.3f}" for v in table))
+        good &= verdict(gap <= 0.05, f"{marker.name}: within 0.05 of the package, here {gap:.3f}")
+        good &= verdict(
+            bool(apart.max() <= 0.05),
+            f"{marker.name}: within 0.05 of the table, here {apart.max():.3f}",
+        )
+    return good
+
+
+def speed(peer: str) -> bool:
+    photos = np.stack([x for x, _ in zip(photographs(), range(6), strict=False)])
+    bits = np.random.default_rng(0).integers(0, 2, (len(photos), M))
+    marker, rng = marks.dwt_dct(), np.random.default_rng(0)
+    rows = {}
+    # Twice, so that a slow spell of the machine hits all sides.
+    for _ in range(2):
+        times = []
+        for _turn in range(9):
+            for k, (photo, message) in enumerate(zip(photos, bits, strict=True)):
+                start = time.perf_counter()
+                marked = marker.embed(photo, message, k, rng)
+                between = time.perf_counter()
+                right = np.mean(marker.decode(marked, k, M) == message)
+                times.append((between - start, time.perf_counter() - between, right))
+        rows.setdefault("hartley", []).append(np.array(times))
+        for name in ("widespread_dwt_dct", "blind"):
+            rows.setdefault(name, []).append(ask(peer, "speed", name, bits, photos))
+    figures = {}
+    for name, several in rows.items():
+        both = np.concatenate(several)
+        total = both[:, 0] + both[:, 1]
+        figures[name] = np.median(total), total.min(), both[:, 2].mean()
+        print(f"{name:18s} embed {np.median(both[:, 0]) * 1e3:.2f} ms, ", end="")
+        print(f"detect {np.median(both[:, 1]) * 1e3:.2f} ms, together {np.median(total) * 1e3:.2f}")
+        print(f"{'':18s} least {total.min() * 1e3:.2f} ms, accuracy {both[:, 2].mean():.3f}")
+    good = True
+    for name, least in (("widespread_dwt_dct", 20), ("blind", 1)):
+        ratios = [figures[name][k] / figures["hartley"][k] for k in (0, 1)]
+        good &= verdict(
+            min(ratios) >= least and figures["hartley"][2] >= figures[name][2],
+            f"{name}: {ratios[0]:.0f} times its speed at medians, {ratios[1]:.0f} at least times, "
+            "equal or better accuracy",
+        )
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("robust", "accept", "rivagan", "parity", "speed"))
+    parser.add_argument("--stamps", type=int, default=200)
+    parser.add_argument("--pairs", type=int, default=10_000)
+    parser.add_argument("--pictures", type=int, default=40)
+    parser.add_argument("--peer", default="")
+    given = parser.parse_args()
+    runs: dict[str, Callable[[], bool]] = {
+        "robust": lambda: robust(given.stamps),
+        "accept": lambda: accept(given.pairs),
+        "rivagan": lambda: rivagan(given.pictures),
+        "parity": lambda: parity(given.peer),
+        "speed": lambda: speed(given.peer),
+    }
+    return 0 if runs[given.what]() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
