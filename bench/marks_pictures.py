@@ -11,9 +11,9 @@
 
 ``robust``: 216 pictures of 512 × 512, each from a source of its own (16 photographs, 200 stamps of
 Tux Paint on a plain ground), marked by ``synchronised`` at 40 dB, changed in seven ways. A picture
-is read where the payload passes the checksum and is right; the rest count as lost altogether. With e
-the upper Clopper–Pearson limit of their share, level 0.95 shared over the seven, Fano's inequality
-leaves at least 32·(1 − e) − h₂(e) of 32 bits.
+is read where the payload passes the checksum and is right; the rest count as lost altogether. With
+e the upper Clopper–Pearson limit of their share, level 0.95 shared over the seven, Fano's
+inequality leaves at least 32·(1 − e) − h₂(e) of 32 bits.
 
 ``accept``: 10,000 pairs of a crop and a fresh key, from unmarked sources, beside the code's chance.
 

@@ -44,8 +44,7 @@ def test_accuracies(photos, marker, change, low, high):
 def test_the_singular_value_is_where_the_package_puts_it(photos):
     marker, message = marks.dwt_dct_svd(36.0), np.ones(M, np.int64)
     picture = marker.embed(photos[1], message, 0, np.random.default_rng(0))
-    blue = np.round(image.to_ycc(picture)[1] * marks.U_WEIGHT)
-    values = np.linalg.svd(marks._low(blue))[1][:, 0]
+    values = np.linalg.svd(marks._low(marks._yuv(picture)[1]))[1][:, 0]
     upper = (values % 36.0) > 18.0
     turned = marks.turned_bits(M, 0)[np.arange(len(values)) % M] == 1
     # Bit 1 is the upper half of a cell; a key that turns the bit makes it the lower one.

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 BLOCK: Final = 4
 PIXELS: Final = 2 * BLOCK
 """Pixels of a block's side: its samples are sums of 2 × 2 pixels."""
-U_WEIGHT: Final = 0.492 / 0.564
-"""The package's blue difference over JPEG's."""
+U_WEIGHT, V_WEIGHT = 0.492, 0.877
+"""Of the package's differences from luma, of blue and of red, all three in whole levels."""
 GREY: Final = 256.0
 """Of the low band where there is no colour: twice 128."""
 
@@ -60,8 +60,7 @@ def dwt_dct_svd(step: float = 36.0) -> Marker:
 def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Marker:
     def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
         del rng
-        planes = image.to_ycc(picture)
-        blue = np.round(planes[1] * U_WEIGHT)
+        luma, blue, red = _yuv(picture)
         low = _low(blue)
         value, direction = find(low)
         turned = np.asarray(bits) ^ turned_bits(len(bits), key)
@@ -69,18 +68,16 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
             np.abs(value) // step + 0.25 + 0.5 * turned[np.arange(len(low)) % len(bits)]
         ) * step
         moved = (np.sign(value) * (target - np.abs(value)))[:, None, None] * direction
-        height, width = (side // PIXELS * PIXELS for side in planes.shape[1:])
+        height, width = (side // PIXELS * PIXELS for side in blue.shape)
         change = image.untile(moved, height // 2, width // 2) / 2
         cells = blue[:height, :width].reshape(height // 2, 2, width // 2, 2)
         # Exchanging the details of two directions transposes each cell of 2 × 2 pixels.
         cells = cells.swapaxes(1, 3) + change[:, None, :, None]
         blue[:height, :width] = cells.reshape(height, width)
-        planes[1] = np.floor(blue) / U_WEIGHT
-        return image.from_ycc(planes)
+        return _rgb(luma, np.floor(blue), red)
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        blue = np.tensordot(image.BT601[1], np.asarray(picture) * 255.0, 1)
-        value, _ = find(_low(np.round(blue * U_WEIGHT)))
+        value, _ = find(_low(_yuv(picture)[1]))
         upper = np.where(np.abs(value) % step > step / 2, 1.0, -1.0)
         which = np.arange(len(value)) % m
         votes = np.bincount(which, upper, m) / np.maximum(np.bincount(which, minlength=m), 1)
@@ -92,6 +89,20 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         return bool(np.prod([side // PIXELS for side in np.shape(item)[1:]]) >= m)
 
     return Marker(name, embed, soft, (("step", step),), fits, plain=marks.published)
+
+
+def _yuv(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return luma, and the differences of blue and red from it, in whole levels."""
+    red, _, blue = np.asarray(picture, dtype=np.float64) * 255.0
+    luma = np.round(np.tensordot(image.BT601[0], np.asarray(picture) * 255.0, 1))
+    return luma, np.round(U_WEIGHT * (blue - luma)), np.round(V_WEIGHT * (red - luma))
+
+
+def _rgb(luma: NDArray[Any], blue: NDArray[Any], red: NDArray[Any]) -> NDArray[Any]:
+    """Return the eight-bit picture of luma and differences."""
+    r, b = luma + red / V_WEIGHT, luma + blue / U_WEIGHT
+    g = (luma - image.BT601[0, 0] * r - image.BT601[0, 2] * b) / image.BT601[0, 1]
+    return image.eight_bits(np.stack([r, g, b]) / 255.0)
 
 
 def _low(blue: NDArray[Any]) -> NDArray[Any]:
