@@ -245,8 +245,8 @@ def _coefficients(
     height, width = (length // side for length in picture.shape[1:])
     whole = np.asarray(picture, dtype=np.float32)[:, : height * side, : width * side]
     mixed = basis[rows] @ whole.reshape(3, height, side, width * side)
-    mixed = np.tensordot(image.BT601[plane].astype(np.float32), mixed, 1)
-    out: NDArray[np.float32] = mixed.reshape(height, len(rows), width, side) @ basis[columns].T
+    weighed = np.tensordot(image.BT601[plane].astype(np.float32), mixed, 1)
+    out: NDArray[np.float32] = weighed.reshape(height, len(rows), width, side) @ basis[columns].T
     return out
 
 

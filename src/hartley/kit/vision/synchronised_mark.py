@@ -384,5 +384,5 @@ def _shift(spectrum: NDArray[np.complex64], key: Pattern) -> tuple[tuple[int, in
 def _by_owner(projected: NDArray[Any], key: Pattern) -> NDArray[np.float64]:
     """Return the (n,) sums over each code bit's frequencies."""
     payload = key.owner >= 0
-    sums: NDArray[np.float64] = np.bincount(key.owner[payload], projected[payload], len(key.mask))
-    return sums
+    sums = np.bincount(key.owner[payload], projected[payload], len(key.mask))
+    return np.asarray(sums, dtype=np.float64)

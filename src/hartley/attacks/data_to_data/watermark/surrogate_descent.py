@@ -51,7 +51,7 @@ def surrogate_descent(
     Args:
         training: steps of the surrogate's training.
         descents: gradient steps on the picture.
-        reach: largest change of a pixel, in 0..1.
+        reach: root mean square of the change of a pixel, in 0..1, at which the steps end.
         steps: bisections of how much of that change is published.
 
     Raises:
@@ -65,7 +65,7 @@ def surrogate_descent(
     if not all(kinds):
         return published(marked, "untouched")
     network = _trained(kinds, training, rng)
-    start = rng.uniform(-reach / 4, reach / 4, marked.shape)
+    start = rng.normal(0, reach / 4, marked.shape)
     change = _descended(marked, network, start, descents, reach)
     evaded = strongest(lambda s: marked + s * change, view.brief.holds, marked, steps)
     return published(evaded, "evaded")
@@ -122,7 +122,7 @@ def _patch(picture: NDArray[Any], rng: Rng) -> NDArray[np.float32]:
 def _descended(
     marked: NDArray[Any], network: Any, first: NDArray[Any], descents: int, reach: float
 ) -> NDArray[np.float32]:
-    """Return a change (3, h, w) of at most ``reach`` that lowers what the surrogate reads."""
+    """Return a change (3, h, w), as large as ``reach``, that lowers what the surrogate reads."""
     import torch
 
     start = torch.from_numpy(np.array(marked, np.float32))
@@ -131,7 +131,7 @@ def _descended(
         read = network((start + change - 0.5)[None]).mean()
         (slope,) = torch.autograd.grad(read, change)
         with torch.no_grad():
-            change -= (2.5 * reach / descents) * slope.sign()
-            change.clamp_(-reach, reach)
+            change -= (2 * reach / descents) * slope / (slope.square().mean().sqrt() + 1e-12)
+            change *= min(1.0, reach / float(change.square().mean().sqrt() + 1e-12))
     out: NDArray[np.float32] = change.detach().numpy()
     return out

@@ -1,0 +1,59 @@
+"""Removals of pictures' marks on real photographs: what each takes from which mark, and at what."""
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.watermark._shared.pictures import strongest
+from hartley.attacks.data_to_data.watermark.distortion import distortion
+from hartley.attacks.data_to_data.watermark.mean_residual import mean_residual
+from hartley.core import Modality, Scene
+from hartley.data.photos import carriers
+from hartley.engine.run.play import play
+from hartley.kit.marker import Marker
+from hartley.kit.vision import image
+from hartley.kit.vision.marks import dwt_dct
+from hartley.kit.vision.synchronised_mark import synchronised
+
+ROUNDS = {"rounds": 4}
+
+
+def scene(marker, size=128):
+    photos = carriers(16, size)
+    return Scene("photos", Modality.VISION, extra={"carriers": photos}, parts=(marker,))
+
+
+def test_webp_at_the_floor_takes_most_of_the_fragile_mark_alone():
+    found = {}
+    for name, marker in (("fragile", dwt_dct()), ("robust", synchronised())):
+        trials = play(
+            distortion, scene(marker, 256), seed=0, params={"change": "webp"}, game_params=ROUNDS
+        )
+        assert trials.metrics["violated"] == 0
+        assert trials.metrics["psnr"] >= 34
+        found[name] = trials.metrics["ber_after"] - trials.metrics["ber_before"]
+    assert found["fragile"] > 0.25
+    assert found["robust"] < found["fragile"] / 2
+
+
+def test_averaging_takes_out_a_pattern_that_pictures_share():
+    def embed(picture, bits, key, rng):
+        wave = np.random.default_rng(key).choice([-1.0, 1.0], (32, *picture.shape))
+        return image.eight_bits(picture + np.tensordot(bits * 2.0 - 1, wave, 1) * 0.5 / 255)
+
+    def soft(picture, key, m):
+        wave = np.random.default_rng(key).choice([-1.0, 1.0], (32, *picture.shape))
+        return (wave * (picture - picture.mean())).sum((1, 2, 3))
+
+    added = Marker("added", embed, soft)
+    played = scene(added)
+    trials = play(mean_residual, played, seed=0, game_params=ROUNDS)
+    alone = play(distortion, played, seed=0, game_params=ROUNDS)
+    # White noise of the same quality does not know the pattern.
+    assert trials.metrics["ber_after"] > alone.metrics["ber_after"] + 0.05
+
+
+def test_the_strongest_change_is_at_the_floor():
+    grey = np.full((3, 8, 8), 0.5, np.float32)
+    found = strongest(lambda s: grey + s, lambda x: float(np.abs(x - grey).max()) <= 0.2, grey, 12)
+    assert found.max() - 0.5 == pytest.approx(0.2, abs=1 / 255)
+    assert strongest(lambda _: grey + 1, lambda _: False, grey, 3) is grey
