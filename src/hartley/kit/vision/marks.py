@@ -188,15 +188,15 @@ def _modulation(
         out *= 255.0
         for plane, indices in groups:
             rows, columns = axes(indices)
-            found = _coefficients(out, plane, rows, columns, levels)
-            change = np.zeros_like(found)
+            numbers = _coefficients(out, plane, rows, columns, levels)
+            change = np.zeros_like(numbers)
             for index in indices:
                 layer = layers[index]
                 place = (..., rows.index(layer.row), slice(None), columns.index(layer.column))
-                old = found[place].ravel()
+                old = numbers[place].ravel()
                 which, dither = _sites(len(old), len(bits), key, index)
                 new = _nearest(old, bits[which], dither, layer.step)
-                change[place] = (new - old).reshape(found[place].shape)
+                change[place] = (new - old).reshape(numbers[place].shape)
             _add(out, change, plane, (_basis(levels)[rows], _basis(levels)[columns]))
         np.rint(out, out=out)
         np.clip(out, 0.0, 255.0, out=out)
@@ -207,10 +207,10 @@ def _modulation(
         total = np.zeros(m)
         for plane, indices in groups:
             rows, columns = axes(indices)
-            found = _coefficients(picture, plane, rows, columns, levels) * np.float32(255)
+            numbers = _coefficients(picture, plane, rows, columns, levels) * np.float32(255)
             for index in indices:
                 layer = layers[index]
-                old = found[..., rows.index(layer.row), :, columns.index(layer.column)].ravel()
+                old = numbers[..., rows.index(layer.row), :, columns.index(layer.column)].ravel()
                 which, dither = _sites(len(old), m, key, index)
                 weight = _sharpness(old, dither, layer.step) if len(layers) > 1 else 1.0
                 total += weight * np.bincount(which, _side(old, dither, layer.step), m)
