@@ -1,4 +1,4 @@
-"""A small network that tells marked pictures of one owner from unmarked ones."""
+"""A small network that separates marked pictures of one owner from unmarked ones."""
 
 from __future__ import annotations
 
