@@ -13,7 +13,7 @@ from hartley.kit.marker import Detection, DetectionService, Marker
 M = 32
 
 
-@pytest.fixture(scope="module", params=["vision", "language", "audio", "graph"])
+@pytest.fixture(scope="module", params=["vision", "language", "audio", "graph", "tabular"])
 def scene(request):
     return live_marks.scene("live", Modality(request.param), np.random.default_rng(0))
 

@@ -45,6 +45,9 @@ SHARES = (
         "*word_f1",
         "*link_f1",
         "similarity",
+        "*table_similarity",
+        "table_accuracy",
+        "rows_kept",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

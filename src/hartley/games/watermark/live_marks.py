@@ -10,7 +10,9 @@ from zlib import crc32
 import numpy as np
 
 from hartley.core import Data, Form, Modality, Scene
+from hartley.kit.graph.planted_links import planted_links
 from hartley.kit.marker import DetectionService, Marker
+from hartley.kit.table_mark import green_cells
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 ITEMS = 24
 SAMPLES = 4000
 NODES, DENSITY = 48, 0.3
+ROWS, COLUMNS, DIGITS = 120, 8, 4
+"""Of a table; its last column is a label besides."""
 WORDS, LENGTH, ENDING = 60, 80, 8
 """Different words, words of a text, and letters of an ending that says bits."""
 
@@ -211,6 +215,43 @@ def _graphs(rng: Rng) -> tuple[Data, Marker]:
     return Data("graphs", Modality.GRAPH, x, role="carriers", form=Form.GRAPHS), marker
 
 
+def _tables(rng: Rng) -> tuple[Data, Marker]:
+    """Tables of one law; a bit is the parity of the last digits of cells that the key chooses."""
+    mixing = rng.standard_normal((COLUMNS, COLUMNS)) / np.sqrt(COLUMNS)
+    weights = rng.standard_normal(COLUMNS)
+    numbers = rng.standard_normal((ITEMS, ROWS, COLUMNS)) @ mixing
+    labels = (numbers @ weights > 0).astype(float)[..., None]
+    x = np.concatenate([np.round(numbers, DIGITS), labels], axis=2)
+
+    def cells(table: NDArray[Any], m: int, key: int) -> tuple[Any, Any, Any, Any]:
+        rows, columns = np.arange(ROWS * COLUMNS) // COLUMNS, np.arange(ROWS * COLUMNS) % COLUMNS
+        draw = np.random.default_rng(key)
+        bit, mask = draw.permutation(len(rows)) % m, draw.integers(0, 2, len(rows))
+        there = rows < len(table)
+        return rows[there], columns[there], bit[there], mask[there]
+
+    def digits(table: NDArray[Any], rows: Any, columns: Any) -> NDArray[np.int64]:
+        levels = np.round(np.asarray(table)[rows, columns] * 10**DIGITS)
+        return np.asarray(levels, np.int64)
+
+    def soft(table: NDArray[Any], key: int, m: int) -> NDArray[Any]:
+        rows, columns, bit, mask = cells(table, m, key)
+        odd = (digits(table, rows, columns) & 1) ^ mask
+        return 2.0 * (np.bincount(bit, odd, m).astype(np.int64) & 1) - 1.0
+
+    def embed(table: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
+        del rng
+        out = np.array(table, dtype=np.float64)
+        rows, columns, bit, _ = cells(table, len(bits), key)
+        for k in np.flatnonzero((soft(out, key, len(bits)) > 0) != (bits == 1)):
+            at = int(np.argmax(bit == k))
+            out[rows[at], columns[at]] += 10.0**-DIGITS
+        return out
+
+    marker = Marker("last_digit", embed, soft, modality=Modality.TABULAR)
+    return Data("tables", Modality.TABULAR, x, role="carriers"), marker
+
+
 ADDED = 3.0
 """Size of a mark that is added, in units of the last digit of a picture; of sounds, ×64."""
 
@@ -246,32 +287,11 @@ def _added(size: float, digits: int, modality: Modality, plain: Any = None) -> M
     return Marker("added", embed, soft, modality=modality, **more)
 
 
-def _planted_links() -> Marker:
-    """Set the links of pairs that the key chooses, the same in every graph on the same nodes."""
-
-    def pairs(nodes: int, m: int, key: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        rows, columns = np.triu_indices(nodes, 1)
-        where, mask = _places(len(rows), m, key)
-        return rows[where], columns[where], mask
-
-    def embed(graph: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
-        del rng
-        out = np.array(graph, dtype=np.int8)
-        rows, columns, mask = pairs(len(graph), len(bits), key)
-        out[rows, columns] = out[columns, rows] = bits ^ mask
-        return out
-
-    def soft(graph: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        rows, columns, mask = pairs(len(graph), m, key)
-        return np.asarray(2.0 * (graph[rows, columns] ^ mask) - 1.0)
-
-    return Marker("planted_links", embed, soft, modality=Modality.GRAPH)
-
-
 _ADDED: Mapping[Modality, Callable[[], Marker]] = {
     Modality.VISION: lambda: _added(ADDED, 255, Modality.VISION, marks.published),
     Modality.AUDIO: lambda: _added(64 * ADDED, 32767, Modality.AUDIO),
-    Modality.GRAPH: _planted_links,
+    Modality.GRAPH: lambda: planted_links(copies=1),
+    Modality.TABULAR: green_cells,
     Modality.LANGUAGE: _endings,
 }
 
@@ -287,4 +307,5 @@ _MAKERS: Mapping[Modality, Callable[[Any], tuple[Data, Marker]]] = {
     Modality.LANGUAGE: _texts,
     Modality.AUDIO: _sounds,
     Modality.GRAPH: _graphs,
+    Modality.TABULAR: _tables,
 }

@@ -1,0 +1,59 @@
+"""Stolen cells: learn which cells the owner of marked tables fills, and empty them.
+
+What an owner's key does to a column is the same in all of their tables, so that further ones show
+it: the stealing of a green list (arXiv:2402.19361), of numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from hartley.attacks.data_to_data.watermark._shared.table_cells import (
+    as_loot,
+    moved,
+    stolen,
+    strongest,
+)
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.watermark.watermark import WatermarkBrief, watermark
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=watermark,
+    access=Access.NOTHING,
+    term=Term.NOISE,
+    modalities=(Modality.TABULAR,),
+    paper="arXiv:2402.19361",
+    game_params={"others": 16},
+)
+def stolen_cells(
+    view: View[WatermarkBrief],
+    rng: Rng,
+    *,
+    width: Annotated[float, Range(0)] = 0.0,
+    share: Annotated[float, Range(0, 1, open_low=True)] = 0.5,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 7,
+) -> Outcome:
+    """Move numbers from the owner's cells to their neighbours.
+
+    Args:
+        width: of a cell; 0: the attacker finds it out.
+        share: of the numbers in the owner's cells that are moved; half of them leaves no trace.
+        steps: bisections of the level.
+    """
+    table = view.data.x[0]
+    others = [*view.brief.others.x, table]
+    cell, counts = stolen(others, width)
+
+    def emptied(level: float) -> np.ndarray:
+        # A copy of the stream for each level: what a level moves, a larger one moves too.
+        stream = np.random.default_rng(seed)
+        return moved(table, cell, counts, stream, towards=False, share=level)
+
+    seed = int(rng.integers(2**31))
+    return as_loot(strongest(view.brief.holds, emptied, share, steps))
