@@ -38,12 +38,12 @@ def table_resampling(
     classes = [table[table[:, -1] == label] for label in np.unique(table[:, -1])]
     drawn = [_drawn(rows, rng, components) for rows in classes]
     fresh = np.concatenate(drawn)
-    kept = np.concatenate(classes)
-    order = rng.permutation(len(kept))
+    published = np.concatenate(classes)
+    order = rng.permutation(len(published))
 
     def mixed(level: float) -> np.ndarray:
-        out = kept.copy()
-        new = order[: round(level * len(kept))]
+        out = published.copy()
+        new = order[: round(level * len(published))]
         out[new] = fresh[new]
         return out
 

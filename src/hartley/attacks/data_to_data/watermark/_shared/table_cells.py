@@ -62,7 +62,7 @@ def moved(
         counts: of ``stolen``; pairs that are balanced are left alone.
         rng: draws places within cells, and which numbers are moved.
         towards: to the owner's cells.
-        share: of the numbers that stand wrong that are moved.
+        share: of the numbers in the wrong cell that are moved.
     """
     out = np.array(table, dtype=np.float64)
     values = out[:, :-1]
