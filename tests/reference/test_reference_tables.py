@@ -121,6 +121,22 @@ def test_the_plan_of_defenses_plays_all_that_are_declared_on_its_scene() -> None
     assert terms == set(TERMS) and plan.adaptive and plan.tuned_baseline
 
 
+def test_every_declared_defense_that_has_a_form_is_in_a_plan_that_ships() -> None:
+    shipped = [
+        parse(text(), source=name)
+        for name, text in plans().items()
+        if name.partition("_")[0] == "defenses"
+    ]
+    for row in declared_defenses():
+        measured = {
+            part for plan in shipped for part in row.forms.get(plan.scene, ()) if part in plan.use
+        }
+        assert bool(measured) == bool(row.forms), row.number
+        # Where a scene has a plan of defenses, all that have a form there are in it.
+        for plan in shipped:
+            assert set(row.forms.get(plan.scene, ())) <= set(plan.use), (row.number, plan.scene)
+
+
 def test_a_row_stands_on_its_flow_and_its_paper_is_an_id() -> None:
     bridge = {one.flow: set(one.classes) for one in flows()}
     for row in threats():

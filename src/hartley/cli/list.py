@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -15,6 +15,9 @@ from hartley import catalog
 from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import StoreError, UsageError
 from hartley.core.taxonomy import Modality
+
+if TYPE_CHECKING:
+    from hartley.reference.declared_defenses import Declared
 
 WHAT = ("attacks", "defenses", "games", "scenes", "plans", "frameworks", "runs", "declared")
 
@@ -177,8 +180,25 @@ def _declared(*, json: bool) -> int:
             for row in rows
         ],
     )
-    note(f"{ORIGIN}; measure those of digits with: hartley assess defenses")
+    note(f"{ORIGIN}; measured by hartley assess PLAN, where PLAN is one of:")
+    for name, numbers in _measuring(rows).items():
+        note(f"  {name}: {', '.join(numbers)}")
     return 0
+
+
+def _measuring(rows: Sequence[Declared]) -> dict[str, list[str]]:
+    """The plans of defenses that ship, with the numbers of the declared ones that each plays."""
+    from hartley.cli.assess import plans
+    from hartley.engine.plan.plan import parse
+
+    found = {}
+    for name, text in sorted(plans().items()):
+        if name.partition("_")[0] == "defenses":
+            plan = parse(text(), source=name)
+            found[f"{name} ({plan.scene})"] = [
+                row.number for row in rows if set(row.forms.get(plan.scene, ())) & set(plan.use)
+            ]
+    return found
 
 
 def _plans(*, json: bool) -> int:
