@@ -158,19 +158,19 @@ def test_jobs_that_a_run_of_the_store_played_are_known_whatever_the_seed(store):
     assert other["known_by"] == {"earlier": 2, "shipped": 0, "judged": 5}, "utilities are the same"
     assert other["few"] == {"membership": 3} and cost["few"] == {"membership": 2}
     assert plan_cost(plan, scene, folder / "none")["cpu_seconds"] is None
-    assert earlier_seconds(folder, "another scene") == {} == shipped_seconds("demo")
+    assert earlier_seconds(folder, "another scene") == {} == shipped_seconds("demo", jobs)
     assert json.dumps(cost) and np.isfinite(cost["cpu_seconds"])
 
 
 def test_the_seconds_that_ship_with_the_plan_of_defenses_are_of_its_jobs():
-    """A part that was changed since has another id; a few of them are judged by the others."""
+    """Those of attacks that joined the plan since are judged by the others."""
     from hartley.cli.assess import plans
     from hartley.engine import build_scene
 
     plan = replace(parse(plans()["defenses"](), source="defenses"), name="defenses", seed=3)
     scene = build_scene.build(plan.scene, scene_params(plan))
     jobs = experiments(expand(plan, scene))
-    seconds = shipped_seconds("defenses")
+    seconds = shipped_seconds("defenses", jobs)
     known = [job for job in jobs if job.id in seconds]
     assert len(known) > 0.9 * len(jobs) > 800
     work = WorkLeft(jobs, seconds)

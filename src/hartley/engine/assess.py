@@ -458,7 +458,10 @@ def _work(
 ) -> WorkLeft:
     """Return the work of a run, judged by earlier runs and by what this one played already."""
     store = ledger.folder.parent
-    known = {**shipped_seconds(plan.name), **earlier_seconds(store, scene.name, but=ledger.id)}
+    known = {
+        **shipped_seconds(plan.name, todo),
+        **earlier_seconds(store, scene.name, but=ledger.id),
+    }
     waiting = {job.key for job in pending}
     played = [
         (job, float(record["seconds"]))

@@ -51,17 +51,26 @@ def earlier_seconds(store: Path, scene: str, *, but: str = "") -> dict[str, floa
     return seconds
 
 
-def shipped_seconds(name: str) -> dict[str, float]:
+def shipped_seconds(name: str, jobs: Iterable[Experiment]) -> dict[str, float]:
     """Return processor seconds of the jobs of a plan that ships, by id, as they were measured once.
+
+    They are kept by what was played (the attacks, the defenses that were added, what the attacker
+    knew) and not by id, which is another one as soon as a part has one more parameter.
 
     Args:
         name: of the plan; most have no such table, and then nothing is known.
+        jobs: those of the plan.
     """
     table = files("hartley.scenes").joinpath("plans", f"{name}.seconds.tsv")
     if not name or not table.is_file():
         return {}
-    rows = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
-    return {row[0]: float(row[1]) for row in rows if len(row) == 2}
+    _, *rows = (line.split("\t") for line in table.read_text(encoding="utf-8").splitlines())
+    seconds = {(label, defenses, knows): float(spent) for label, defenses, knows, spent in rows}
+    named = {
+        job.id: (job.label, "+".join(d.name for d in job.defenses) or "-", str(job.knowledge))
+        for job in jobs
+    }
+    return {key: seconds[what] for key, what in named.items() if what in seconds}
 
 
 def plan_cost(plan: Plan, scene: Scene, store: Path) -> dict[str, Any]:
@@ -77,7 +86,7 @@ def plan_cost(plan: Plan, scene: Scene, store: Path) -> dict[str, Any]:
     """
     lines = expand(plan, scene)
     jobs = experiments(lines)
-    earlier, shipped = earlier_seconds(store, scene.name), shipped_seconds(plan.name)
+    earlier, shipped = earlier_seconds(store, scene.name), shipped_seconds(plan.name, jobs)
     work = WorkLeft(jobs, {**shipped, **earlier})
     sources = Counter(
         "earlier" if job.id in earlier else "shipped" if job.id in shipped else "judged"
