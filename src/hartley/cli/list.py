@@ -191,14 +191,14 @@ def _measuring(rows: Sequence[Declared]) -> dict[str, list[str]]:
     from hartley.cli.assess import plans
     from hartley.engine.plan.plan import parse
 
-    found = {}
+    numbers = {}
     for name, text in sorted(plans().items()):
         if name.partition("_")[0] == "defenses":
             plan = parse(text(), source=name)
-            found[f"{name} ({plan.scene})"] = [
+            numbers[f"{name} ({plan.scene})"] = [
                 row.number for row in rows if set(row.forms.get(plan.scene, ())) & set(plan.use)
             ]
-    return found
+    return numbers
 
 
 def _plans(*, json: bool) -> int:
