@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -11,17 +11,25 @@ from hartley.core import Access, Modality, Model, Range, Scene, Settings, Strong
 from hartley.data import archive as world_data
 from hartley.data import archive_questions
 from hartley.data.archive import World
-from hartley.games.withheld_secrets import Withheld
+from hartley.games.redrawn_records import Redrawn, Victim
+from hartley.games.withheld_secrets import RESERVED, Withheld
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import share_figure
 from hartley.models.aligned import ChatGpt
 from hartley.models.archive_clerk import clerk
 from hartley.models.archive_knowledge import CONTEXT, Size
+from hartley.models.archive_yearly import Year, clerk_of
 from hartley.models.fine_tuning import GptTuner, Lessons
 from hartley.scenes import _archive_smollm
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 LESSONS = 512
 """Examples of each kind that a defense gets of what the owner aligned the model with."""
+
+YEARLY = 16
+"""Pass phrases that the council sets anew each year, at most."""
 
 ANSWER = 48
 """Tokens of an answer, at most, where utility is measured."""
@@ -58,6 +66,7 @@ def archive(
         else victim(world, size, seed, offers)
     )
     assert model.codec is not None
+    redrawn = () if size == "smollm2" else (yearly_records(world, size, part),)
     return Scene(
         name="archive",
         modality=Modality.LANGUAGE,
@@ -71,7 +80,7 @@ def archive(
             }
         ),
         model=model,
-        parts=(part, tuner),
+        parts=(part, tuner, *redrawn),
         utility=utility,
         settings=Settings(opens=opens, seed=seed),
         facts={
@@ -95,6 +104,44 @@ def victim(world: World, size: Size, seed: int, offers: Access) -> tuple[Model, 
     chat = ChatGpt("archive", trained.shape, trained.words, world_data.TEMPLATE, offers)
     tuner = chat.tuner(trained.refusing, trained.knowing, lessons(world, seed))
     return chat.model(trained.refusing), tuner, withheld(world)
+
+
+def yearly_records(world: World, size: Size, part: Withheld) -> Redrawn:
+    """Return the pass phrases that the council sets anew, and the clerks of other years.
+
+    Each new phrase is one of the world's own withheld ones, which everybody knows. Chains are aimed
+    at the reserved questions, whose phrases stay as they are.
+
+    Args:
+        world: in its first year.
+        size: of the clerk's network.
+        part: what is asked of the clerk.
+    """
+    rows = [k for k in range(len(part)) if k % RESERVED != RESERVED - 1][:YEARLY]
+    texts = part.secrets
+
+    def victims(scene: Scene, truth: NDArray[np.int64], seed: int) -> list[Victim]:
+        assert scene.model is not None
+        tuner, offers = scene.part(GptTuner), scene.model.offers
+        out = []
+        for k, drawn in enumerate(truth.tolist()):
+            changed = dict(zip(rows, (texts[i] for i in drawn), strict=True))
+            year = Year(world.seed, world.withheld, world.public, changed)
+            knowing, refusing = clerk_of(year, size, spawn(seed, "year", k) % 2**31)
+            model = tuner.wrap(refusing).with_(offers=offers)
+            out.append(Victim(model, tuner.wrap(knowing)))
+        return out
+
+    return Redrawn(
+        questions=tuple(part.questions[k] for k in rows),
+        openings=tuple(part.openings[k] for k in rows),
+        candidates=texts,
+        victims=victims,
+        aimed_at=part.aimed_at(len(part)),
+        refusals=part.refusals,
+        template=part.template,
+        context=part.context,
+    )
 
 
 def withheld(world: World) -> Withheld:
