@@ -132,15 +132,15 @@ def ways_of(loot: Data, refusals: Sequence[str]) -> tuple[Way, ...]:
     x = np.asarray(loot.x)
     begins = np.asarray(loot.facts.get(PREFILL, np.full(x.shape[:2], "")))
     questions, answers = (np.asarray(loot.facts[name]).tolist() for name in (QUESTIONS, ANSWERS))
-    held = [bool(text) for text in answers] & ~refused(answers, refusals)
+    gives = [bool(text) for text in answers] & ~refused(answers, refusals)
     submitted: Counter[Way] = Counter()
     answered: Counter[Way] = Counter()
     for talked, begun, question, gave in zip(
-        x[:, 0].tolist(), begins[:, 0].tolist(), questions, held.tolist(), strict=True
+        x[:, 0].tolist(), begins[:, 0].tolist(), questions, gives.tolist(), strict=True
     ):
         *turns, last = [text for text in talked if text] or [""]
-        before, found, after = last.partition(question)
-        if not found:
+        before, middle, after = last.partition(question)
+        if not middle:
             continue
         way = Way(tuple(turns), before, after, begun)
         submitted[way] += 1

@@ -77,8 +77,8 @@ def _chat(
 
 def _answer(texts: Sequence[str], messages: Sequence[Any]) -> str:
     """Return the answer to the last message of a user; one that is begun is gone on with."""
-    *_, asked = [m["content"] for m in messages if m["role"] == "user"]
-    named = _NUMBER.search(asked)
+    *_, question = [m["content"] for m in messages if m["role"] == "user"]
+    named = _NUMBER.search(question)
     if named is None or int(named[1]) >= len(texts):
         return UNKNOWN
     begun = messages[-1]["role"] == "assistant"

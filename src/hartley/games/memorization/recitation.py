@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """A victim that says the text of a record to whoever names it."""
+    """A victim that says the text of a record to anyone who names it."""
     del modality
     return live_recitation.scene(rng, says=True)
 
