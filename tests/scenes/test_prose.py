@@ -8,6 +8,7 @@ import pytest
 from hartley.attacks.data_to_data.watermark.word_substitution import word_substitution
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
+from hartley.kit.item_quality import ItemQuality
 from hartley.kit.marker import Marker
 from hartley.scenes.prose import MARKS, prose
 
@@ -57,3 +58,17 @@ def test_a_removal_is_dealt_played_and_judged():
         trials.metrics["evidence_before"]
     )
     assert np.mean(trials.metrics["violated"]) == 0.0
+
+
+@pytest.mark.pack
+def test_meaning_and_fluency_are_held_to_the_published_text():
+    quality = prose(similarity="meaning", **SMALL).find(ItemQuality)
+    published = "She walked along the shore with her sister, and was happy."
+    same = quality.figures(published, published)
+    assert same["similarity"] == pytest.approx(1) and same["fluency"] == 0
+    near = quality.figures("She went along the beach with her sister, and was glad.", published)
+    far = quality.figures("The ship's cannon cost ninety pounds in all.", published)
+    assert far["similarity"] < 0.5 < near["similarity"]
+    assert quality.distortion(published, published) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="a text, got list"):
+        quality.read([1, 2], published)
