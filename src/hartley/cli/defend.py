@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from hartley.cli.terminal import note, number, print_json, print_table, quantity, say
 from hartley.core.errors import UsageError
+from hartley.report.format_numbers import count
 
 app = App(name="defend")
 
@@ -164,7 +165,10 @@ def _floor(text: str) -> tuple[str, float]:
 
 def _print(choice: Mapping[str, Any]) -> None:
     suite, defenses = choice["relative_to_suite"], choice["defenses"]
-    say(f"{choice['run']}: {choice['scene']}, {len(suite)} attacks, {len(defenses)} defenses")
+    say(
+        f"{choice['run']}: {choice['scene']}, {count(len(suite), 'attack')}, "
+        f"{count(len(defenses), 'defense')}"
+    )
     _print_choice(choice)
     _print_index(defenses)
     _print_matrix(choice)
@@ -385,7 +389,7 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
     ]
     say(
         f"  {words}: coverage {' against '.join(sides)}, difference "
-        f"{quantity(claim['difference'])} over {claim['difference']['n']} attacks"
+        f"{quantity(claim['difference'])} over {count(claim['difference']['n'], 'attack')}"
     )
     for metric, pair in claim["utility"].items():
         if pair["bandwidth"] != pair["others"] and None not in pair.values():
@@ -393,7 +397,7 @@ def _print_claim(claim: Mapping[str, Any]) -> None:
     if (everywhere := claim["everywhere"]) is not None:
         say(
             f"  over all cells, those that no defense claims too: {quantity(everywhere)} "
-            f"({everywhere['n']} attacks)"
+            f"({count(everywhere['n'], 'attack')})"
         )
     say(
         f"  of other attacks and defenses like them: {quantity(claim['beyond'])}; what adaptation "
@@ -408,9 +412,9 @@ def _print_collusion(rows: Sequence[Mapping[str, Any]]) -> None:
         words = [f"{limit['principals']}: {limit['at_most']:.0%}" for limit in row["limits"]]
         most = row["limits"][-1]
         say(
-            f"  it covers of its {row['attacks']} attacks at most, by their number: "
-            f"{', '.join(words)}; {most['principals']} ask all that "
-            f"{len(most['undone'])} attacks ask without a limit"
+            f"  it covers of its {count(row['attacks'], 'attack')} at most, by their number: "
+            f"{', '.join(words)}; {most['principals']} ask all that is asked without a limit by "
+            f"{count(len(most['undone']), 'attack')}"
         )
 
 
