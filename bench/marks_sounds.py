@@ -65,10 +65,9 @@ def share(hits: list[bool]) -> str:
     return f"{k / n:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def of_perth(count: int, seed: int) -> None:
-    """Perth and our marks on single clips, each of one spoken letter or syllable."""
+def _clips(count: int, rng: np.random.Generator) -> list[Any]:
+    """Clips that are long and loud enough for each of the marks, at the rate of the kit."""
     files = sorted(locate("klettres").rglob("*.ogg"))
-    rng = np.random.default_rng(seed)
     clips: list[Any] = []
     for index in rng.permutation(len(files)):
         wave = audio._read(files[index])
@@ -78,6 +77,13 @@ def of_perth(count: int, seed: int) -> None:
             clips.append(wave)
         if len(clips) == count:
             break
+    return clips
+
+
+def of_perth(count: int, seed: int) -> None:
+    """Perth and our marks on single clips, each of one spoken letter or syllable."""
+    rng = np.random.default_rng(seed)
+    clips = _clips(count, rng)
     network, ours = perth(), {"spread": marks.spread_mark(), "echo": marks.echo_mark()}
     table = changes(rng)
     scores: dict[str, list[float]] = {name: [] for name in ("unmarked", *table)}
@@ -100,9 +106,17 @@ def of_perth(count: int, seed: int) -> None:
             for name, marker in ours.items():
                 detection = marker.detect(through(published[name]), key)
                 hits.setdefault((name, change), []).append(detection.marked() is True)
-    print(
-        f"{len(clips)} clips, {np.mean([len(w) for w in clips]) / RATE:.2f} s on average, seed {seed}"
-    )
+    seconds = np.mean([len(wave) for wave in clips]) / RATE
+    print(f"{len(clips)} clips, {seconds:.2f} s on average, seed {seed}")
+    _print_perth(scores, hits, near, list(ours))
+
+
+def _print_perth(
+    scores: dict[str, list[float]],
+    hits: dict[tuple[str, str], list[bool]],
+    near: dict[str, list[float]],
+    ours: list[str],
+) -> None:
     print("log-spectral SNR of a marked clip, dB: " + ", ".join(
         f"{k} {np.mean(v):.1f}" for k, v in near.items() if k.endswith("mark")))  # fmt: skip
     print(f"{'':22}{'Perth ≥ ½':24}{'mean':>7}{'dB':>7}   spread, p ≤ 1e-3       echo, p ≤ 1e-3")

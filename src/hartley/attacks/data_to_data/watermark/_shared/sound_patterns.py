@@ -22,6 +22,9 @@ Domain = Literal["likeliest", "samples", "spectra", "cepstra"]
 FIRST, LAST = 20, 1100
 """Lags of the cepstrum where an echo may be, in samples."""
 
+CHANCE = 4.0
+"""Standard deviations of a correlation that chance may make."""
+
 CLIP = 12.0
 """Decibels by which one bin of one recording counts at most."""
 
@@ -33,7 +36,7 @@ class SoundPattern:
     Attributes:
         domain: where it lies.
         values: (samples,) of the recording; (windows, bins) in dB; or (lags,) sizes of echoes.
-        agreement: of two halves of the recordings, as a normal deviate under "nothing in common".
+        agreement: correlation of two halves of the recordings, less what chance may make.
     """
 
     domain: str
@@ -70,7 +73,8 @@ def common(
     Returns:
         The pattern; None where there are fewer than two recordings.
     """
-    same = [wave for wave in marked if len(wave) == samples]
+    # The same recording twice would have everything in common with itself.
+    same = list({bytes(wave): wave for wave in marked if len(wave) == samples}.values())
     plain = [wave for wave in unmarked if len(wave) == samples][: 2 * len(same)]
     if len(same) < 2:
         return None
@@ -79,12 +83,13 @@ def common(
         if domain not in ("likeliest", name):
             continue
         rows = np.stack([feature(wave) for wave in same])
-        usual = np.mean([feature(wave) for wave in plain], axis=0) if plain else 0.0
-        first, second = rows[::2].mean(0) - usual, rows[1::2].mean(0) - usual
-        # What the attacker's recordings have in common is in both halves, and is no mark.
+        others = np.stack([feature(wave) for wave in plain]) if len(plain) > 1 else 0 * rows
+        # Halves have nothing in common but the mark: each has half of the unmarked ones.
+        first, second = (rows[k::2].mean(0) - others[k::2].mean(0) for k in (0, 1))
+        # The correlation of the halves; by chance alone it is within a few times 1/√size of 0.
         agreement = float((first * second).sum() / _size(first, second))
-        values = rows.mean(0) - usual
-        patterns.append(SoundPattern(name, values, agreement * np.sqrt(values.size)))
+        values = rows.mean(0) - others.mean(0)
+        patterns.append(SoundPattern(name, values, agreement - CHANCE / np.sqrt(values.size)))
     return max(patterns, key=lambda pattern: pattern.agreement)
 
 
@@ -93,9 +98,12 @@ def _size(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 
 def _samples(wave: NDArray[Any]) -> NDArray[np.float64]:
-    """Fine detail of the samples: what their neighbours do not suggest."""
-    wide = np.pad(np.asarray(wave, np.float64), 1, mode="edge")
-    return np.asarray(wave - (wide[2:] + wide[:-2]) / 2)
+    """Fine detail of the samples: what their neighbours do not suggest, three times over."""
+    rest = np.asarray(wave, np.float64)
+    for _ in range(3):
+        wide = np.pad(rest, 1, mode="edge")
+        rest = rest - (wide[2:] + wide[:-2]) / 2
+    return np.asarray(rest)
 
 
 def _spectra(wave: NDArray[Any]) -> NDArray[np.float64]:

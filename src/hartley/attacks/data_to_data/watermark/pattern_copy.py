@@ -1,0 +1,52 @@
+"""Pattern copy: average many marked recordings of a victim, and put what they share into one's own.
+
+The copy attack (doi:10.1117/12.384991) on sounds, over many recordings under one key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from hartley.attacks.data_to_data.watermark._shared import sound_patterns
+from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.watermark.forgery import ForgeryBrief, forgery
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=forgery,
+    access=Access.NOTHING,
+    term=Term.SIGNAL,
+    modalities=(Modality.AUDIO,),
+    paper="doi:10.1117/12.384991",
+    game_params={"others": 32},
+    sweep={"domain": ("likeliest", "samples", "spectra", "cepstra")},
+)
+def pattern_copy(
+    view: View[ForgeryBrief],
+    rng: Rng,
+    *,
+    domain: Literal["likeliest", "samples", "spectra", "cepstra"] = "likeliest",
+    most: Annotated[float, Range(0, open_low=True)] = 6.0,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 6,
+) -> Outcome:
+    """Estimate the victim's mark as what their recordings share, and add a multiple of it.
+
+    Args:
+        domain: where the mark is looked for; the likeliest is the one where two halves of the
+            recordings agree best.
+        most: largest multiple; the largest that the quality floor allows is taken.
+        steps: bisections of the multiple.
+    """
+    del rng
+    own = view.data.x[0]
+    pattern = sound_patterns.common(view.brief.others.x, view.brief.public.x, domain, len(own))
+    if pattern is None:
+        return published(own, "untouched")
+    forged = strongest(
+        lambda strength: pattern.added(own, most * strength), view.brief.holds, own, steps
+    )
+    return published(forged, "forged")
