@@ -1,4 +1,4 @@
-"""Pattern copy: average many marked recordings of a victim, and put what they share into one's own.
+"""Pattern copy: average many marked recordings of a victim, and put what they share into another one.
 
 The copy attack (doi:10.1117/12.384991) on sounds, over many recordings under one key.
 """
@@ -42,11 +42,16 @@ def pattern_copy(
         steps: bisections of the multiple.
     """
     del rng
-    own = view.data.x[0]
-    pattern = sound_patterns.common(view.brief.others.x, view.brief.public.x, domain, len(own))
+    untouched = view.data.x[0]
+    pattern = sound_patterns.common(
+        view.brief.others.x, view.brief.public.x, domain, len(untouched)
+    )
     if pattern is None:
-        return published(own, "untouched")
+        return published(untouched, "untouched")
     forged = strongest(
-        lambda strength: pattern.added(own, most * strength), view.brief.holds, own, steps
+        lambda strength: pattern.added(untouched, most * strength),
+        view.brief.holds,
+        untouched,
+        steps,
     )
     return published(forged, "forged")

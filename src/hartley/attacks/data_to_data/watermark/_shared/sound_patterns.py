@@ -36,7 +36,7 @@ class SoundPattern:
     Attributes:
         domain: where it lies.
         values: (samples,) of the recording; (windows, bins) in dB; or (lags,) sizes of echoes.
-        agreement: correlation of two halves of the recordings, less what chance may make.
+        agreement: correlation of two halves of the recordings, minus what chance may make.
     """
 
     domain: str
