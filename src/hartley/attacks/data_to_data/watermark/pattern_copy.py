@@ -1,4 +1,4 @@
-"""Pattern copy: average many marked recordings of a victim, and put what they share into another one.
+"""Pattern copy: average marked recordings of a victim, and put what they share into another one.
 
 The copy attack (doi:10.1117/12.384991) on sounds, over many recordings under one key.
 """
