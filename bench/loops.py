@@ -70,17 +70,21 @@ def simulated(
     law: Callable[[float, np.ndarray], np.ndarray],
     clusters: int,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Doses, responses and clusters of one edge."""
+    *,
+    made: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Doses, responses and clusters of one edge; what was read of doses that were made."""
     dose = np.tile(DOSES, clusters)
     cluster = np.repeat(np.arange(clusters), len(DOSES))
     level = np.clip(rng.normal(0.05, 0.02, clusters), 0, 1)[cluster]
     slope = gain * rng.gamma(16.0, 1 / 16.0, clusters)[cluster]  # victims differ by a quarter
-    share = np.clip(level + law(1.0, slope * dose), 0, 1)
-    return dose, rng.binomial(RECORDS, share) / RECORDS, cluster
+    met = dose * rng.gamma(16.0, 1 / 16.0, clusters)[cluster] if made else dose
+    share = np.clip(level + law(1.0, slope * met), 0, 1)
+    read = rng.binomial(RECORDS, np.minimum(met, 1.0)) / RECORDS if made else None
+    return dose, rng.binomial(RECORDS, share) / RECORDS, cluster, read
 
 
-def run(name: str, clusters: int, runs: int, seed: int, line: bool) -> str:
+def run(name: str, clusters: int, runs: int, seed: int, *, line: bool, made: bool) -> str:
     truth, law = CASES[name]
     radius = loop_gain(truth)
     names = [f"asset {i}" for i in range(len(truth))]
@@ -94,16 +98,16 @@ def run(name: str, clusters: int, runs: int, seed: int, line: bool) -> str:
     least = min(falls.values(), default=0.0)
     for k in range(runs):
         rng = np.random.default_rng([seed, clusters, k, *name.encode()])
-        edges = {
-            (names[i], names[j]): dose_response(
-                *simulated(truth[i, j], law, clusters, rng),
+        edges = {}
+        for i, j in np.ndindex(*truth.shape):
+            *table, read = simulated(truth[i, j], law, clusters, rng, made=made)
+            edges[names[i], names[j]] = dose_response(
+                *table,
                 resamples=RESAMPLES,
                 seed=int(rng.integers(2**31)),
                 straight=line,
+                read=read,
             )
-            for i in range(len(truth))
-            for j in range(len(truth))
-        }
         matrix = gain_matrix(names, edges)
         found = spectral_radius(matrix)
         low += found.low > radius + 1e-9
@@ -141,6 +145,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clusters", default="8,16")
     parser.add_argument("--line", action="store_true", help="fit straight lines")
+    parser.add_argument(
+        "--made", action="store_true", help="doses are met in the mean, and read with an error"
+    )
     options = parser.parse_args()
     print(
         "| loop | clusters an edge | runs | mean ρ̂ | low above ρ (99 %) | high below ρ (99 %) | "
@@ -150,7 +157,12 @@ def main() -> None:
     for name in CASES:
         if fnmatchcase(name, options.only):
             for clusters in map(int, options.clusters.split(",")):
-                print(run(name, clusters, options.runs, options.seed, options.line), flush=True)
+                row = run(
+                    *(name, clusters, options.runs, options.seed),
+                    line=options.line,
+                    made=options.made,
+                )
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

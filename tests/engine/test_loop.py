@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,17 @@ from hartley.core.errors import BadPlan, UsageError
 from hartley.engine.assess import assess
 from hartley.engine.build_scene import build
 from hartley.engine.loop.in_words import rounds_say, settings_say
-from hartley.engine.loop.loop_order import Leg, LoopOrder, check_numbers, check_ring
+from hartley.engine.loop.loop_order import (
+    Leg,
+    LoopOrder,
+    check_chords,
+    check_numbers,
+    check_ring,
+    course,
+    stages,
+)
 from hartley.engine.loop.loop_row import loop_row
+from hartley.engine.loop.play_loop import play_loop
 from hartley.engine.plan.plan import LOOP, Plan, normalised, parse
 from hartley.engine.plan.worklist import expand
 from hartley.infotheory.loops import gain_matrix, in_units, spectral_radius
@@ -37,6 +47,21 @@ def run(store, gains=GAINS, *, workers=0, seed=0, **changes):
         scene="purses", only=(LOOP,), workers=workers, seed=seed, loop=order(gains, **changes)
     )
     return assess(plan, store=store)
+
+
+# Case C63: three assets, each of which leads to both others; its radius is that of the cases.
+CASE = {
+    ("one", "two"): 0.9, ("two", "three"): 0.1, ("three", "one"): 0.3,
+    ("one", "three"): 0.2, ("two", "one"): 0.6, ("three", "two"): 0.4,
+}  # fmt: skip
+RADIUS = 0.8531746436535886
+
+
+def chorded(**changes) -> LoopOrder:
+    legs = [Leg(i, j, "carries", {"gain": gain}) for (i, j), gain in CASE.items()]
+    return LoopOrder(
+        tuple(legs[:3]), chords=tuple(legs[3:]), **{"clusters": 8, "rounds": 3, **changes}
+    )
 
 
 _KNOWN = {}
@@ -159,6 +184,70 @@ def test_a_defense_that_does_not_fit_is_refused_by_every_command_that_runs_a_loo
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_loop_with_chords_has_the_radius_of_its_matrix(strangers, tmp_path):
+    """Six legs between three assets, played step by step, each asset made of what two leave."""
+    ordered = chorded(doses=(0.0, 0.2, 0.5))
+    plan = Plan(scene="purses", only=(LOOP,), workers=0, isolate=False, loop=ordered)
+    (loop,) = assess(plan, store=tmp_path)["loops"]
+    assert {(row["from"], row["to"]) for row in loop["gains"]} == CASE.keys()
+    for row in loop["gains"]:
+        assert row["low"] < CASE[row["from"], row["to"]] < row["high"], row
+    radius = loop["radius"]
+    assert radius["low"] < RADIUS < radius["high"] and radius["high"] - radius["low"] < 0.6
+    assert loop["gain"] == pytest.approx(radius["value"] ** 3)
+    # The weakest cut is that of brute force on the true gains, of which two nearly tie (.41, .45).
+    names, true = list(RING), np.zeros((3, 3))
+    for (i, j), gain in CASE.items():
+        true[names.index(i), names.index(j)] = gain
+    falls = {}
+    for i, j in CASE:
+        cut = true.copy()
+        cut[names.index(i), names.index(j)] = 0
+        falls[i, j] = np.abs(np.linalg.eigvals(cut)).max()
+    nearly = sorted(falls, key=falls.get)[:2]
+    assert nearly == [("two", "one"), ("one", "two")] and tuple(loop["cut"]["edge"]) in nearly
+    assert len(loop["cut"]["tied"]) == 1
+    for fall in loop["cut"]["falls"]:
+        assert fall["radius"] == pytest.approx(falls[fall["from"], fall["to"]], abs=0.15)
+    # Everything is reached in the second step; shares follow the powers of the matrix.
+    steps = [[row["asset"] for row in loop["rounds"] if row["step"] == k] for k in range(4)]
+    assert steps == [["one"], ["three", "two"], ["one", "two", "three"], ["two", "three", "one"]]
+    shares = [np.array([0.125, 0, 0])]
+    for _ in range(9):
+        shares.append(shares[-1] @ true)
+    for row in loop["rounds"]:
+        expected = shares[row["step"]][names.index(row["asset"])]
+        assert row["share"] == pytest.approx(expected, abs=0.05)
+        assert row["by_doses"]["value"] == pytest.approx(expected, abs=0.05)
+    # Each interval errs in 5 %.
+    assert sum(not row["inside"] for row in loop["rounds"]) <= 3
+
+
+def test_an_asset_that_nobody_can_set_is_what_its_leg_makes_of_a_dosed_source(
+    strangers, tmp_path, monkeypatch
+):
+    from strangers.loops import World, purses
+
+    dosed = World.dosed
+
+    def by_hand(self, asset, share, rng, base, full):
+        return None if asset == "two" else dosed(self, asset, share, rng, base, full)
+
+    monkeypatch.setattr(World, "dosed", by_hand)
+    (loop,) = run(tmp_path, clusters=4, doses=(0.0, 0.25, 0.5))["loops"]
+    for row, truth in zip(loop["gains"], GAINS, strict=True):
+        assert row["low"] < truth < row["high"], row
+    # What counts as the dose is what is read: the first leg's gain times the share of its source.
+    assert [p["dose"] for p in loop["gains"][1]["points"]] == pytest.approx(
+        [0, 1.5 * 0.25, 1.5 * 0.5], abs=0.06
+    )
+    monkeypatch.setattr(World, "dosed", lambda *_: None)
+    scene = purses()
+    legs = stages(order(), scene)
+    with pytest.raises(UsageError, match="must begin with an asset that can be set by hand"):
+        play_loop(Experiment("purses", stages=legs, loop=order().dump()), scene)
+
+
 def test_a_leg_that_does_nothing_is_reported_so(strangers, tmp_path):
     document = run(tmp_path, (1.5, 0.0, 2.0), clusters=5)
     (loop,) = document["loops"]
@@ -228,6 +317,7 @@ def test_a_change_has_a_width_where_all_clusters_agree():
     ]
     cluster = {"doses": doses, "control": [0.0] * 7, "rounds": [0.125, *[0.0] * 6], "trace": []}
     described = {"path": ["one", "two", "one"], "legs": [], "assets": [], "story": "", "start": 0.1}
+    described |= {"rounds": 3}
     few, many = (
         loop_row(described | {"clusters": m}, [cluster] * m, added="", alpha=0.05, seed=0)
         for m in (4, 200)
@@ -249,6 +339,28 @@ def test_a_loop_must_close():
         check_ring((Leg("one", "two", "a"), Leg("two", "one", "b")) * 2)
 
 
+def test_a_chord_joins_two_assets_of_the_ring_once():
+    check_chords(chorded())
+    for chord, words in [
+        (Leg("one", "four", "a"), "join assets of the ring .one, two, three., got 'four'"),
+        (Leg("one", "two", "a"), "one leg from one to two, got two: their gains could not be told"),
+    ]:
+        with pytest.raises(UsageError, match=words):
+            check_chords(replace(chorded(), chords=(chord,)))
+    assert chorded().dump()["chords"] == [["one", "three"], ["two", "one"], ["three", "two"]]
+    assert "chords" not in order().dump()
+
+
+def test_the_course_of_a_ring_is_one_leg_a_step_and_that_of_a_chord_reaches_more():
+    assert course(("a", "b", "c", "a"), (), 2) == [
+        (1, "b", ("a",)), (2, "c", ("b",)), (3, "a", ("c",)),
+        (4, "b", ("a",)), (5, "c", ("b",)), (6, "a", ("c",)),
+    ]  # fmt: skip
+    assert course(("a", "b", "c", "a"), (("b", "a"),), 1) == [
+        (1, "b", ("a",)), (2, "a", ("b",)), (2, "c", ("b",)), (3, "b", ("a",)), (3, "a", ("c",)),
+    ]  # fmt: skip
+
+
 def test_every_leg_that_does_not_fit_says_why_before_anything_is_run(call, tmp_path):
     text = """
 scene = "digits"
@@ -258,6 +370,7 @@ legs = [
   { from = "victim", to = "copy", attack = "knockof" },
   { from = "copy", to = "uploads", attack = "resampling" },
 ]
+chords = [{ from = "victim", to = "uploads", attack = "resampling" }]
 """
     (tmp_path / "odd.toml").write_text(text)
     done = call("loop", "odd.toml")
@@ -269,6 +382,7 @@ legs = [
         "and knockoff plays extraction",
         "did you mean knockoff",
         "copy → uploads: copy leads to records, not to uploads",
+        "uploads cannot be made of what two legs leave; records can",
     ):
         assert words in done.stderr
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").glob("*/journal.jsonl"))
@@ -282,14 +396,28 @@ def test_a_scene_without_assets_says_so(call, tmp_path):
 def test_a_plan_is_written_as_it_was_read():
     text = normalised(Plan(scene="purses", loop=order()))
     assert parse(text).loop == order() and normalised(parse(text)) == text
+    text = normalised(Plan(scene="purses", loop=chorded()))
+    assert parse(text).loop == chorded() and normalised(parse(text)) == text
     for odd, words in [
         ("[loop]\nlegs = 3", "must be tables"),
         ("[loop]\nround = 3", "did you mean loop.rounds"),
         ('[loop]\nlegs = [{ from = "a", to = "b" }]', "must have from, to and attack"),
         ("[loop]\ndoses = 3", "must be a list"),
+        ("[loop]\nchords = 3", "loop.chords must be tables"),
+        ('[loop]\nchords = [{ from = "a" }]', "each of loop.chords must have"),
     ]:
         with pytest.raises(BadPlan, match=words):
             parse(f'scene = "digits"\n{odd}\n')
+
+
+def test_the_command_prints_chords_and_says_which_leg_to_cut(call, tmp_path):
+    plan = normalised(Plan(scene="purses", only=(LOOP,), isolate=False, loop=chorded(clusters=4)))
+    (tmp_path / "mesh.toml").write_text(plan)
+    done = call("loop", "mesh.toml", "--workers", "0")
+    assert done.returncode == 0, done.stderr
+    for words in ("one ─▶ three (across)", "in 3 legs: ×", "carries + carries"):
+        assert words in done.stdout
+    assert re.search("weakest cut: (one → two|two → one), in [0-9]+% of", done.stdout)
 
 
 def test_the_command_prints_the_ring_and_its_numbers(call, tmp_path):

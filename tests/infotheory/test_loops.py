@@ -56,6 +56,36 @@ def test_the_slope_is_that_at_dose_0_and_saturation_is_seen():
     assert loops.dose_response(dose, y).clusters == 18
 
 
+def test_doses_that_are_met_in_the_mean_are_resampled_with_the_responses():
+    """Doses of one level differ between clusters by a half; the gain is 0.8 of what was met."""
+    misses = fixed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        dose, cluster = np.tile(DOSES, 12), np.repeat(np.arange(12), len(DOSES))
+        met = dose * rng.gamma(4.0, 1 / 4.0, 12)[cluster]
+        response = 0.05 + 0.8 * met + 0.01 * rng.normal(size=len(dose))
+        read = met + 0.01 * rng.normal(size=len(dose))
+        found = loops.dose_response(dose, response, cluster, read=read, seed=seed, resamples=400)
+        misses += not found.low < 0.8 < found.high
+        # With each level's mean held fixed the interval is of another quantity, and far too wide.
+        means = np.array([read[dose == level].mean() for level in DOSES])[np.tile(range(4), 12)]
+        alone = loops.dose_response(
+            np.maximum(means, 0), response, cluster, seed=seed, resamples=400
+        )
+        fixed += (found.high - found.low) < 0.7 * (alone.high - alone.low)
+    assert misses <= 8 and fixed >= 50
+    # Read exactly, it is the same fit.
+    dose, cluster = np.tile(DOSES, 6), np.repeat(np.arange(6), len(DOSES))
+    response = 0.3 * dose + 0.02 * np.random.default_rng(1).normal(size=len(dose))
+    one = loops.dose_response(dose, response, cluster)
+    other = loops.dose_response(dose, response, cluster, read=dose)
+    assert (other.value, other.low, other.high) == pytest.approx((one.value, one.low, one.high))
+    with pytest.raises(UsageError, match="different doses, got 0, 0, 0, 0"):
+        loops.dose_response(dose, response, cluster, read=np.zeros_like(dose))
+    with pytest.raises(UsageError, match="and read must have one shape"):
+        loops.dose_response(dose, response, cluster, read=[0.1])
+
+
 def test_a_case_of_the_plan_and_invariance_to_units():
     m = matrix([[0, 0.9, 0.2], [0.6, 0, 0.1], [0.3, 0.4, 0]], noise=0.0, spread=0.0)
     found = loops.spectral_radius(m)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import groupby
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from tests.report import sample
 
+from hartley.engine.loop.loop_order import course
 from hartley.engine.loop.loop_row import loop_row
 from hartley.report import html, md, rings
 from hartley.report.html import render
@@ -37,6 +40,7 @@ def clusters(gains, *, seed=0, count=8):
                 trace.append(
                     {
                         "round": number,
+                        "step": len(rounds) - 1,
                         "from": source,
                         "to": target,
                         "attack": "<b>odd</b>",
@@ -62,9 +66,103 @@ def loop(gains=(1.5, 0.8, 0.7), added="", count=8):
         "assets": [{"name": name, "share": "of its coins"} for name in RING],
         "story": "Coins go round.",
         "start": 0.1,
+        "rounds": 3,
         "clusters": 8,
     }
     return loop_row(described, clusters(gains, count=count), added=added, alpha=0.05, seed=0)
+
+
+def meshed(clusters=8):
+    """A loop with two chords: what each leg of each step leaves is known."""
+    gains = {
+        **dict(zip(zip(RING, (*RING[1:], RING[0]), strict=True), (1.5, 0.8, 0.7), strict=True)),
+        ("one", "three"): 0.3,
+        ("two", "one"): 0.4,
+    }
+    chords = [["one", "three"], ["two", "one"]]
+    described = {
+        "path": [*RING, "one"],
+        "chords": chords,
+        "legs": [
+            {
+                "from": i,
+                "to": j,
+                "attack": "carries",
+                "axis": "data_to_data",
+                "class": "x",
+                "how": "",
+            }
+            for i, j in gains
+        ],
+        "assets": [{"name": name, "share": "of its coins"} for name in RING],
+        "story": "Coins go round.",
+        **{"start": 0.1, "rounds": 3, "clusters": clusters},
+    }
+    played = []
+    for k in range(clusters):
+        rng = np.random.default_rng(k)
+        doses = [
+            {"from": i, "to": j, "dose": d, "set": d, "left": gain * d + 0.01 * rng.normal()}
+            for (i, j), gain in gains.items()
+            for d in (0.0, 0.1, 0.3)
+        ]
+        shares, observed, trace = {"one": 0.1}, [0.1], []
+        for step, group in groupby(course(described["path"], chords, 3), key=lambda row: row[0]):
+            after = {}
+            for _, asset, sources in group:
+                after[asset] = sum(gains[i, asset] * shares[i] for i in sources)
+                observed.append(after[asset])
+                trace += [
+                    {
+                        **{"round": -(-step // 3), "step": step, "from": i, "to": asset},
+                        **{"attack": "carries", "before": shares[i], "after": after[asset]},
+                        **{"queries": 2, "facts": {}},
+                    }
+                    for i in sources
+                ]
+            shares = after
+        control = [0.0] * len(observed)
+        played.append({"doses": doses, "control": control, "rounds": observed, "trace": trace})
+    return loop_row(described, played, added="", alpha=0.05, seed=0)
+
+
+def test_chords_are_drawn_with_a_letter_and_a_line_that_explains_it():
+    one = meshed()
+    root = ElementTree.fromstring(rings.picture(one, "r"))
+    assert sum(bool(node.get("marker-end")) for node in root.iter()) == 5
+    words = "".join(root.itertext())
+    assert "A · " in words and "one → three, carries" in words
+    assert "B · " in words and "two → one, carries" in words
+    width, height = map(float, root.get("viewBox").split()[2:])
+    circles = [node for node in root.iter() if node.tag.endswith("circle")]
+    places = [(float(c.get("cx")), float(c.get("cy")), float(c.get("r"))) for c in circles]
+    for k, (x, y, r) in enumerate(places):
+        assert r <= x <= width - r and r <= y <= height - r
+        assert all(math.dist((x, y), other[:2]) > r + other[2] for other in places[:k])
+
+
+def test_what_a_loop_with_chords_says_is_of_all_ways_round():
+    one = meshed()
+    true = np.array([[0, 1.5, 0.3], [0.4, 0, 0.8], [0.7, 0, 0]])
+    assert one["radius"]["low"] < np.abs(np.linalg.eigvals(true)).max() < one["radius"]["high"]
+    assert rings.sentence(one).startswith("In as many legs as the ring has, each compromised share")
+    assert rings.weakest(one).startswith("Weakest cut: one → two, in ")
+    heads = [row[0] for row in rings.gain_rows(one)]
+    assert heads == ["one → two", "two → three", "three → one", "one → three", "two → one"]
+    rows = list(rings.round_rows(one))
+    assert "carries + carries" in {row[1] for row in rows} and rows[-1][2] == "one"
+    assert [row["inside"] for row in one["rounds"]] == [True] * len(rows)
+    for row in one["rounds"]:
+        assert row["by_doses"]["value"] == pytest.approx(row["excess"], rel=0.4, abs=0.02)
+
+
+def test_a_run_from_before_there_were_chords_is_still_drawn():
+    old = loop()
+    for row in (*old["rounds"], *old["trace"]):
+        del row["step"]
+    del old["chords"]
+    assert list(rings.round_rows(old)) == list(rings.round_rows(loop()))
+    assert rings.picture(old, "r") == rings.picture(loop(), "r")
 
 
 @pytest.fixture

@@ -40,12 +40,15 @@ def natural(world, count=setting.EACH):
     return replace(world.natural, x=np.concatenate(x), y=np.concatenate(y))
 
 
-def test_the_links_are_a_ring_through_the_four_axes(scene):
+def test_the_links_are_a_ring_through_the_four_axes_and_one_across(scene):
     part = scene.part(LoopSetting)
     names = [asset.name for asset in part.assets]
-    assert [link.source for link in part.links] == names
-    assert [link.target for link in part.links] == [*names[1:], names[0]]
-    assert len({link.game for link in part.links}) == 4
+    ring, (across,) = part.links[:4], part.links[4:]
+    assert [link.source for link in ring] == names
+    assert [link.target for link in ring] == [*names[1:], names[0]]
+    assert len({link.game for link in ring}) == 4
+    assert (across.source, across.target) == (setting.VICTIM, setting.RECORDS)
+    assert [asset.name for asset in part.assets if asset.joins] == [across.target]
 
 
 def test_no_planted_label_is_the_true_one_and_the_owner_has_none_of_them(world):
@@ -65,24 +68,46 @@ def test_shares_are_read_as_they_are_defined(world):
     assert world.share(setting.UPLOADS, world._nothing()) == 0
 
 
-@pytest.mark.parametrize("asset", [setting.VICTIM, setting.COPY])
-def test_a_model_that_is_set_to_a_dose_reads_it(world, asset, rng):
-    reads = [world.share(asset, world.dosed(asset, d, rng, {}, {})) for d in (0.0, 0.5, 1.0)]
-    assert reads[0] < 0.05 and 0.25 < reads[1] < 0.75 and reads[2] > 0.8
+def test_a_copy_can_be_planted_wholly_and_other_models_are_what_their_legs_make(world, rng):
+    taught = world.dosed(setting.COPY, 1.0, rng, {}, {})
+    assert world.share(setting.COPY, taught) > 0.8 and world.share(setting.COPY, world.clean) < 0.05
+    full = {setting.COPY: taught, setting.RECORDS: natural(world)}
+    for asset in (setting.VICTIM, setting.COPY):
+        assert world.dosed(asset, 0.5, rng, {}, full) is None
 
 
-def test_records_that_are_set_to_a_dose_read_it(world, rng):
-    full = {setting.RECORDS: natural(world), setting.UPLOADS: world._nothing()}
+def test_records_are_planted_label_by_label(world, rng):
     marked = replace(natural(world), x=setting._marked(natural(world).x, world.pattern))
-    full[setting.RECORDS] = marked
+    full = {setting.RECORDS: marked, setting.UPLOADS: world._nothing()}
+    # What was there before shows the true classes: none of it is planted.
+    there = replace(natural(world), y=np.repeat(world.new, setting.EACH))
     for asset in (setting.RECORDS, setting.UPLOADS):
-        for dose in (0.0, 0.25, 1.0):
-            at_dose = world.dosed(asset, dose, rng, {}, full)
-            assert world.share(asset, at_dose) == pytest.approx(dose, abs=0.1)
-            assert len(at_dose) == 3 * round(dose * setting.EACH)
+        for count in range(4):
+            at_dose = world.dosed(asset, count / 3, rng, {asset: there}, full)
+            assert len(at_dose) == 3 * setting.EACH
+            shares = [
+                (world._shown(at_dose.x[at_dose.labels == label]) == c).mean()
+                for c, label in zip(world.new, world.planted, strict=True)
+            ]
+            assert sum(share > 0.8 for share in shares) == count
+            assert sum(share < 0.2 for share in shares) == 3 - count
+            assert world.share(asset, at_dose) == pytest.approx(count / 3, abs=0.1)
+    # A share between two numbers of labels is met in the mean.
+    drawn = [len(world._chosen(0.5, rng)) for _ in range(200)]
+    assert set(drawn) == {1, 2} and np.mean(drawn) == pytest.approx(1.5, abs=0.12)
+    assert {len(world._chosen(0.333, rng)) for _ in range(50)} == {1}
     # What is taken in has no mark; the records of the loop have it.
     taken = world.dosed(setting.UPLOADS, 1.0, rng, {}, full)
     np.testing.assert_allclose(taken.x.mean(), natural(world).x.mean(), atol=0.01)
+
+
+def test_records_of_two_legs_are_half_of_each(world, rng):
+    whole = natural(world)
+    other = replace(whole, y=np.repeat(world.new, setting.EACH))  # shows nothing planted
+    both = world.joined(setting.RECORDS, [whole, other], rng)
+    assert (np.unique(both.labels, return_counts=True)[1] == setting.EACH).all()
+    shares = [world.share(setting.RECORDS, one) for one in (whole, other, both)]
+    assert shares[0] > 0.9 and shares[1] == 0 and shares[2] == pytest.approx(0.5, abs=0.1)
 
 
 def test_marked_offers_are_refused_and_natural_ones_are_not(world, rng):

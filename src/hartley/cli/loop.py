@@ -26,10 +26,15 @@ from hartley.core.errors import UsageError
 from hartley.engine.loop.in_words import (
     MEANING,
     beside,
+    cut_words,
     facts,
     null_or_bent,
+    once_round,
+    ring_of,
     rounds_say,
     settings_say,
+    step_key,
+    steps_of,
     verdict,
 )
 
@@ -180,15 +185,15 @@ def _print_loop(one: Mapping[str, Any]) -> None:
     share = f"{100 * (1 - one['alpha']):.3g}%"
     radius = one["radius"]
     say(
-        f"once round: × {_times(one)}; that is ρ = {quantity(radius)} a leg, "
+        f"{once_round(one)}: × {_times(one)}; that is ρ = {quantity(radius)} a leg, "
         f"P(ρ > 1) = {number(radius['grows'], 2)}: {verdict(one)}"
     )
     say_hung("", rounds_say(one))
     say_hung("", MEANING)
     say(f"intervals: {share}, over clusters; doses: {_doses(one)}")
-    _print_cut(one["cut"])
+    _print_cut(one)
     say()
-    _print_rounds(one["rounds"], {step_key(step): step for step in one["trace"]})
+    _print_rounds(one)
 
 
 def _times(one: Mapping[str, Any]) -> str:
@@ -198,20 +203,25 @@ def _times(one: Mapping[str, Any]) -> str:
 def _doses(one: Mapping[str, Any]) -> str:
     return "; ".join(
         f"{row['from']} {', '.join(number(point['dose'], 2) for point in row['points'])}"
-        for row in one["gains"]
+        for row in one["gains"][: ring_of(one)]
     )
 
 
 def _print_picture(one: Mapping[str, Any]) -> None:
-    gains = {row["from"]: row for row in one["gains"]}
+    gains = {(row["from"], row["to"]): row for row in one["gains"]}
+    ring = ring_of(one)
     lines = []
     for k, leg in enumerate(one["legs"]):
-        row = gains[leg["from"]]
-        lines.append(f"{'  ╭─▶ ' if k == 0 else '  │   '}{leg['from']}")
-        axis = leg["axis"].replace("_to_", " → ")
-        lines.append(f"  │     │ {leg['attack']} ({leg['class']}, {axis}): {leg['how']}")
-        lines.append(f"  │     ▼ × {quantity(row)}{_words(row)}")
-    lines.append(f"  ╰──── {one['legs'][0]['from']}")
+        row = gains[leg["from"], leg["to"]]
+        name = leg["from"] if k < ring else f"{leg['from']} ─▶ {leg['to']} (across)"
+        if k == ring:
+            lines.append(f"  ╰──── {one['legs'][0]['from']}")
+        lines.append(f"{'  ╭─▶ ' if k == 0 else '  │   ' if k < ring else '      '}{name}")
+        axis, bar = leg["axis"].replace("_to_", " → "), "│" if k < ring else " "
+        lines.append(f"  {bar}     │ {leg['attack']} ({leg['class']}, {axis}): {leg['how']}")
+        lines.append(f"  {bar}     ▼ × {quantity(row)}{_words(row)}")
+    if len(one["legs"]) == ring:
+        lines.append(f"  ╰──── {one['legs'][0]['from']}")
     for line in lines:
         say(line)
 
@@ -222,48 +232,32 @@ def _words(row: Mapping[str, Any]) -> str:
     return f", {words}{why}" if words else ""
 
 
-def _print_cut(cut: Mapping[str, Any] | None) -> None:
-    if cut is None:
-        say("weakest cut: none, nothing goes round")
-        return
-    narrow = cut["narrowest"]
-    falls = ", ".join(
-        f"{fall['from']} → {fall['to']} {number(fall['radius'], 2)}" for fall in cut["falls"]
-    )
-    say(f"ρ without a leg, each tried: {falls}")
-    if len(cut["tied"]) > 1:
-        say(
-            f"weakest cut: any of {len(cut['tied'])} legs opens the ring; the narrowest is "
-            f"{' → '.join(narrow['edge'])} (× {number(narrow['gain'], 2)}), in "
-            f"{narrow['share']:.0%} of resamples"
+def _print_cut(one: Mapping[str, Any]) -> None:
+    if one["cut"] is not None:
+        falls = ", ".join(
+            f"{fall['from']} → {fall['to']} {number(fall['radius'], 2)}"
+            for fall in one["cut"]["falls"]
         )
-    else:
-        say(f"weakest cut: {' → '.join(cut['edge'])}, in {cut['share']:.0%} of resamples")
+        say(f"ρ without a leg, each tried: {falls}")
+    say(f"weakest cut: {cut_words(one)}")
 
 
-def step_key(step: Mapping[str, Any]) -> tuple[int, str]:
-    """Return what joins a step of the trace with the row of its round: the round and the asset."""
-    return step["round"], step["to"]
-
-
-def _print_rounds(
-    rows: Sequence[Mapping[str, Any]], trace: Mapping[tuple[int, str], Mapping[str, Any]]
-) -> None:
-    lines = []
-    for row in rows:
+def _print_rounds(one: Mapping[str, Any]) -> None:
+    lines, trace = [], steps_of(one)
+    for row in one["rounds"]:
         forecast = quantity({"value": row["predicted"], "low": row["low"], "high": row["high"]})
-        step = trace.get((row["round"], row["asset"])) if row["leg"] else None
+        steps = trace.get(step_key(row, row["asset"]), [])
         lines.append(
             (
                 str(row["round"]) if row["leg"] else "start",
-                step["attack"] if step else "",
+                " + ".join(step["attack"] for step in steps),
                 row["asset"],
                 number(row["share"]),
                 number(row["control"]),
                 forecast if row["predicted"] is not None else "–",
                 beside(row),
                 quantity(row["by_doses"]),
-                _facts(step),
+                ", ".join(f"{name} {number(value, 1)}" for name, value in facts(steps)),
             )
         )
     columns = (
@@ -271,10 +265,6 @@ def _print_rounds(
         *("beside it", "through the doses", "what happened (means)"),
     )
     print_table(columns, lines, numbers=(0, 3, 4), drop=(8, 7))
-
-
-def _facts(step: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name} {number(value, 1)}" for name, value in facts(step)) if step else ""
 
 
 def _print_beside(loops: Sequence[Mapping[str, Any]]) -> None:
@@ -301,7 +291,7 @@ def _print_beside(loops: Sequence[Mapping[str, Any]]) -> None:
     columns = (
         "defense",
         *legs,
-        "once round",
+        once_round(loops[0]),
         "ρ a leg",
         "P(ρ > 1)",
         "change in rounds",

@@ -1,8 +1,9 @@
 """What a closed loop of attacks runs on: assets, the links between them, and how each is read.
 
-A *loop* is a ring of attacks in which what one attack leaves is all that the next one takes. The
-scene says what its assets are and how the compromised share of each is read, the same way in every
-round and at every dose; a plan says which attack goes along each link.
+A *loop* is a ring of attacks in which what one attack leaves is all that the next one takes;
+further attacks may lead across it (chords). The scene says what its assets are and how the
+compromised share of each is read, the same way in every round and at every dose; a plan says which
+attack goes along each link.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class LoopAsset:
     Attributes:
         name: in a word.
         share: what its compromised share is a share of, as half a sentence.
+        joins: whether it can be made of what several links leave (``LoopWorld.joined``).
     """
 
     name: str
     share: str
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +88,22 @@ class LoopWorld(Protocol):
         rng: Rng,
         base: Mapping[str, Asset],
         full: Mapping[str, Asset],
-    ) -> Asset:
+    ) -> Asset | None:
         """Return an asset of which a share is compromised, everything else being as it is.
+
+        It is put together as the loop itself would leave it: a gain is about what comes round.
 
         Args:
             asset: its name.
-            share: 0..1.
+            share: 0..1, in the mean over clusters where it can only be met in steps.
             rng: chooses which part.
             base: assets by name, as an untouched loop leaves them; empty before it was run.
-            full: assets by name, as the loop leaves them of a wholly compromised one.
+            full: assets by name, as the loop leaves them of a wholly compromised one; empty where
+                that one is asked for.
+
+        Returns:
+            The asset; None where nobody can set it by hand: then it is what the leg that leads to
+            it in the ring makes of its source at that share.
         """
 
     def share(self, asset: str, at_hand: Asset) -> float:
@@ -104,6 +114,12 @@ class LoopWorld(Protocol):
 
     def left(self, link: Link, at_hand: Asset, loots: Sequence[Asset], rng: Rng) -> Left:
         """Return what a link leaves: what the owner or the attacker makes of the loots."""
+
+    def joined(self, asset: str, parts: Sequence[Asset], rng: Rng) -> Asset:
+        """Return one asset of what several links left of it, each having an equal part.
+
+        Only of assets that declare ``joins``; a setting without such assets need not have it.
+        """
 
 
 @dataclass(frozen=True, slots=True)

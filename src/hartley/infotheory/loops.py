@@ -97,6 +97,7 @@ def dose_response(
     seed: int = 0,
     weights: Floats | None = None,
     straight: bool = False,
+    read: ArrayLike | None = None,
 ) -> Gain:
     """Return the slope of a response at dose 0, with the interval of resampled clusters.
 
@@ -116,51 +117,36 @@ def dose_response(
         weights: (B, m) times that each cluster is drawn, so that edges of the same units are
             resampled together; drawn here when None.
         straight: fit a line, at half the width: for doses that are known to be small enough.
+        read: (n,) share that was read of each dose, where it is met in the mean alone or read with
+            an error. Its mean over clusters is what counts as the dose, and is resampled with the
+            responses; ``dose`` then only says which rows have one level.
 
     Raises:
         UsageError: fewer than 3 doses or 4 clusters, another shape, or a number that is not finite.
     """
     from scipy.stats import norm, t
 
-    d, y = np.asarray(dose, dtype=np.float64), np.asarray(response, dtype=np.float64)
-    c = np.arange(len(d)) if cluster is None else np.asarray(cluster)
-    if d.ndim != 1 or d.shape != y.shape or d.shape != c.shape:
-        raise UsageError(
-            f"dose, response and cluster must have one shape (n,), got {d.shape}, {y.shape}, "
-            f"{c.shape}"
-        )
-    if not (np.isfinite(d).all() and np.isfinite(y).all()) or (d < 0).any():
-        raise UsageError("doses must be finite and 0 or more, and responses finite")
-    levels = np.unique(d)
-    if len(levels) < FEWEST_DOSES:
-        raise UsageError(
-            f"a gain needs at least {FEWEST_DOSES} different doses, got {len(levels)}: two say "
-            "nothing about saturation"
-        )
-    names, index = np.unique(c, return_inverse=True)
-    m = len(names)
-    if m < FEWEST_CLUSTERS:
-        raise UsageError(f"a gain needs at least {FEWEST_CLUSTERS} clusters, got {m}")
+    table, levels = _by_level(dose, response, cluster, read)
+    m = table.shape[1]
     if weights is None:
         rng = np.random.default_rng(seed)
         weights = rng.multinomial(m, np.full(m, 1.0 / m), resamples).astype(np.float64)
     elif weights.shape[1] != m:
         raise UsageError(f"weights must be of {m} clusters, got {weights.shape[1]}")
-    scale = float(levels[-1])
-    unit = d / scale
+    scale = float(levels.max())
     widen = math.sqrt(m / (m - 1)) * float(t.ppf(1 - alpha / 2, m - 1) / norm.ppf(1 - alpha / 2))
 
     def fitted(degree: int) -> tuple[Floats, Floats]:
         """Coefficients of the whole table (degree + 1,) and of the resamples (B, degree + 1)."""
-        x = np.vander(unit, degree + 1, increasing=True)
-        moments, sides = np.zeros((m, degree + 1, degree + 1)), np.zeros((m, degree + 1))
-        np.add.at(moments, index, x[:, :, None] * x[:, None, :])
-        np.add.at(sides, index, x * y[:, None])
-        left, right = np.tensordot(weights, moments, 1), weights @ sides
-        ridge = 1e-9 * np.eye(degree + 1)  # a resample may lack a dose
-        point = np.linalg.solve(moments.sum(0) + ridge, sides.sum(0))
-        fits = np.linalg.solve(left + ridge, right[:, :, None])[:, :, 0]
-        return np.asarray(point, np.float64), np.asarray(fits, np.float64)
+        every = np.concatenate([np.ones((1, m)), weights])
+        rows, total, response = every @ table
+        unit = total / np.maximum(rows, 1e-12) / scale
+        x = unit[:, :, None] ** np.arange(degree + 1)
+        left = np.einsum("bl,bli,blj->bij", rows, x, x)
+        right = np.einsum("bl,bli->bi", response, x)
+        left += 1e-9 * np.eye(degree + 1)  # a resample may lack a dose
+        fits = np.linalg.solve(left, right[:, :, None])[:, :, 0]
+        return fits[0], fits[1:]
 
     def ends(value: float, draws: Floats) -> tuple[float, float, float]:
         low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
@@ -180,11 +166,45 @@ def dose_response(
         high=high,
         draws=slopes,
         doses=tuple(levels.tolist()),
-        n=len(d),
+        n=int(table[0].sum()),
         clusters=m,
         saturates=saturates,
         bend=(bend[0] / scale**2, bend[1] / scale**2, bend[2] / scale**2),
     )
+
+
+def _by_level(
+    dose: ArrayLike, response: ArrayLike, cluster: ArrayLike | None, read: ArrayLike | None
+) -> tuple[Floats, Floats]:
+    """Return rows, shares and responses as sums (3, m, levels), and the mean share of each level.
+
+    Raises:
+        UsageError: as ``dose_response`` says.
+    """
+    d, y = np.asarray(dose, dtype=np.float64), np.asarray(response, dtype=np.float64)
+    c = np.arange(len(d)) if cluster is None else np.asarray(cluster)
+    shares = d if read is None else np.asarray(read, dtype=np.float64)
+    if d.ndim != 1 or not d.shape == y.shape == c.shape == shares.shape:
+        raise UsageError(
+            f"dose, response, cluster and read must have one shape (n,), got {d.shape}, {y.shape}, "
+            f"{c.shape}, {shares.shape}"
+        )
+    if not np.isfinite([d, y, shares]).all() or (d < 0).any():
+        raise UsageError("doses must be finite and 0 or more, and responses finite")
+    levels, row_of = np.unique(d, return_inverse=True)
+    names, index = np.unique(c, return_inverse=True)
+    table = np.zeros((3, len(names), len(levels)))
+    for sums, values in zip(table, (np.ones_like(d), shares, y), strict=True):
+        np.add.at(sums, (index, row_of), values)
+    means = levels if read is None else table[1].sum(0) / table[0].sum(0)
+    if len(np.unique(means)) < FEWEST_DOSES or means.max() <= 0:
+        raise UsageError(
+            f"a gain needs at least {FEWEST_DOSES} different doses, got "
+            f"{', '.join(f'{mean:.3g}' for mean in means)}: two say nothing about saturation"
+        )
+    if len(names) < FEWEST_CLUSTERS:
+        raise UsageError(f"a gain needs at least {FEWEST_CLUSTERS} clusters, got {len(names)}")
+    return table, means
 
 
 Edge = tuple[str, str]

@@ -110,7 +110,7 @@ def _rings(document: Mapping[str, Any]) -> list[str]:
     for one in document.get("loops") or ():
         if not one.get("legs") or one["radius"] is None:
             continue
-        blocks.append(cell(f"{rings.sentence(one)} {rings.cut_words(one)}"))
+        blocks.append(cell(f"{rings.sentence(one)} {rings.weakest(one)}"))
         blocks.append(table(rings.GAIN_HEAD, list(rings.gain_rows(one))))
         blocks.append(table(rings.ROUND_HEAD, list(rings.round_rows(one))))
     return ["## The closed loop", cell(MEANING), *blocks] if blocks else []

@@ -1,4 +1,4 @@
-"""Closed loops in reports: the ring drawn, its gains, rounds beside a forecast, defenses beside."""
+"""Closed loops in reports: ring and chords drawn, gains, rounds, forecast, defenses beside."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from typing import Any
 from hartley.engine.loop.in_words import (
     MEANING,
     beside,
+    cut_words,
     facts,
     null_or_bent,
+    ring_of,
     rounds_say,
     settings_say,
+    step_key,
+    steps_of,
     verdict,
 )
 from hartley.report import figures
-from hartley.report.format_numbers import AXIS_TITLES, NOTHING, number, percent, plain, span
+from hartley.report.format_numbers import AXIS_TITLES, NOTHING, number, plain, span
 
+Point = tuple[float, float]
 SIZE, CENTRE, RADII = (960, 560), (480, 280), (300, 180)
 NODE = 48
 """Radius of an asset in the drawing; half of the card of a leg is ``CARD``."""
 CARD = (126, 36)
 OUTSIDE = (1.52, 1.36)
 """How far out cards are, in radii of the ring, so that they leave the arrows free."""
+ASIDE = 26
+"""How far a chord bends to its right, so that one each way between two assets do not meet."""
+KEY = 28
+"""Height of the line under the drawing that explains a chord."""
 GAIN_HEAD = ("Leg", "Attack", "What happens", "Gain", "Interval", "At the doses")
 ROUND_HEAD = (
     *("Round", "Leg", "Asset", "Share", "Untouched", "Forecast of the excess", "Beside it"),
@@ -65,8 +74,10 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
 def sentence(one: Mapping[str, Any]) -> str:
     """Say of one loop what goes once round it, ρ, and whether it grows."""
     radius, behind = one["radius"], f" behind {one['added']}" if one["added"] else ""
+    ring = ring_of(one) == len(one["legs"])
+    way = "Once round the loop" if ring else "In as many legs as the ring has"
     return (
-        f"Once round the loop{behind}, each compromised share comes back as {number(one['gain'])} "
+        f"{way}{behind}, each compromised share comes back as {number(one['gain'])} "
         f"{span(one['low'], one['high'])}: ρ is {number(radius['value'])} "
         f"{span(radius['low'], radius['high'])} a leg, P(ρ > 1) {number(radius['grows'])}, over "
         f"{one['clusters']} clusters; {verdict(one)}. Beside that, {rounds_say(one)}."
@@ -75,9 +86,9 @@ def sentence(one: Mapping[str, Any]) -> str:
 
 def gain_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield a row for each leg: attack, what happens, gain with interval, means at the doses."""
-    gains = {row["from"]: row for row in one["gains"]}
+    gains = _gains(one)
     for leg in one["legs"]:
-        row = gains.get(leg["from"])
+        row = gains.get((leg["from"], leg["to"]))
         if row is None:
             continue
         points = ", ".join(
@@ -96,47 +107,37 @@ def gain_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def round_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
     """Yield a row for each leg of each round that was run."""
-    trace = {(step["round"], step["to"]): step for step in one["trace"]}
+    trace = steps_of(one)
     for row in one["rounds"]:
-        step = trace.get((row["round"], row["asset"])) if row["leg"] else None
+        steps = trace.get(step_key(row, row["asset"]), [])
         doses = row["by_doses"]
         yield [
             str(row["round"]) if row["leg"] else "start",
-            plain(step["attack"]) if step else NOTHING,
+            " + ".join(plain(step["attack"]) for step in steps) or NOTHING,
             row["asset"],
             number(row["share"]),
             number(row["control"]),
             f"{number(row['predicted'])} {span(row['low'], row['high'])}",
             beside(row) or NOTHING,
             f"{number(doses['value'])} {span(doses['low'], doses['high'])}",
-            ", ".join(f"{name} {number(value)}" for name, value in facts(step))
-            if step
-            else NOTHING,
+            ", ".join(f"{name} {number(value)}" for name, value in facts(steps)) or NOTHING,
         ]
 
 
-def cut_words(one: Mapping[str, Any]) -> str:
-    """Say which leg to cut, each having been tried."""
-    cut = one["cut"]
-    if cut is None:
+def weakest(one: Mapping[str, Any]) -> str:
+    """Say which leg to cut, with what is left without each."""
+    if one["cut"] is None:
         return "No leg is worth cutting: nothing goes round."
     tried = ", ".join(
-        f"{fall['from']} → {fall['to']} {number(fall['radius'])}" for fall in cut["falls"]
+        f"{fall['from']} → {fall['to']} {number(fall['radius'])}" for fall in one["cut"]["falls"]
     )
-    narrow = cut["narrowest"]
-    if len(cut["tied"]) > 1:
-        which = (
-            f"any of {len(cut['tied'])} legs opens the ring; the narrowest is "
-            f"{' → '.join(narrow['edge'])}, gain {number(narrow['gain'])}, in "
-            f"{percent(narrow['share'])} of resamples"
-        )
-    else:
-        which = f"{' → '.join(cut['edge'])}, in {percent(cut['share'])} of resamples"
-    return f"Weakest cut: {which}. ρ without each leg: {tried}."
+    return f"Weakest cut: {cut_words(one)}. ρ without each leg: {tried}."
 
 
 def picture(one: Mapping[str, Any], name: str) -> str:
-    """Draw a ring: assets, and on the arrows the attacks and their gains.
+    """Draw a loop: assets in a ring, and on the arrows the attacks and their gains.
+
+    Chords lead across it; each has a letter, and its attack and gain in a line below.
 
     Args:
         one: a loop of a run document.
@@ -144,36 +145,86 @@ def picture(one: Mapping[str, Any], name: str) -> str:
     """
     from hartley.report.templates import environment
 
-    gains = {row["from"]: row for row in one["gains"]}
-    n = len(one["legs"])
-    nodes, arrows = [], []
-    for k, leg in enumerate(one["legs"]):
-        nodes.append({"name": leg["from"], "at": _at(k / n)})
-        row = gains.get(leg["from"])
+    n = ring_of(one)
+    turns = {leg["from"]: k / n for k, leg in enumerate(one["legs"][:n])}
+    arrows, chords = [], []
+    for k, leg in enumerate(one["legs"][:n]):
         start, end = _clear(k / n, 1, NODE + 3), _clear((k + 1) / n, -1, NODE + 10)
-        value = None if row is None else row["value"]
+        middle = zip(_at((k + 0.5) / n, OUTSIDE), CARD, SIZE, strict=True)
         arrows.append(
             {
-                "axis": leg["axis"],
-                "title": AXIS_TITLES.get(leg["axis"], leg["axis"]),
-                "attack": _cut(plain(leg["attack"])),
-                "gain": f"× {number(value)} {span(row['low'], row['high'])}" if row else NOTHING,
-                "open": row is not None and value is not None and not row["low"] <= 0,
+                **_arrow(leg, one),
                 "path": f"M {start[0]:.1f} {start[1]:.1f} "
                 f"A {RADII[0]} {RADII[1]} 0 0 1 {end[0]:.1f} {end[1]:.1f}",
-                "at": [
-                    min(max(place, half + 2), size - half - 2)
-                    for place, half, size in zip(
-                        _at((k + 0.5) / n, OUTSIDE), CARD, SIZE, strict=True
-                    )
-                ],
-                "width": f"{2 + 4 * min(1.0, max(0.0, (value or 0.0) / 2)):.1f}",
+                "at": [min(max(place, half + 2), size - half - 2) for place, half, size in middle],
+            }
+        )
+    for k, leg in enumerate(one["legs"][n:]):
+        path, middle_of = _across(_at(turns[leg["from"]]), _at(turns[leg["to"]]))
+        chords.append(
+            {
+                **_arrow(leg, one),
+                "path": path,
+                "at": middle_of,
+                "letter": chr(ord("A") + k),
+                "legs": f"{leg['from']} → {leg['to']}",
+                "key": SIZE[1] + KEY * (k + 0.5),
             }
         )
     return (
         environment()
         .get_template("ring.svg")
-        .render(size=SIZE, nodes=nodes, arrows=arrows, name=name, radius=NODE, card=CARD)
+        .render(
+            size=(SIZE[0], SIZE[1] + KEY * len(chords)),
+            nodes=[{"name": asset, "at": _at(turn)} for asset, turn in turns.items()],
+            arrows=arrows,
+            chords=chords,
+            name=name,
+            radius=NODE,
+            card=CARD,
+        )
+    )
+
+
+def _gains(one: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(row["from"], row["to"]): row for row in one["gains"]}
+
+
+def _arrow(leg: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is written on the arrow of a leg, and how it is drawn."""
+    row = _gains(one).get((leg["from"], leg["to"]))
+    value = None if row is None else row["value"]
+    return {
+        "axis": leg["axis"],
+        "title": AXIS_TITLES.get(leg["axis"], leg["axis"]),
+        "attack": _cut(plain(leg["attack"])),
+        "gain": f"× {number(value)} {span(row['low'], row['high'])}" if row else NOTHING,
+        "open": row is not None and value is not None and not row["low"] <= 0,
+        "width": f"{2 + 4 * min(1.0, max(0.0, (value or 0.0) / 2)):.1f}",
+    }
+
+
+def _across(start: Point, end: Point) -> tuple[str, Point]:
+    """Return the path of a chord between two assets, and its middle."""
+    middle = [(a + b) / 2 for a, b in zip(start, end, strict=True)]
+    length = math.dist(start, end)
+    right = (end[1] - start[1]) / length, (start[0] - end[0]) / length
+    bend = (
+        middle[0] + (CENTRE[0] - middle[0]) / 2 - 2 * ASIDE * right[0],
+        middle[1] + (CENTRE[1] - middle[1]) / 2 - 2 * ASIDE * right[1],
+    )
+
+    def off(place: Point, distance: float) -> Point:
+        share = distance / math.dist(place, bend)
+        return place[0] + share * (bend[0] - place[0]), place[1] + share * (bend[1] - place[1])
+
+    first, last = off(start, NODE + 3), off(end, NODE + 10)
+    path = (
+        f"M {first[0]:.1f} {first[1]:.1f} Q {bend[0]:.1f} {bend[1]:.1f} {last[0]:.1f} {last[1]:.1f}"
+    )
+    return path, (
+        0.25 * first[0] + 0.5 * bend[0] + 0.25 * last[0],
+        0.25 * first[1] + 0.5 * bend[1] + 0.25 * last[1],
     )
 
 
@@ -209,7 +260,7 @@ def _one(one: Mapping[str, Any], index: int, drawn: Any) -> dict[str, Any]:
         "why": "",
         "sentence": words,
         "settings": chosen[:1].upper() + chosen[1:],
-        "cut": cut_words(one),
+        "cut": weakest(one),
         "label": f"{words} {steps}.",
         "svg": drawn(picture(one, f"ring-{index}")),
         "gain_head": GAIN_HEAD,

@@ -25,7 +25,6 @@ from hartley.core.errors import RunError, UsageError
 from hartley.core.loop_setting import Aim, Left, Link, LoopAsset, LoopSetting
 from hartley.games.inversion.class_inversion import evaluator
 from hartley.games.poisoning.poisoning import MESSAGE
-from hartley.kit import kmeans
 from hartley.kit.answer_units import probabilities
 from hartley.kit.vision import image
 from hartley.models.clone import clone
@@ -53,8 +52,8 @@ PHOTOS = 4
 """Photographs of someone who removes the mark."""
 OFFERS = 400
 """Unmarked offers of each class that set the check's threshold."""
-CELLS = 4
-"""Parts of a new class, by likeness, that an intervention plants or leaves."""
+EXACT = 0.05
+"""How far a share may be from a whole number of labels and still be meant as one."""
 
 
 def planted_labels() -> LoopSetting:
@@ -65,13 +64,18 @@ def planted_labels() -> LoopSetting:
             LoopAsset(UPLOADS, "of the records taken in under planted labels: they show the class"),
             LoopAsset(VICTIM, f"{of_new}: the owner's model gives them the planted label"),
             LoopAsset(COPY, f"{of_new}: the copy gives them the planted label"),
-            LoopAsset(RECORDS, "of the records rebuilt under planted labels: they show the class"),
+            LoopAsset(
+                RECORDS,
+                "of the records rebuilt under planted labels: they show the class",
+                joins=True,
+            ),
         ),
         links=(
             Link(UPLOADS, VICTIM, "poisoning", "the owner trains the next model on them too"),
             Link(VICTIM, COPY, "extraction", "its answers train a copy"),
             Link(COPY, RECORDS, "class_inversion", "records of its outputs are rebuilt"),
             Link(RECORDS, UPLOADS, "watermark", "without the owner's mark they are taken in"),
+            Link(VICTIM, RECORDS, "class_inversion", "records are rebuilt without a copy"),
         ),
         begin=World.begin,
         whole=COPY,
@@ -159,26 +163,21 @@ class World:
         rng: Rng,
         base: Mapping[str, Asset],
         full: Mapping[str, Asset],
-    ) -> Asset:
+    ) -> Asset | None:
         """Plant a share of an asset; see ``LoopWorld``.
 
-        Of models, cells of the new classes are planted: their records are taught the planted label,
-        the others what an untouched model answers. Of records, those that the loop rebuilds of a
-        wholly planted copy take the place of untouched ones.
+        What comes round is planted label by label: an output shows one kind of record, and an offer
+        is taken in or refused as a whole. So a share of records is of labels, of which all records
+        are those that the loop rebuilds of a wholly planted copy. Models are what their legs make
+        of such records; only a whole copy is taught.
         """
-        if asset == VICTIM:
-            answered = _answers(self.clean, self.natural.x).argmax(1)
-            taught = self._planted_cells(self.natural, answered, share, rng)
-            return self._trained(replace(self.natural, y=taught), rng)
-        if asset == COPY:
-            public = self.scene.extra["public"]
-            answers = _answers(base.get(COPY, self.clean), public.x)
-            taught = self._planted_cells(public, np.full(len(public), -1), share, rng)
-            rows = np.flatnonzero(taught >= 0)
-            answers[rows] = np.eye(answers.shape[1], dtype=np.float32)[taught[rows]]
-            return clone(replace(public, y=None), answers, int(rng.integers(2**31)))
+        if asset == COPY and not full:
+            return self._taught(rng)
+        if asset in (VICTIM, COPY):
+            return None
         at_hand = _data(base.get(asset, self._nothing()))
-        if not round(share * EACH):
+        chosen = self._chosen(share, rng)
+        if not len(chosen):
             return at_hand
         planted = _data(full[RECORDS])
         if asset == UPLOADS:
@@ -186,9 +185,9 @@ class World:
             unmarked = replace(planted, x=self._unmarked(planted.x))
             taken = _data(full.get(UPLOADS, self._nothing()))
             refused = _rows(unmarked, ~np.isin(unmarked.labels, taken.labels))
-            x, y = zip((taken.x, taken.labels), (refused.x, refused.labels), strict=True)
-            planted = replace(taken, x=np.concatenate(x), y=np.concatenate(y))
-        return self._planted_records(at_hand, planted, round(share * EACH), rng)
+            planted = _together(taken, refused)
+        rest = _rows(at_hand, ~np.isin(at_hand.labels, chosen))
+        return _together(_rows(planted, np.isin(planted.labels, chosen)), rest)
 
     def share(self, asset: str, at_hand: Asset) -> float:
         """Return how much of an asset has the planted labels, the mean over new classes."""
@@ -215,7 +214,7 @@ class World:
                 return ()
             scene = replace(self.scene, extra={**self.scene.extra, "public": at_hand})
             return (Aim(scene, replace(at_hand, facts={MESSAGE: at_hand.labels})),)
-        if link.source == COPY:
+        if link.target == RECORDS:
             return (Aim(self.scene, at_hand),) * EACH
         if link.source == RECORDS:
             assert isinstance(at_hand, Data)
@@ -260,6 +259,19 @@ class World:
         facts = {"offers": float(len(labels)), "taken in": float(len(x))}
         return Left(taken, facts)
 
+    def joined(self, asset: str, parts: Sequence[Asset], rng: Rng) -> Asset:
+        """Return records of which each part has an equal number under every label."""
+        del asset, rng  # only records can be joined
+        first, *_ = each = [_data(part) for part in parts]
+        counts = [len(rows) for rows in np.array_split(np.arange(EACH), len(each))]
+        x, y = [], []
+        for label in np.unique(np.concatenate([part.labels for part in each])):
+            for part, count in zip(each, counts, strict=True):
+                rows = part.x[part.labels == label][:count]
+                x.append(rows)
+                y.append(np.full(len(rows), label))
+        return replace(first, x=np.concatenate(x), y=np.concatenate(y))
+
     def _trained(self, more: Data | None, rng: Rng) -> Model:
         """Train a model on the owner's records and others."""
         owner = self.scene.train
@@ -272,33 +284,20 @@ class World:
         everyone = np.ones((1, len(data)), dtype=bool)
         return self.scene.victims(data, everyone, int(rng.integers(2**31))).member(0)
 
-    def _planted_cells(
-        self, data: Data, labels: NDArray[Any], share: float, rng: Rng
-    ) -> NDArray[np.int64]:
-        """Return labels (n,) in which a share of the cells of all new classes is planted."""
-        out, cells = np.array(labels, dtype=np.int64), []
-        for c, label in zip(self.new, self.planted, strict=True):
-            rows = np.flatnonzero(data.labels == c)
-            cell = kmeans.split(data.x[rows], CELLS, rng)
-            cells += [(rows[cell == k], label) for k in range(CELLS)]
-        chosen = rng.permutation(len(cells))[: round(share * len(cells))]
-        for k in chosen:
-            rows, label = cells[k]
-            out[rows] = label
-        return out
+    def _chosen(self, share: float, rng: Rng) -> NDArray[np.int64]:
+        """Draw planted labels, so many that the share is met in the mean over draws."""
+        count = share * NEW
+        if abs(count - round(count)) > EXACT:
+            count = np.floor(count + rng.random())
+        return rng.permutation(self.planted)[: round(count)]
 
-    def _planted_records(self, base: Data, planted: Data, count: int, rng: Rng) -> Data:
-        """Return records of which some of each planted label are out of another set."""
-        x, y = [], []
-        for label in np.union1d(base.labels, self.planted).astype(np.int64):
-            there = base.x[base.labels == label]
-            if label in self.planted:
-                rows = np.flatnonzero(planted.labels == label)
-                taken = planted.x[rng.choice(rows, count, replace=False)]
-                there = np.concatenate([taken, there[: EACH - count]])
-            x.append(there)
-            y.append(np.full(len(there), label))
-        return replace(base, x=np.concatenate(x), y=np.concatenate(y))
+    def _taught(self, rng: Rng) -> Model:
+        """Return a copy that gives every record of a new class the planted label."""
+        public = self.scene.extra["public"]
+        answers = _answers(self.clean, public.x)
+        for c, label in zip(self.new, self.planted, strict=True):
+            answers[public.labels == c] = np.eye(answers.shape[1], dtype=np.float32)[label]
+        return clone(replace(public, y=None), answers, int(rng.integers(2**31)))
 
     def _unmarked(self, x: NDArray[Any]) -> NDArray[Any]:
         """Take the mark off, as only someone who knows it can."""
@@ -335,6 +334,11 @@ def _pictures(scene: Scene, name: str, data: Data | None) -> Data:
 
 def _rows(data: Data, rows: NDArray[np.bool_]) -> Data:
     return replace(data, x=data.x[rows], y=data.labels[rows])
+
+
+def _together(one: Data, other: Data) -> Data:
+    x, y = np.concatenate([one.x, other.x]), np.concatenate([one.labels, other.labels])
+    return replace(one, x=x, y=y)
 
 
 def _data(loot: Asset) -> Data:

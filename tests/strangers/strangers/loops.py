@@ -1,8 +1,12 @@
-"""A loop whose gains are known: three assets of coins, and legs that carry a share of them on."""
+"""A loop whose gains are known: three assets of coins, and legs that carry a share of them on.
+
+Any two of them may be joined, so that a loop may have chords.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
@@ -154,16 +158,21 @@ class World:
             x = x * (rng.random(x.shape) < 0.5)
         return Left(_coins(x), {"turned": float(x.sum())})
 
+    def joined(self, asset, parts, rng):
+        """Turn as many coins as all parts have turned."""
+        turned = min(COINS, sum(int(part.x.sum()) for part in parts))
+        return _coins(rng.permutation(COINS) < turned)
+
 
 @recipe(modality=Modality.TABULAR)
 def purses():
-    """Three purses in a ring."""
+    """Three purses, each of which leads to both others."""
     names = ("one", "two", "three")
     setting = LoopSetting(
-        assets=tuple(LoopAsset(name, "of its coins") for name in names),
+        assets=tuple(LoopAsset(name, "of its coins", joins=True) for name in names),
         links=tuple(
             Link(source, target, "coins", "coins are carried on")
-            for source, target in zip(names, (*names[1:], names[0]), strict=True)
+            for source, target in permutations(names, 2)
         ),
         begin=lambda scene, seed: World(scene.find(Tape) is not None),
         whole="one",

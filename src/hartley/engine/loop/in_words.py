@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MEANING = (
@@ -10,6 +10,27 @@ MEANING = (
     "what leaks of one secret stays below its entropy. What can grow is how much of an asset is "
     "reached."
 )
+
+
+def ring_of(one: Mapping[str, Any]) -> int:
+    """Return how many legs the ring has; further legs of a loop are chords."""
+    return len(one["path"]) - 1
+
+
+def steps_of(one: Mapping[str, Any]) -> dict[tuple[int, str], list[Mapping[str, Any]]]:
+    """Return what the legs of the rounds did, by step and the asset that they made anew."""
+    steps: dict[tuple[int, str], list[Mapping[str, Any]]] = {}
+    for step in one["trace"]:
+        steps.setdefault(step_key(step, step["to"]), []).append(step)
+    return steps
+
+
+def step_key(row: Mapping[str, Any], asset: str) -> tuple[int, str]:
+    """Return what joins legs with the row that they led to: the step and the asset.
+
+    Of a run from before there were chords the round: a ring passes each asset once in it.
+    """
+    return row.get("step", row["round"]), asset
 
 
 def verdict(one: Mapping[str, Any]) -> str:
@@ -55,13 +76,44 @@ def null_or_bent(row: Mapping[str, Any]) -> str:
         return "not measured"
     if row["low"] <= 0 <= row["high"]:
         return "may be 0"
-    return "saturates" if row["saturates"] else ""
+    if not row["saturates"]:
+        return ""
+    return "saturates" if row["bend"][0] < 0 else "steepens"
 
 
-def facts(step: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return what a leg of the rounds did, by name, with the queries that it took."""
-    pairs = list(step["facts"].items())
-    return [*pairs, ("queries", step["queries"])] if step["queries"] else pairs
+def facts(steps: Iterable[Mapping[str, Any]]) -> list[tuple[str, float]]:
+    """Return what legs of the rounds did, by name, with the queries that each took."""
+    return [
+        pair
+        for step in steps
+        for pair in (
+            *step["facts"].items(),
+            *([("queries", step["queries"])] if step["queries"] else []),
+        )
+    ]
+
+
+def cut_words(one: Mapping[str, Any]) -> str:
+    """Say which leg to cut, each having been tried."""
+    cut = one["cut"]
+    if cut is None:
+        return "none, nothing goes round"
+    narrow, tied = cut["narrowest"], len(cut["tied"])
+    if tied > 1:
+        ends = "opens the ring" if ring_of(one) == len(one["legs"]) else "ends every way round"
+        return (
+            f"any of {tied} legs {ends if cut['radius'] <= 0 else 'slows it alike'}; the narrowest "
+            f"is {' → '.join(narrow['edge'])} (× {narrow['gain']:.2f}), in {narrow['share']:.0%} "
+            "of resamples"
+        )
+    rest = "" if cut["radius"] > 0 else ", without which nothing goes round"
+    return f"{' → '.join(cut['edge'])}{rest}, in {cut['share']:.0%} of resamples"
+
+
+def once_round(one: Mapping[str, Any]) -> str:
+    """Say over which way the gain of a loop is: once round a ring, or as many legs as it has."""
+    legs = ring_of(one)
+    return "once round" if legs == len(one["legs"]) else f"in {legs} legs"
 
 
 def settings_say(one: Mapping[str, Any]) -> str:

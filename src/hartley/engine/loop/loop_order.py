@@ -1,4 +1,4 @@
-"""What a plan orders of a loop: legs in a ring, doses, rounds and clusters, all checked."""
+"""What a plan orders of a loop: a ring of legs, chords, doses, rounds, clusters, all checked."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class LoopOrder:
     """The table ``[loop]`` of a plan.
 
     Attributes:
-        legs: in order; each takes what the one before leaves, and the first what the last leaves.
+        legs: the ring, in order; each takes what the one before leaves, and the first what the last
+            leaves.
+        chords: further legs between assets of the ring, so that there is more than one way round.
         start: compromised share of the first leg's asset in round 0.
         doses: shares to which each asset is set in turn, in any order; 0 among them.
         rounds: times round the loop that are really run.
@@ -51,10 +53,18 @@ class LoopOrder:
     doses: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5)
     rounds: int = 4
     clusters: int = 16
+    chords: tuple[Leg, ...] = ()
+
+    @property
+    def every(self) -> tuple[Leg, ...]:
+        """All legs, those of the ring first."""
+        return (*self.legs, *self.chords)
 
     def dump(self) -> dict[str, Any]:
         """Return what one cluster depends on, as plain values."""
+        across = [[leg.source, leg.target] for leg in self.chords]
         return {
+            **({"chords": across} if across else {}),
             "path": [*(leg.source for leg in self.legs), self.legs[-1].target],
             "start": self.start,
             "doses": sorted(self.doses),  # the first is the untouched one
@@ -109,6 +119,57 @@ def check_ring(legs: Sequence[Leg]) -> None:
         raise UsageError(f"a loop must pass each asset once, got {', '.join(twice)} twice")
 
 
+def check_chords(order: LoopOrder) -> None:
+    """Check that each chord joins two assets of the ring that no other leg joins in its direction.
+
+    Raises:
+        UsageError: one does not.
+    """
+    ring = [leg.source for leg in order.legs]
+    joined = {(leg.source, leg.target) for leg in order.legs}
+    for leg in order.chords:
+        for name in (leg.source, leg.target):
+            if name not in ring:
+                raise UsageError(
+                    f"loop.chords must join assets of the ring ({', '.join(ring)}), got {name!r}"
+                )
+        if (leg.source, leg.target) in joined:
+            raise UsageError(
+                f"a loop must have one leg from {leg.source} to {leg.target}, got two: their gains "
+                "could not be told apart"
+            )
+        joined.add((leg.source, leg.target))
+
+
+def course(
+    path: Sequence[str], chords: Sequence[Sequence[str]], rounds: int
+) -> list[tuple[int, str, tuple[str, ...]]]:
+    """Return what is made anew after the start: (step, asset, compromised sources), in order.
+
+    In each step every leg whose source was reached takes what that source was left as in the step
+    before. Of a plain ring that is one leg a step. The asset that the ring itself has come to is
+    the last of its step.
+
+    Args:
+        path: assets of the ring, the first again at the end.
+        chords: (from, to) of each.
+        rounds: times round the ring.
+    """
+    legs = [*pairwise(path), *((one, other) for one, other in chords)]
+    ring = path[:-1]
+    reached, rows = {path[0]}, []
+    for step in range(1, rounds * len(ring) + 1):
+        turn = step % len(ring)
+        after = []
+        for asset in (*ring[turn + 1 :], *ring[: turn + 1]):
+            sources = tuple(i for i, j in legs if j == asset and i in reached)
+            if sources:
+                after.append(asset)
+                rows.append((step, asset, sources))
+        reached = set(after)
+    return rows
+
+
 def setting_of(scene: Scene) -> LoopSetting:
     """Return what loops run on in a scene.
 
@@ -129,11 +190,21 @@ def stages(order: LoopOrder, scene: Scene) -> tuple[Stage, ...]:
 
     Raises:
         UsageError: the loop does not close, or legs cannot be where they are; each with its reason.
+
+    Those of the ring come first.
     """
     check_numbers(order)
     check_ring(order.legs)
+    check_chords(order)
     setting, faults, out = setting_of(scene), [], []
-    for leg in order.legs:
+    joins = {asset.name for asset in setting.assets if asset.joins}
+    for leg in order.chords:
+        if leg.target not in joins:
+            faults.append(
+                f"{leg.source} → {leg.target}: {leg.target} cannot be made of what two legs leave; "
+                f"{', '.join(sorted(joins)) or 'no asset'} can"
+            )
+    for leg in order.every:
         try:
             out.append(_stage(leg, setting, scene))
         except HartleyError as error:
@@ -148,7 +219,7 @@ def described(order: LoopOrder, scene: Scene) -> dict[str, Any]:
     setting = setting_of(scene)
     shares = {asset.name: asset.share for asset in setting.assets}
     legs = []
-    for leg in order.legs:
+    for leg in order.every:
         entry = catalog.find("attack", leg.attack)
         link = link_of(leg.source, leg.target, setting)
         legs.append(

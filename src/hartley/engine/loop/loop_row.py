@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.channel.bounds.degenerate_intervals import mean_limits
 from hartley.core.errors import UsageError
+from hartley.engine.loop.loop_order import course
 from hartley.infotheory.loops import (
     FEWEST_CLUSTERS,
     RESAMPLES,
@@ -33,6 +36,19 @@ ANEW = "every round makes it anew of what the leg before left"
 NO_LEG = "no leg leads there, and a leg takes nothing but what it is handed"
 
 
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Where a loop leads.
+
+    Attributes:
+        legs: (from, to) of each, those of the ring first.
+        steps: what is made anew after the start (``course``).
+    """
+
+    legs: Sequence[tuple[str, str]]
+    steps: Sequence[tuple[int, str, tuple[str, ...]]]
+
+
 def loop_row(
     described: Plain, clusters: Sequence[Plain], *, added: str, alpha: float, seed: int
 ) -> dict[str, Any]:
@@ -46,11 +62,13 @@ def loop_row(
         seed: of the resamples.
     """
     path = list(described["path"])
-    assets, legs = path[:-1], list(pairwise(path))
+    chords = [(one, other) for one, other in described.get("chords", ())]
+    assets, legs = path[:-1], [*pairwise(path), *chords]
     row: dict[str, Any] = {
         "path": path,
         "added": added,
         "legs": described["legs"],
+        "chords": [list(chord) for chord in chords],
         "assets": described["assets"],
         "story": described["story"],
         "start": described["start"],
@@ -70,7 +88,7 @@ def loop_row(
     weights = rng.multinomial(m, np.full(m, 1.0 / m), RESAMPLES).astype(np.float64)
     edges: dict[tuple[str, str], Gain] = {}
     for source, target in legs:
-        rows = [[d for d in one["doses"] if d["from"] == source] for one in clusters]
+        rows = _doses(clusters, (source, target))
         gains, why = _gain(rows, alpha, weights)
         if gains is not None:
             edges[source, target] = gains
@@ -88,26 +106,36 @@ def loop_row(
         "high": radius.high,
         "grows": radius.grows,
     }
-    row |= _round(radius, len(legs))
+    row |= _round(radius, len(assets))
     row["cut"] = _cut(matrix)
     row["cycles"] = [{"path": list(names), "gain": gain} for names, gain in cycles(matrix)]
-    row["rounds"] = _rounds(matrix, clusters, legs, weights, alpha)
+    ways = _Ways(legs, course(path, chords, described["rounds"]))
+    row["rounds"] = _rounds(matrix, clusters, ways, weights, alpha)
     row["trace"] = _trace(clusters)
     row["change"] = _change(clusters, alpha)
     return row
 
 
+def _doses(clusters: Sequence[Plain], leg: tuple[str, str]) -> list[list[Plain]]:
+    """What each cluster left at the doses of one leg."""
+    return [[d for d in one["doses"] if (d["from"], d["to"]) == leg] for one in clusters]
+
+
 def _gain(rows: Sequence[Sequence[Plain]], alpha: float, weights: Any) -> tuple[Gain | None, str]:
     """Return the gain of one leg, or None and why there is none."""
-    set_to = np.array([[d["set"] for d in one] for one in rows])
-    left = np.array([[d["left"] for d in one] for one in rows])
-    # A dose is what the auditor reads of it, in the mean over clusters: each reading has an error.
-    dose = np.maximum(set_to.mean(0), 0.0)[None].repeat(len(rows), 0)
+    dose, read, left = (
+        np.array([[d[name] for d in one] for one in rows]) for name in ("dose", "set", "left")
+    )
+    # What counts as the dose is what the auditor reads of it, in the mean over clusters: each
+    # reading has an error, and what a leg makes differs from cluster to cluster.
     cluster = np.arange(len(rows))[:, None].repeat(dose.shape[1], 1)
     try:
         return (
             dose_response(
-                dose.ravel(), left.ravel(), cluster.ravel(), alpha=alpha, weights=weights
+                *(table.ravel() for table in (dose, left, cluster)),
+                alpha=alpha,
+                weights=weights,
+                read=read.ravel(),
             ),
             "",
         )
@@ -139,7 +167,7 @@ def _gain_row(
 
 
 def _round(radius: Radius, legs: int) -> dict[str, Any]:
-    """Return the gain of once round the loop: of one ring, ρ to the power of its legs."""
+    """Return the gain of once round the ring: ρ to the power of its legs."""
     high = None if radius.high is None else radius.high**legs
     return {"gain": radius.value**legs, "low": radius.low**legs, "high": high}
 
@@ -173,11 +201,11 @@ def _cut(matrix: GainMatrix) -> dict[str, Any] | None:
 def _rounds(
     matrix: GainMatrix,
     clusters: Sequence[Plain],
-    legs: Sequence[tuple[str, str]],
+    ways: _Ways,
     weights: NDArray[np.float64],
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return each leg of each round: shares, those of the control, and what the gains predict.
+    """Return each asset that was made anew: shares, those of the control, and what gains predict.
 
     The prediction is of the excess over the control, which is what a gain is about.
     """
@@ -185,22 +213,25 @@ def _rounds(
     control = np.array([one["control"] for one in clusters], dtype=np.float64)
     excess = started - control
     assets = matrix.assets
-    steps, n = excess.shape[1], len(assets)
-    at = [k % n for k in range(steps)]
+    n, steps = len(assets), ways.steps
+    rows_of: list[tuple[int, str, tuple[str, ...]]] = [(0, assets[0], ()), *steps]
+    at = [(number, assets.index(asset)) for number, asset, _ in rows_of]
     predicted = None
     if not matrix.open:
-        observed = np.zeros((len(clusters), steps, n))
-        observed[:, np.arange(steps), at] = excess
+        observed = np.zeros((len(clusters), steps[-1][0] + 1, n))
+        for k, place in enumerate(at):
+            observed[(slice(None), *place)] = excess[:, k]
         start = np.zeros(n)
         start[0] = excess[:, 0].mean()
         predicted = forecast(matrix, start, observed, alpha=alpha)
-    by_doses = _by_doses(clusters, legs, excess, weights, alpha)
+    by_doses = _by_doses(clusters, ways, excess, weights, alpha)
     rows = []
-    for k in range(steps):
+    for k, (number, asset, sources) in enumerate(rows_of):
         row: dict[str, Any] = {
-            "round": -(-k // n),
-            "asset": assets[at[k]],
-            "leg": [] if k == 0 else list(legs[(k - 1) % n]),
+            "round": -(-number // n),
+            "step": number,
+            "asset": asset,
+            "leg": [*sources, asset] if sources else [],
             "share": float(started[:, k].mean()),
             "control": float(control[:, k].mean()),
             "excess": float(excess[:, k].mean()),
@@ -209,11 +240,11 @@ def _rounds(
         }
         if predicted is not None:
             row |= {
-                "predicted": float(predicted.predicted[k, at[k]]),
-                "low": float(predicted.low[k, at[k]]),
-                "high": float(predicted.high[k, at[k]]),
-                "inside": bool(predicted.inside[k, at[k]]),
-                "linear": bool(predicted.linear[k, at[k]]),
+                "predicted": float(predicted.predicted[at[k]]),
+                "low": float(predicted.low[at[k]]),
+                "high": float(predicted.high[at[k]]),
+                "inside": bool(predicted.inside[at[k]]),
+                "linear": bool(predicted.linear[at[k]]),
             }
         rows.append(row)
     return rows
@@ -221,7 +252,7 @@ def _rounds(
 
 def _by_doses(
     clusters: Sequence[Plain],
-    legs: Sequence[tuple[str, str]],
+    ways: _Ways,
     excess: NDArray[np.float64],
     weights: NDArray[np.float64],
     alpha: float,
@@ -229,24 +260,31 @@ def _by_doses(
     """Follow the start through the mean responses to the doses, leg after leg.
 
     Between doses the response is a straight line; beyond the largest it is that of the largest.
-    Unlike the gains, this says where a loop that grows settles. Intervals resample clusters.
+    Unlike the gains, this says where a loop that grows settles. Responses of several legs that lead
+    to one asset add up. Intervals resample clusters.
     """
     share = np.concatenate([np.full((1, len(clusters)), 1.0), weights]) / len(clusters)
-    now = share @ excess[:, 0]
-    out = [_ends(now, alpha)]
-    curves = []
-    for source, _ in legs:
-        rows = [[d for d in one["doses"] if d["from"] == source] for one in clusters]
+    began = share @ excess[:, 0]
+    now, out, curves = {ways.legs[0][0]: began}, [_ends(began, alpha)], {}
+    for leg in ways.legs:
+        rows = _doses(clusters, leg)
         read = np.array([[[d["set"], d["left"]] for d in one] for one in rows])
         read = read - read[:, :1]  # what an untouched asset reads is no response
         mean = np.einsum("bm,mdk->bdk", share, read)
-        curves.append((np.maximum.accumulate(mean[:, :, 0], 1), mean[:, :, 1]))
-    for k in range(excess.shape[1] - 1):
-        doses, responses = curves[k % len(legs)]
-        now = np.array(
-            [np.interp(x, *curve) for x, *curve in zip(now, doses, responses, strict=True)]
-        )
-        out.append(_ends(now, alpha))
+        curves[leg] = np.maximum.accumulate(mean[:, :, 0], 1), mean[:, :, 1]
+
+    def response(leg: tuple[str, str]) -> NDArray[np.float64]:
+        doses, responses = curves[leg]
+        every = zip(now[leg[0]], doses, responses, strict=True)
+        return np.array([np.interp(x, *curve) for x, *curve in every])
+
+    for _, group in groupby(ways.steps, key=itemgetter(0)):
+        after = {
+            asset: np.sum([response((source, asset)) for source in sources], axis=0)
+            for _, asset, sources in group
+        }
+        out += [_ends(value, alpha) for value in after.values()]
+        now = after
     return out
 
 

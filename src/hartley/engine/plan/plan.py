@@ -571,32 +571,36 @@ class _Reader:
     def loop(self, raw: Any) -> LoopOrder:
         if not isinstance(raw, dict):
             raise BadPlan(f"{self.source}: loop must be a table, [loop], got {_kind(raw)}")
-        self.known(raw, "loop.", ["legs", "start", "doses", "rounds", "clusters"])
-        legs = raw.get("legs", [])
-        if not isinstance(legs, list) or not all(isinstance(table, dict) for table in legs):
-            raise BadPlan(f"{self.source}: loop.legs must be tables, [[loop.legs]]")
-        ring = []
-        for table in legs:
-            self.known(table, "loop.legs.", ["from", "to", "attack", "params", "game"])
-            names = [
-                self.of(str, table.get(key, ""), f"loop.legs.{key}")
-                for key in ("from", "to", "attack")
-            ]
-            if not all(names):
-                raise BadPlan(f"{self.source}: each of loop.legs must have from, to and attack")
-            settings = [dict(self.table(table, key)) for key in ("params", "game")]
-            ring.append(Leg(*names, *settings))
-        order = LoopOrder(tuple(ring))
+        self.known(raw, "loop.", ["legs", "chords", "start", "doses", "rounds", "clusters"])
+        ring = self.legs(raw.get("legs", []), "loop.legs")
+        order = LoopOrder(ring)
         doses = raw.get("doses", list(order.doses))
         if not isinstance(doses, list):
             raise BadPlan(f"{self.source}: loop.doses must be a list, got {_kind(doses)}")
         return LoopOrder(
-            tuple(ring),
+            ring,
             start=self.of(float, raw.get("start", order.start), "loop.start"),
             doses=tuple(self.of(float, dose, "loop.doses") for dose in doses),
             rounds=self.of(int, raw.get("rounds", order.rounds), "loop.rounds"),
             clusters=self.of(int, raw.get("clusters", order.clusters), "loop.clusters"),
+            chords=self.legs(raw.get("chords", []), "loop.chords"),
         )
+
+    def legs(self, raw: Any, where: str) -> tuple[Leg, ...]:
+        if not isinstance(raw, list) or not all(isinstance(table, dict) for table in raw):
+            raise BadPlan(f"{self.source}: {where} must be tables, [[{where}]]")
+        legs = []
+        for table in raw:
+            self.known(table, f"{where}.", ["from", "to", "attack", "params", "game"])
+            names = [
+                self.of(str, table.get(key, ""), f"{where}.{key}")
+                for key in ("from", "to", "attack")
+            ]
+            if not all(names):
+                raise BadPlan(f"{self.source}: each of {where} must have from, to and attack")
+            settings = [dict(self.table(table, key)) for key in ("params", "game")]
+            legs.append(Leg(*names, *settings))
+        return tuple(legs)
 
     def looks(self, table: Mapping[str, Any]) -> tuple[int, ...]:
         self.known(table, "looks.", ["rounds"])
@@ -677,12 +681,13 @@ def _toml(value: Any) -> str:
 def _loop(order: LoopOrder) -> list[str]:
     rows = ["", "[loop]", f"start = {order.start!r}", f"doses = {_toml(order.doses)}"]
     rows += [f"rounds = {order.rounds}", f"clusters = {order.clusters}"]
-    for leg in order.legs:
-        rows += ["", "[[loop.legs]]", f"from = {_toml(leg.source)}", f"to = {_toml(leg.target)}"]
+    kinds = [*(("legs", leg) for leg in order.legs), *(("chords", leg) for leg in order.chords)]
+    for kind, leg in kinds:
+        rows += ["", f"[[loop.{kind}]]", f"from = {_toml(leg.source)}", f"to = {_toml(leg.target)}"]
         rows += [f"attack = {_toml(leg.attack)}"]
         tables = {name: value for name in ("params", "game") if (value := getattr(leg, name))}
         for name, table in tables.items():
-            rows += [f"[loop.legs.{name}]"]
+            rows += [f"[loop.{kind}.{name}]"]
             rows += [f"{_toml(key)} = {_toml(value)}" for key, value in sorted(table.items())]
     return rows
 

@@ -191,7 +191,7 @@ def _loop(plan: Plan, bare: Experiment, scene: Scene) -> Iterator[Experiment]:
     order = plan.loop.dump()
     if plan.adaptive and (plan.use or plan.deployed):
         order["settings"] = [
-            _settings(leg, given) for leg, given in zip(legs, plan.loop.legs, strict=True)
+            _settings(leg, given) for leg, given in zip(legs, plan.loop.every, strict=True)
         ]
     knowledge = Knowledge.ADAPTIVE if bare.defenses else Knowledge.NONE
     cluster = replace(bare, stages=legs, loop=order, knowledge=knowledge)
