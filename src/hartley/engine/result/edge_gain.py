@@ -108,8 +108,10 @@ def product(trials: Trials, *, alpha: float = 0.05) -> dict[str, Any] | None:
 
     The first matrix is from the secret to what was read of the loot (``observed``), the second from
     there to what was received. Their product is the chain if what is received depends on the loot
-    alone (Markov). The value and its t interval are those of the jackknife over victims, which
-    takes away most of what few trials add.
+    alone (Markov). The quantity is the bits of the product of both matrices as they are over all
+    victims. The value and its t interval are those of the jackknife over victims, which takes away
+    most of what few trials add; the upper end is that of the bits or of their root, whichever is
+    larger. How they cover: ``bench/edge_intervals.py``.
 
     Args:
         trials: of the chain, symbols with the column ``observed``.
@@ -142,8 +144,12 @@ def product(trials: Trials, *, alpha: float = 0.05) -> dict[str, Any] | None:
     if g < FEWEST_VICTIMS or not np.isfinite([whole, *without]).all():
         return None if math.isnan(whole) else _interval(whole, alpha, g)
     value = float(np.clip(g * whole - (g - 1) * without.mean(), 0.0, math.log2(size)))
-    width = float(stdtrit(g - 1, 1 - alpha / 2) * without.std() * math.sqrt(g - 1))
-    ends = {"low": max(0.0, value - width), "high": min(math.log2(size), value + width)}
+    reach = float(stdtrit(g - 1, 1 - alpha / 2)) * math.sqrt(g - 1)
+    width = reach * float(without.std())
+    # Few bits are as the square of what carries them, so that their law is skewed and its root not.
+    root = math.sqrt(value) + reach * float(np.sqrt(without).std())
+    high = min(math.log2(size), max(value + width, root**2))
+    ends = {"low": max(0.0, value - width), "high": high}
     return _interval(value, alpha, g) | ends
 
 
