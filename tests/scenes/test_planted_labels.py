@@ -165,7 +165,7 @@ def test_a_removal_is_aimed_at_each_picture(world, rng):
     views = aim_removal(world.scene, pictures, rng, floor=25.0, bits=8)
     assert [view.data.x.shape for view in views] == [(1, 3, 16, 16)] * 2
     brief = views[0].brief
-    assert ([*brief.floor.values()], brief.bits, len(brief.public)) == ([25.0], 8, setting.PHOTOS)
+    assert (max(brief.floor.values()), brief.bits, len(brief.public)) == (25.0, 8, setting.PHOTOS)
 
 
 def test_records_that_are_no_labelled_pictures_are_refused(scene):
