@@ -343,7 +343,10 @@ def test_a_chord_joins_two_assets_of_the_ring_once():
     check_chords(chorded())
     for chord, words in [
         (Leg("one", "four", "a"), "join assets of the ring .one, two, three., got 'four'"),
-        (Leg("one", "two", "a"), "one leg from one to two, got two: their gains could not be told"),
+        (
+            Leg("one", "two", "a"),
+            "one leg from one to two, got two, whose gains cannot be separated",
+        ),
     ]:
         with pytest.raises(UsageError, match=words):
             check_chords(replace(chorded(), chords=(chord,)))

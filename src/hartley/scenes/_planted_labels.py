@@ -285,7 +285,7 @@ class World:
         return self.scene.victims(data, everyone, int(rng.integers(2**31))).member(0)
 
     def _chosen(self, share: float, rng: Rng) -> NDArray[np.int64]:
-        """Draw planted labels, so many that the share is met in the mean over draws."""
+        """Draw planted labels, a number that meets the share in the mean over draws."""
         count = share * NEW
         if abs(count - round(count)) > EXACT:
             count = np.floor(count + rng.random())

@@ -135,8 +135,8 @@ def check_chords(order: LoopOrder) -> None:
                 )
         if (leg.source, leg.target) in joined:
             raise UsageError(
-                f"a loop must have one leg from {leg.source} to {leg.target}, got two: their gains "
-                "could not be told apart"
+                f"a loop must have one leg from {leg.source} to {leg.target}, got two, whose gains "
+                "cannot be separated"
             )
         joined.add((leg.source, leg.target))
 
