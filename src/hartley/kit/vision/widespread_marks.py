@@ -33,8 +33,8 @@ PIXELS: Final = 2 * BLOCK
 """Pixels of a block's side: its samples are sums of 2 × 2 pixels."""
 U_WEIGHT, V_WEIGHT = 0.492, 0.877
 """Of the package's differences from luma, of blue and of red, all three in whole levels."""
-GREY: Final = 256.0
-"""Of the low band where there is no colour: twice 128."""
+GREY: Final = 128.0
+"""Level of the difference where there is no colour."""
 
 
 def widespread_dwt_dct(step: float = 36.0) -> Marker:
@@ -107,9 +107,12 @@ def _rgb(luma: NDArray[Any], blue: NDArray[Any], red: NDArray[Any]) -> NDArray[A
 
 def _low(blue: NDArray[Any]) -> NDArray[Any]:
     """Return the blocks (n, 4, 4) of the Haar low band of a blue difference."""
+    import pywt
+
     height, width = (side // PIXELS * PIXELS for side in blue.shape)
-    pairs = blue[:height, :width].reshape(height // 2, 2, width // 2, 2)
-    return image.tiles(pairs.sum((1, 3)) / 2 + GREY, BLOCK)
+    # The transform's own rounding decides which of equal samples is the largest, as it does there.
+    low, _ = pywt.dwt2(blue[:height, :width] + GREY, "haar")
+    return image.tiles(low, BLOCK)
 
 
 def _largest(low: NDArray[Any]) -> Found:
