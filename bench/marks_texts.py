@@ -52,7 +52,7 @@ WINDOW = 200
 def share(hits: np.ndarray) -> str:
     """Return a rate with its interval and n."""
     k, n = int(np.sum(hits)), len(hits)
-    low, high = clopper_pearson(k, n, 0.05)
+    low, high = clopper_pearson(k, n, 0.025)
     return f"{k / n:.4f} [{float(low):.4f}, {float(high):.4f}] ({k} of {n})"
 
 
@@ -121,7 +121,7 @@ def windows(options: argparse.Namespace) -> bool:
         hits = detected(MARKS[name](), whole_rows, keys, WINDOW)
         seconds = time.process_time() - start
         by_source = "; ".join(f"{s} {int(hits[labels == s].sum())}" for s in np.unique(labels))
-        low = float(clopper_pearson(int(hits.sum()), len(hits), 0.05)[0])
+        low = float(clopper_pearson(int(hits.sum()), len(hits), 0.025)[0])
         good &= verdict(
             f"{name} false alarms at 1e-3",
             low <= RATE,
@@ -167,7 +167,7 @@ def model_windows(options: argparse.Namespace) -> bool:
     good = True
     for name in options.marks:
         hits = detected(MARKS[name](), writing.tokens, keys, WINDOW)
-        low = float(clopper_pearson(int(hits.sum()), count, 0.05)[0])
+        low = float(clopper_pearson(int(hits.sum()), count, 0.025)[0])
         good &= verdict(f"{name} false alarms at 1e-3, model", low <= RATE, share(hits))
     return good
 
@@ -255,7 +255,7 @@ def second_language(options: argparse.Namespace) -> bool:
         good &= temperature < 1 or bool(hits.mean() >= 0.985)
     human = ids[: len(ids) // WINDOW * WINDOW].reshape(-1, WINDOW)
     hits = detected(MARKS["kgw"](), human, rng.integers(2**62, size=len(human)), WINDOW)
-    low = float(clopper_pearson(int(hits.sum()), len(hits), 0.05)[0])
+    low = float(clopper_pearson(int(hits.sum()), len(hits), 0.025)[0])
     print(f"false alarms on human windows: {share(hits)}")
     return verdict(f"kgw in {options.language}", good and low <= RATE, "TPR at T = 1, false alarms")
 
@@ -287,7 +287,7 @@ def shared_coins(options: argparse.Namespace) -> bool:
             alarms = log2_weighted_tail(weights, middle, 0.5) <= math.log2(RATE)
             below, level = (below, middle) if alarms else (middle, level)
         ours = sums >= level
-        low = float(clopper_pearson(int(ours.sum()), draws, 0.05)[0])
+        low = float(clopper_pearson(int(ours.sum()), draws, 0.025)[0])
         good &= verdict(
             f"synthid, {n} tokens",
             low <= RATE,
