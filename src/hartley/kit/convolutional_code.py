@@ -34,6 +34,11 @@ def encode(message: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(coded).astype(np.int64)
 
 
+def signs(message: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the coded bits of a message (m,) as signs −1 and 1, (length(m),)."""
+    return np.asarray(2.0 * encode(message) - 1.0)
+
+
 def decode(soft: NDArray[Any], bits: int) -> NDArray[Any]:
     """Return the message of largest correlation with what was received.
 
@@ -47,14 +52,14 @@ def decode(soft: NDArray[Any], bits: int) -> NDArray[Any]:
     if len(soft) != length(bits):
         raise ValueError(f"soft must have {length(bits)} values for {bits} bits, got {len(soft)}")
     before, output = _trellis()
-    signs = 2.0 * output - 1.0
+    sent = 2.0 * output - 1.0
     score = np.full(STATES, -np.inf)
     score[0] = 0.0
     choice = np.zeros((bits + MEMORY, STATES), dtype=np.int64)
     # A state names the last six bits; its newest bit says which input led to it.
     newest = np.arange(STATES) >> (MEMORY - 1)
     for step, received in enumerate(np.asarray(soft).reshape(-1, len(GENERATORS))):
-        gain = signs @ received
+        gain = sent @ received
         paths = score[before] + gain[before, newest[:, None]]
         if step >= bits:
             paths[newest == 1] = -np.inf

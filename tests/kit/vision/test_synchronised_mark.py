@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hartley.data.photos import carriers
-from hartley.kit.vision import changes, codes, image
+from hartley.kit import convolutional_code
+from hartley.kit.vision import changes, image
 from hartley.kit.vision import synchronised_mark as mark
 
 KEY = 11
@@ -54,7 +55,7 @@ def test_the_message_survives(marked, change):
 def test_the_place_of_a_cut_is_found(marked):
     _, _, picture = marked
     cut = np.ascontiguousarray(picture[:, 31:, 17:])
-    keyed = mark.pattern(KEY, codes.length(32 + mark.CHECK_BITS))
+    keyed = mark.pattern(KEY, convolutional_code.length(32 + mark.CHECK_BITS))
     scale, turn, row, column = mark.Suspect.of(cut).align(keyed)
     assert (scale, turn) == (1.0, 0.0)
     # The pattern lies 31 rows and 17 columns before the cut, of a period of 512.
@@ -73,9 +74,10 @@ def test_another_key_is_not_accepted_and_reads_fair_bits(marked):
 def test_a_masked_code_decodes_any_picture_to_a_uniform_word():
     # What ``chance`` rests on, of a code short enough to count: 3 bits, all masks of its 27 bits
     # would be too many, but every code word as a mask moves the decoded word by its own.
-    soft = np.random.default_rng(0).normal(size=codes.length(3))
+    soft = np.random.default_rng(0).normal(size=convolutional_code.length(3))
     words = [(k >> np.arange(3)) & 1 for k in range(8)]
-    read = [tuple(codes.decode(soft * (1 - 2 * codes.encode(w)), 3)) for w in words]
+    code = convolutional_code
+    read = [tuple(code.decode(-soft * code.signs(w), 3)) for w in words]
     assert len(set(read)) == 8
 
 

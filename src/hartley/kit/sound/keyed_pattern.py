@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.infotheory.sign_sums import log2_best_tail, log2_sign_sum_tail
-from hartley.kit.vision import codes
+from hartley.kit import convolutional_code
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class KeyedPattern:
         rng = np.random.default_rng([key, n])
         signs = rng.choice([-1.0, 1.0], n)
         order = rng.permutation(n)
-        pilots, count = n // 3, codes.length(m)
+        pilots, count = n // 3, convolutional_code.length(m)
         symbols = np.zeros(n, dtype=np.int64)
         symbols[order[pilots:]] = 1 + np.arange(n - pilots) % count
         return cls(signs, symbols, count)
@@ -56,7 +56,7 @@ class KeyedPattern:
 
     def wanted(self, message: NDArray[Any]) -> NDArray[np.float64]:
         """Return the signs (n,) that features must have, for a message (m,)."""
-        sent = np.concatenate([[1.0], 2.0 * codes.encode(message) - 1.0])
+        sent = np.concatenate([[1.0], convolutional_code.signs(message)])
         return np.asarray(self.signs * sent[self.symbols])
 
     def soft(self, features: NDArray[Any], m: int) -> NDArray[np.float64]:
@@ -65,9 +65,9 @@ class KeyedPattern:
         The decoder takes the likeliest message as a whole, so all bits are as sure.
         """
         votes = np.bincount(self.symbols, features * self.signs, self.count + 1)[1:]
-        bits = codes.decode(votes, m)
+        bits = convolutional_code.decode(votes, m)
         size = np.abs(votes).sum()
-        agreed = float(((2.0 * codes.encode(bits) - 1.0) * votes).sum() / size) if size else 0.0
+        agreed = float((convolutional_code.signs(bits) * votes).sum() / size) if size else 0.0
         return np.asarray((2.0 * bits - 1.0) * max(agreed, 1e-6))
 
     def log2_tail(self, features: NDArray[Any]) -> tuple[float, float]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit import convolutional_code
 from hartley.kit.marker import Marker
-from hartley.kit.vision import codes, image
+from hartley.kit.vision import image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,21 +110,22 @@ def spread_spectrum(step: float = 300.0, low: float = 0.01, high: float = 0.1) -
 
 
 def coded(inner: Marker) -> Marker:
-    """Put an error-correcting code between the message and a mark (``kit.vision.codes``, rate 1/3).
+    """Put an error-correcting code of rate 1/3 between the message and a mark.
 
     Args:
         inner: the mark that carries the coded bits; its soft values feed the decoder.
     """
 
     def embed(picture: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
-        coded_picture: NDArray[Any] = inner.embed(picture, codes.encode(bits), key, rng)
+        code = convolutional_code.encode(bits)
+        coded_picture: NDArray[Any] = inner.embed(picture, code, key, rng)
         return coded_picture
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
-        soft_bits = inner.read(picture, key, codes.length(m))
-        message = codes.decode(soft_bits, m)
+        soft_bits = inner.read(picture, key, convolutional_code.length(m))
+        message = convolutional_code.decode(soft_bits, m)
         # How well the code word agrees says how certain the message is.
-        agreement = np.mean(soft_bits * (2.0 * codes.encode(message) - 1.0))
+        agreement = np.mean(soft_bits * convolutional_code.signs(message))
         return (2.0 * message - 1.0) * max(float(agreement), 1e-9)
 
     def fits(picture: NDArray[Any], m: int) -> bool:

@@ -1,12 +1,12 @@
 """A picture's watermark that finds its own place: spread over the band that compression leaves.
 
-The message, its checksum (CRC-24) and the tail of a convolutional code (``kit.vision.codes``) are
-spread over the frequencies 0.02 to 0.25 cycles a pixel of a keyed pattern of 512 × 512 pixels,
-which repeats over larger pictures: one code bit moves the phases of some 95 frequencies, drawn by
-the key (spread spectrum, doi:10.1109/83.650120). A third of the band carries a template that the
-key alone fixes (doi:10.1109/83.846253). The reader correlates with it first, over every shift, a
-grid of scales and a grid of small turns, so that a picture may have been cropped, resized or turned
-a little; then they decode *once*, where the template fits best.
+The message, its checksum (CRC-24) and the tail of a convolutional code are spread over the
+frequencies 0.02 to 0.25 cycles a pixel of a keyed pattern of 512 × 512 pixels, which repeats over
+larger pictures: one code bit moves the phases of some 95 frequencies, drawn by the key (spread
+spectrum, doi:10.1109/83.650120). A third of the band carries a template that the key alone fixes
+(doi:10.1109/83.846253). The reader correlates with it first, over every shift, a grid of scales and
+a grid of small turns, so that a picture may have been cropped, and resized or turned a little;
+then they decode *once*, where the template fits best.
 
 Why this band: JPEG, WebP, blur and halving take the high frequencies, and what a photograph itself
 adds is in the low ones. The mark follows the square root of the local contrast, which hides it, and
@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hartley.kit import convolutional_code
 from hartley.kit.marker import Marker
-from hartley.kit.vision import codes, image, marks
+from hartley.kit.vision import image, marks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -238,10 +239,11 @@ def synchronised(psnr: float = 40.1) -> Marker:
 
 def decoded(suspect: Suspect, key: int, m: int) -> tuple[NDArray[np.int64], float]:
     """Return the (m + 24,) bits decoded under a key, and how well their code word fits, in 0..1."""
-    n = codes.length(m + CHECK_BITS)
+    n = convolutional_code.length(m + CHECK_BITS)
     soft = suspect.soft(pattern(key, n))
-    bits = codes.decode(soft, m + CHECK_BITS)
-    fit = float(((2.0 * codes.encode(bits) - 1.0) * soft).sum() / max(np.abs(soft).sum(), 1e-9))
+    bits = convolutional_code.decode(soft, m + CHECK_BITS)
+    word = convolutional_code.signs(bits)
+    fit = float((word * soft).sum() / max(np.abs(soft).sum(), 1e-9))
     return bits, fit
 
 
@@ -253,7 +255,7 @@ def passes(bits: NDArray[Any]) -> bool:
 def _embed(picture: NDArray[Any], bits: NDArray[Any], key: int, psnr: float) -> NDArray[Any]:
     from scipy import fft
 
-    code = codes.encode(np.concatenate([bits, checksum(bits)]))
+    code = convolutional_code.encode(np.concatenate([bits, checksum(bits)]))
     keyed = pattern(key, len(code))
     signs = (2 * code - 1) * keyed.mask
     detail, contrast = _contrast(_luma(picture))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.infotheory.surprisal import log2_binomial_tail
+from hartley.kit import convolutional_code
 from hartley.kit.language.marks.keyed_hash import hashed, uniforms
 from hartley.kit.language.marks.text_mark import (
     NOTHING,
@@ -21,7 +22,6 @@ from hartley.kit.language.marks.text_mark import (
     firsts,
     grams,
 )
-from hartley.kit.vision import codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def payload(push: float = 2.0) -> TextMark:
         return np.asarray(hashed(keys, before) % np.uint64(coded), dtype=np.int64)
 
     def choose(step: Step) -> NDArray[np.int64]:
-        words = np.stack([codes.encode(message) for message in step.messages])
+        words = np.stack([convolutional_code.encode(message) for message in step.messages])
         before = step.context[:, -1]
         bits = words[np.arange(len(words)), place(step.keys, before, words.shape[1])]
         candidates = np.arange(step.law.shape[1])[None]
@@ -52,16 +52,16 @@ def payload(push: float = 2.0) -> TextMark:
         rows = grams(tokens, 1)
         rows = rows[firsts(rows)]
         upper = uniforms(hashed(key, rows[:, 0], rows[:, 1])) >= HALF
-        return place(key, rows[:, 0], codes.length(m)), np.where(upper, 1.0, -1.0)
+        return place(key, rows[:, 0], convolutional_code.length(m)), np.where(upper, 1.0, -1.0)
 
     def read(tokens: NDArray[Any], key: int, m: int) -> tuple[NDArray[np.float64], Evidence]:
         places, signs = votes(tokens, key, m)
-        sums = np.bincount(places, signs, codes.length(m)).astype(np.float64)
-        message = codes.decode(sums, m)
+        sums = np.bincount(places, signs, convolutional_code.length(m)).astype(np.float64)
+        message = convolutional_code.decode(sums, m)
         n = len(signs)
         if not n:
             return 2.0 * message - 1.0, NOTHING
-        word = 2.0 * codes.encode(message) - 1.0
+        word = convolutional_code.signs(message)
         agree = int((signs == word[places]).sum())
         # Any of 2^m messages could have agreed as well: the union bound over all of them.
         log2_p = min(0.0, m + log2_binomial_tail(agree, n, HALF))

@@ -15,11 +15,11 @@ import numpy as np
 
 from hartley.core import Modality
 from hartley.core.errors import UsageError
+from hartley.kit import convolutional_code
 from hartley.kit.language.marks.marked_writer import Begin, write
 from hartley.kit.language.marks.text_mark import Evidence, TextMark
 from hartley.kit.language.text import Vocabulary
 from hartley.kit.marker import FALSE_ALARMS, Detection, Marker
-from hartley.kit.vision import codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,7 +157,7 @@ class _Owner:
 
     def fits(self, prompt: Any, m: int) -> bool:
         del prompt
-        return codes.length(m) <= self.author.length
+        return convolutional_code.length(m) <= self.author.length
 
     def plain(self, prompt: Any, rng: Rng) -> str:
         return self.author.continued([prompt], rng)[0]
