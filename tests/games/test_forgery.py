@@ -1,6 +1,6 @@
 """Forgery: what an owner's reader attributes to items that they never marked."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from hartley.defenses.signal.per_item_keys import per_item_keys
 from hartley.engine.defend import defended
 from hartley.engine.result.document import flags
 from hartley.engine.run.play import deal, play
+from hartley.games.watermark import marked_items
 from hartley.games.watermark.forgery import forgery
 from hartley.kit.marker import Marker
 from hartley.kit.vision import marks
@@ -51,15 +52,64 @@ def test_an_untouched_item_attributes_nothing(modality):
 
 
 @pytest.mark.parametrize("modality", forgery.modalities)
-def test_an_item_of_the_victim_attributes_all_where_no_floor_is_set(modality):
+def test_an_item_of_the_victim_is_no_forgery_whatever_the_floor(modality):
     scene = forgery.live(modality, np.random.default_rng(0))
-    free = {**FEW, "floor": 0.0}
-    trials = play(act(lambda v: v.brief.others.x[:1]), scene, seed=0, game_params=free)
-    assert trials.metrics["attributed"] == 1
-    assert np.array_equal(trials.guess, trials.truth)
-    held = play(act(lambda v: v.brief.others.x[:1]), scene, seed=0, game_params=FEW)
-    assert held.metrics["violated"] == 1
+    replay = act(lambda v: v.brief.others.x[:1])
+    held = play(replay, scene, seed=0, game_params=FEW)
+    assert held.metrics["violated"] == held.metrics["replayed"] == 1
     assert held.metrics["attributed"] == 0
+    low = play(replay, scene, seed=0, game_params={**FEW, "floor": 1e-9})
+    assert low.metrics["replayed"] == 1
+    assert low.metrics["attributed"] == 0
+    with pytest.raises(UsageError, match="floor must be above 0"):
+        play(replay, scene, seed=0, game_params={**FEW, "floor": 0.0})
+
+
+@pytest.mark.parametrize("modality", forgery.modalities)
+def test_what_names_the_victim_above_the_floor_attributes_all(modality):
+    """Without the floors of forgery, a victim's item with one change names the victim."""
+    scene = forgery.live(modality, np.random.default_rng(0))
+    quality = replace(marked_items.quality_of(scene), forged={}, beside=None)
+
+    def changed(view):
+        item = view.brief.others.x[0]
+        if modality is Modality.LANGUAGE:
+            return np.array([f"{item} again"])
+        out = np.array(item)
+        if modality is Modality.GRAPH:
+            out[0, 1] = out[1, 0] = 1 - out[0, 1]
+        elif modality is Modality.AUDIO:
+            out[0] += 2 / 32767
+        else:
+            out[..., 0] = np.roll(out[..., 0], 1)
+        return out[None]
+
+    trials = play(act(changed), scene.with_part(quality), seed=0, game_params=FEW)
+    assert trials.metrics["replayed"] == 0
+    assert np.mean(trials.guess == trials.truth) > 0.95
+
+
+def test_rows_of_the_victim_beside_all_own_rows_are_no_forged_table():
+    scene = forgery.live(Modality.TABULAR, np.random.default_rng(0))
+    pile = act(lambda v: np.concatenate([v.data.x[0], *v.brief.others.x])[None])
+    trials = play(pile, scene, seed=0, game_params=FEW)
+    assert trials.metrics["rows_kept"] == 1
+    assert trials.metrics["rows_own"] < 0.9
+    assert trials.metrics["violated"] == 1
+    assert trials.metrics["attributed"] == 0
+
+
+def test_own_words_beside_a_quotation_of_the_victim_are_no_forged_text():
+    scene = forgery.live(Modality.LANGUAGE, np.random.default_rng(0))
+
+    def quoting(view):
+        theirs = view.brief.others.x[0].split()
+        return np.array([f"{view.data.x[0]} {' '.join(theirs[: len(theirs) // 3])}"])
+
+    trials = play(act(quoting), scene, seed=0, game_params=FEW)
+    assert trials.metrics["word_f1"] > 0.8
+    assert trials.metrics["own_words"] == pytest.approx(0.75, abs=0.02)
+    assert trials.metrics["violated"] == 1
 
 
 def test_presence_names_one_of_two_owners_and_an_untouched_item_nobody(live):

@@ -6,8 +6,11 @@ least values of figures between the item that the attacker publishes and the one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Figures = Mapping[str, float]
+
+RUN = 4
+"""Words in a row that, where a victim wrote them and the forger did not, are a quotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class ItemQuality:
         least: least values, by the names of figures.
         forged: the same for a forgery against the attacker's own item; None: as ``least``.
         distortion: (candidate, published) → what bits are divided by: 0 where nothing changed.
+        beside: (own item, items of the victim) → candidate → further figures of a forgery, which
+            ``forged`` may name: what of it is not the victim's own work, put in whole.
     """
 
     read: Callable[[Any, Any], Any]
@@ -41,6 +49,7 @@ class ItemQuality:
     least: Figures
     distortion: Callable[[Any, Any], float]
     forged: Figures | None = None
+    beside: Callable[[Any, Sequence[Any]], Callable[[Any], Figures]] | None = None
 
     def floors(self, floor: float, *, forging: bool = False) -> dict[str, float]:
         """Return the least values where a game sets ``floor``.
@@ -95,18 +104,17 @@ def sounds(spectral_snr: float = 5.0) -> ItemQuality:
 
 
 def texts(similarity: float = 0.8) -> ItemQuality:
-    """Floor of texts by their words: F1 of the bag of words against the published text.
+    """Floor of texts by their words: F1 of the words, or of the pairs of neighbours if smaller.
 
+    It is against the published text. A text of the same words in another order is another text.
     A scene whose texts can be compared by meaning brings a floor of its own.
     """
 
     def figures(candidate: str, published: str) -> Figures:
-        from collections import Counter
 
-        ours, others = (Counter(text.lower().split()) for text in (candidate, published))
-        common = sum((ours & others).values())
-        total = sum(ours.values()) + sum(others.values())
-        return {"word_f1": 2 * common / total if total else 1.0}
+        ours, others = (text.lower().split() for text in (candidate, published))
+        # Words alone say nothing of their order.
+        return {"word_f1": min(_f1(ours, others), _f1([*pairwise(ours)], [*pairwise(others)]))}
 
     def read(candidate: Any, published: str) -> str:
         del published
@@ -117,7 +125,49 @@ def texts(similarity: float = 0.8) -> ItemQuality:
     def distortion(candidate: str, published: str) -> float:
         return 1.0 - figures(candidate, published)["word_f1"]
 
-    return ItemQuality(read, figures, {"word_f1": similarity}, distortion)
+    least = {"word_f1": similarity}
+    return ItemQuality(
+        read, figures, least, distortion, {**least, "own_words": OWN_WORDS}, own_words
+    )
+
+
+def _f1(ours: Sequence[Any], others: Sequence[Any]) -> float:
+    """Return F1 of two bags; 1 where both are empty."""
+    common = sum((Counter(ours) & Counter(others)).values())
+    total = len(ours) + len(others)
+    return 2 * common / total if total else 1.0
+
+
+OWN_WORDS = 0.9
+"""Least share of the words of a forged text that no quotation of the victim covers."""
+
+
+def own_words(item: str, others: Sequence[str]) -> Callable[[str], Figures]:
+    """Return the share of a candidate's words outside of runs that only the victim wrote.
+
+    A text that quotes a victim's marked words has their mark, and nobody forged it.
+
+    Args:
+        item: the forger's text; what it says itself is never a quotation.
+        others: texts of the victim.
+    """
+    quotable = {run for text in others for run in _runs(text)} - {*_runs(item)}
+
+    def figures(candidate: str) -> Figures:
+        runs = _runs(candidate)
+        quoted = np.zeros(len(runs) + RUN - 1, dtype=bool)
+        for place, run in enumerate(runs):
+            if run in quotable:
+                quoted[place : place + RUN] = True
+        return {"own_words": 1.0 - float(quoted.mean())}
+
+    return figures
+
+
+def _runs(text: str) -> list[tuple[str, ...]]:
+    """Return each run of RUN words of a text, whatever their case and what is between them."""
+    words = re.findall(r"\w+", str(text).lower())
+    return [tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1)]
 
 
 def links(share: float = 0.9) -> ItemQuality:
@@ -151,8 +201,9 @@ def tables(similarity: float = 0.85, accuracy: float = 0.9) -> ItemQuality:
     Rows may be fewer, more, or in another order. Similarity is 1 minus the mean Kolmogorov–Smirnov
     distance of the columns. Accuracy is that of a ridge classifier trained on the candidate, on
     the rows of the published table, divided by that of one trained on the published table. A
-    removal may replace every row; a forger's table keeps nine of ten of their rows, none of whose
-    numbers moved by half a deviation.
+    removal may replace every row. A forger's table keeps nine of ten of their rows, none of whose
+    numbers moved by half a deviation, and nine of ten of its rows are such: whole rows of the
+    victim forge nothing.
     """
 
     def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
@@ -162,11 +213,14 @@ def tables(similarity: float = 0.85, accuracy: float = 0.9) -> ItemQuality:
             float(ks_2samp(candidate[:, c], published[:, c], method="asymp").statistic)
             for c in range(published.shape[1])
         ]
-        base = _accuracy(published, published)
+        base, spread = _accuracy(published, published), published.std(0) + 1e-12
         return {
             "table_similarity": 1.0 - float(np.mean(gaps)),
             "table_accuracy": min(1.0, _accuracy(candidate, published) / max(base, 1e-9)),
-            "rows_kept": _rows_kept(candidate, published),
+            "rows_kept": float(_near(published, candidate, spread).mean()),
+            # Copies of a row beyond the number of rows are nobody's.
+            "rows_own": min(int(_near(candidate, published, spread).sum()), len(published))
+            / len(candidate),
         }
 
     def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
@@ -183,16 +237,17 @@ def tables(similarity: float = 0.85, accuracy: float = 0.9) -> ItemQuality:
         return 1.0 - figures(candidate, published)["table_similarity"]
 
     least = {"table_similarity": similarity, "table_accuracy": accuracy}
-    return ItemQuality(read, figures, least, distortion, {**least, "rows_kept": 0.9})
+    return ItemQuality(
+        read, figures, least, distortion, {**least, "rows_kept": 0.9, "rows_own": 0.9}
+    )
 
 
-def _rows_kept(candidate: NDArray[Any], published: NDArray[Any]) -> float:
-    """The share of rows that have a row of the candidate within half a deviation in each column."""
+def _near(rows: NDArray[Any], table: NDArray[Any], spread: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows have a row of a table within half of a column's spread in each column."""
     from scipy.spatial import cKDTree
 
-    spread = published.std(0) + 1e-12
-    near = cKDTree(candidate / spread).query(published / spread, p=np.inf)[0]
-    return float(np.mean(near <= 0.5))
+    near = cKDTree(table / spread).query(rows / spread, p=np.inf)[0]
+    return np.asarray(near <= 0.5)
 
 
 def _accuracy(train: NDArray[Any], test: NDArray[Any]) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Codec, Model
-from hartley.kit.item_quality import Figures, ItemQuality
+from hartley.kit.item_quality import OWN_WORDS, Figures, ItemQuality, own_words
 from hartley.kit.language import text
 from hartley.models.minilm import minilm, words
 
@@ -23,7 +23,8 @@ def by_meaning(
 
     Figures are ``similarity``, the cosine of MiniLM's embeddings, whose window is the first 254
     word pieces; and ``fluency``, the mean log-probability of a token under a language model less
-    that of the published text, in nats: 0 is as fluent, −1 has e times the perplexity.
+    that of the published text, in nats: 0 is as fluent, −1 has e times the perplexity. A
+    forgery besides quotes no more of a victim's texts than ``item_quality.OWN_WORDS`` leaves.
 
     Args:
         writer: the language model that judges fluency.
@@ -61,9 +62,12 @@ def by_meaning(
             raise ValueError(f"a text, got {type(candidate).__name__}")
         return str(candidate)
 
+    least = {"similarity": similarity, "fluency": fluency}
     return ItemQuality(
         read,
         figures,
-        {"similarity": similarity, "fluency": fluency},
+        least,
         lambda candidate, published: 1.0 - figures(candidate, published)["similarity"],
+        {**least, "own_words": OWN_WORDS},
+        own_words,
     )

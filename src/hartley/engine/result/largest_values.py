@@ -48,6 +48,9 @@ SHARES = (
         "*table_similarity",
         "table_accuracy",
         "rows_kept",
+        "rows_own",
+        "own_words",
+        "replayed",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

@@ -4,7 +4,8 @@ The auditor draws a victim's identity and marks the victim's items with it. The 
 of these and an item of their own, and hands in one that should read as the victim's. What the
 victim's detector then attributes is the channel: the identity's bits that it reads, or, of a mark
 that says presence alone, which of two owners it names. A forged item below the quality floor,
-against the attacker's own item, counts as that item. An untouched item attributes nothing
+against the attacker's own item, counts as that item, and so does an item of the victim that is
+handed in as it is: nobody forged it. An untouched item attributes nothing
 (the copy attack, doi:10.1117/12.384991; watermark stealing, arXiv:2402.19361).
 """
 
@@ -65,8 +66,9 @@ class ForgeryBrief:
     Attributes:
         public: further items of their own, without watermarks; may be empty.
         bits: length of the identity; 0 where the mark says presence alone.
-        floor: least values of the figures of ``quality``; empty where the game sets none.
-        quality: candidate → its figures against the attacker's own item; larger is nearer.
+        floor: least values of the figures of ``quality``.
+        quality: candidate → its figures against the attacker's own item; larger is nearer. Some
+            say how much of it the victim did not write.
         others: items of the victim, marked under one key with one identity.
         detector: the victim's detector as a classifier of items (0 unmarked, 1 marked); what is
             asked of it is counted, and defenses of answers apply to it.
@@ -96,6 +98,18 @@ class _Victim:
     others: list[Any]
     carrier: int
     unmarked: Any
+
+    def figures(self, quality: ItemQuality) -> Callable[[Any], Mapping[str, float]]:
+        """Return what says the figures of a candidate against the attacker's own item."""
+        if quality.beside is None:
+            return partial(figures_of, quality, self.unmarked)
+        beside = quality.beside(self.unmarked, self.others)
+
+        def figures(candidate: Any) -> Mapping[str, float]:
+            item = quality.read(candidate, self.unmarked)
+            return {**quality.figures(item, self.unmarked), **beside(item)}
+
+        return figures
 
 
 @game(
@@ -136,13 +150,18 @@ def forgery(
         bits: length of every identity; −1 takes the mark's own, 0 asks which of two owners is
             named.
         floor: least value of the main figure of quality (PSNR in dB of pictures); −1 takes the
-            scene's own floors, 0 sets none.
+            scene's own floors. It cannot be 0: any item of the victim would be a forgery.
         others: marked items of the victim that the attacker holds.
 
     Raises:
         UsageError: the carriers are not items that can be marked, too few, or too small for the
-            message.
+            message; there is no floor.
     """
+    if floor == 0:
+        raise UsageError(
+            "floor must be above 0, or -1 for the scene's own, in forgery, got 0: without a floor "
+            "an item of the victim, handed in as it is, would be a forgery"
+        )
     carriers = marked_items.as_items(scene.extra["carriers"])
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
     length = message_length(marker, bits)
@@ -174,7 +193,8 @@ def forgery(
             [key] * others,
             rng,
         )
-        victims.append(_Victim(key, message, items, at, unmarked))
+        victim = _Victim(key, message, items, at, unmarked)
+        victims.append(victim)
         detector = service.model(
             partial(verified, marker, key, message), scene.modality, f"detector {k}"
         )
@@ -184,7 +204,7 @@ def forgery(
                 public=public,
                 bits=length,
                 floor=floors,
-                quality=partial(figures_of, quality, unmarked),
+                quality=victim.figures(quality),
                 others=marked_items.several(
                     items, carriers.modality, "items of the victim", "marked items"
                 ),
@@ -222,9 +242,10 @@ def _judge(
         """Return what the victim's reader attributes to a forged item."""
         candidate = marked_items.loot_of(outcome, "forgery")
         item = marked_items.read_as(quality, candidate, victim.unmarked, "forgery")
-        figures = quality.figures(item, victim.unmarked)
+        figures = victim.figures(quality)(item)
         violated = not holds(figures, floors)
-        item = victim.unmarked if violated else item
+        replayed = any(np.array_equal(item, one) for one in victim.others)
+        item = victim.unmarked if violated or replayed else item
         m = len(victim.message)
         detection = marker.verify(item, victim.key, victim.message)
         marked = victim.others[0]
@@ -241,6 +262,7 @@ def _judge(
         metrics = {
             **figures,
             "violated": float(violated),
+            "replayed": float(replayed),
             "attributed": float(detection.marked() is True),
             "evidence": -detection.log2_p,
             "mark_reads": float(reads),

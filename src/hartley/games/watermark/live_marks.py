@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 
 from hartley.core import Data, Form, Modality, Scene
+from hartley.kit import item_quality
 from hartley.kit.graph.planted_links import planted_links
 from hartley.kit.marker import DetectionService, Marker
 from hartley.kit.table_mark import green_cells
@@ -38,15 +39,19 @@ def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
         rng: draws the items.
     """
     carriers, marker = _MAKERS[modality](rng)
+    quality = item_quality.DEFAULTS[modality]()
     if kind == "copied":
         marker = _ADDED.get(modality, lambda: marker)()
+        if modality is Modality.LANGUAGE:
+            # A word in five, each of which breaks two pairs, carries the whole message.
+            quality = item_quality.texts(0.6)
     elif kind == "dead":
         marker = unmarked(marker)
     return Scene(
         name=kind,
         modality=modality,
         extra={"carriers": carriers},
-        parts=(marker, DetectionService()),
+        parts=(marker, quality, DetectionService()),
     )
 
 

@@ -1,0 +1,47 @@
+"""Floors of what is published: what they must refuse, whatever else stays."""
+
+import numpy as np
+import pytest
+
+from hartley.kit.item_quality import holds, own_words, tables, texts
+
+WORDS = [f"word{k}" for k in range(60)]
+
+
+def test_the_same_words_in_another_order_are_another_text():
+    quality = texts()
+    published = " ".join(WORDS)
+    shuffled = " ".join(np.random.default_rng(0).permutation(WORDS))
+    assert quality.figures(published, published)["word_f1"] == 1
+    assert quality.figures(shuffled, published)["word_f1"] < 0.2
+    # Three of 60 words replaced, far from one another: 54 of 59 pairs are left, one at an end.
+    some = [word if k % 25 else "other" for k, word in enumerate(WORDS)]
+    assert quality.figures(" ".join(some), published)["word_f1"] == pytest.approx(54 / 59)
+
+
+def test_a_quotation_counts_by_its_words_whatever_stands_between_them():
+    theirs = "it was a bright cold day in april and the clocks were striking thirteen"
+    own = "the rain in april fell on the roof of the house by the sea"
+    quote = own_words(own, [theirs])
+    assert quote(own)["own_words"] == 1
+    assert quote("in april")["own_words"] == 1
+    assert quote(f"{own} It was a, BRIGHT\ncold")["own_words"] == pytest.approx(1 - 5 / 19)
+    # What both wrote is no quotation.
+    assert own_words(theirs, [theirs])(theirs)["own_words"] == 1
+
+
+def test_a_forged_table_has_few_rows_that_are_not_the_forger_s():
+    rng = np.random.default_rng(0)
+    label = np.tile([0.0, 1.0], 50)[:, None]
+    own, theirs = (np.hstack([rng.standard_normal((100, 6)) + label, label]) for _ in range(2))
+    quality = tables()
+    floors = quality.floors(-1, forging=True)
+
+    def passes(rows):
+        return holds(quality.figures(rows, own), floors)
+
+    assert passes(own)
+    assert passes(own + np.hstack([np.full((100, 6), 0.1), 0 * label]))
+    assert passes(np.concatenate([own, theirs[:5]]))
+    assert not passes(np.concatenate([own, theirs[:20]]))
+    assert not passes(np.concatenate([own, own]))
