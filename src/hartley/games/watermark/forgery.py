@@ -130,7 +130,7 @@ class _Victim:
     ),
     unfit={"paired": "a picture with its text is marked as a picture, or as a text"},
     requires=("carriers",),
-    metrics=("attributed", "evidence", "mark_reads", "psnr", "ssim", "violated"),
+    metrics=("attributed", "evidence", "mark_reads", "violated"),
     loot="data",
     paper="doi:10.1117/12.384991",
 )

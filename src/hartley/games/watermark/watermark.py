@@ -152,7 +152,7 @@ class _Item:
     ),
     unfit={"paired": "a picture with its text is marked as a picture, or as a text"},
     requires=("carriers",),
-    metrics=("ber_before", "ber_after", "psnr", "ssim", "mark_psnr", "violated"),
+    metrics=("ber_before", "ber_after", "violated"),
     loot="data",
     aim=aim,
 )
