@@ -1,6 +1,7 @@
 """What owners say about items: exact p-values, messages read by vote or under several keys."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,21 @@ def test_presence_is_detected_and_a_short_item_is_undecided():
     assert "no bit" in short.undecided
     assert Detection(0.0, math.log2(1e-3)).marked() is True
     assert Detection(0.0, math.log2(1.01e-3)).marked() is False
+
+
+def test_presence_is_tested_as_the_mark_tests_it():
+    scene = live_marks.scene("live", Modality.VISION, np.random.default_rng(0))
+    mark, items = of(scene)
+
+    def pilots(item, key):
+        return Detection(1.0, -77.0 if key == 5 else 0.0, 9)
+
+    alone = marker.presence(replace(mark, detect=pilots))
+    assert [alone.verify(items[0], key, []).log2_p for key in (5, 6)] == [-77, 0]
+    # A known message is tested by its bits, whatever else the mark has.
+    message = np.ones(M, int)
+    published = mark.embed(items[0], message, 6, np.random.default_rng(0))
+    assert replace(mark, detect=pilots).verify(published, 6, message).log2_p == -M
 
 
 def test_votes_repair_what_single_bits_lose():

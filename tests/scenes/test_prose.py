@@ -9,7 +9,7 @@ from hartley.attacks.data_to_data.watermark.word_substitution import word_substi
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
 from hartley.kit.item_quality import ItemQuality
-from hartley.kit.marker import Marker
+from hartley.kit.marker import Marker, presence
 from hartley.scenes.prose import MARKS, prose
 
 TOKENS = 80
@@ -36,6 +36,10 @@ def test_what_is_published_as_text_is_read_as_text(markers, name):
         assert np.mean(right) > 0.8
         assert marker.accept(texts[1], 11, m) is None
         assert marker.chance(m) <= 1e-3
+        alone = presence(marker)
+        found = alone.verify(alone.embed(prompts[0], messages[0], 11, rng), 11, [])
+        assert found.marked()
+        assert not alone.verify(texts[1], 11, []).marked()
     else:
         assert sum(marker.detect(texts[k], keys[k]).marked() for k in (0, 2, 3)) >= 2
         assert not marker.detect(texts[1], 11).marked()

@@ -79,8 +79,8 @@ class Marker:
             None for a zero-bit mark.
         modality: of its items.
         bits: usual length of the message; 0: it has none, and says presence alone.
-        detect: (item, key) → Detection, exact over fresh keys; None where presence is read off the
-            message (``verify``).
+        detect: (item, key) → Detection, exact over fresh keys, whatever the message; None where
+            presence is read off the message (``verify``).
         accept: (item, key, m) → the message if the item passes the scheme's own check (a checksum,
             a code word near enough), else None; None where every message is taken.
         chance: m → exact chance that ``accept`` takes some message from a random item.
@@ -133,7 +133,8 @@ class Marker:
         """Test whether an item has the watermark with a message that the owner knows.
 
         Bits of an item that was not marked under this key are fair and independent over fresh keys,
-        so that the count of right ones is binomial. A zero-bit mark is detected.
+        so that the count of right ones is binomial, and the test is of these alone. Without a
+        message the test is that of presence.
         """
         if self.bits == 0 or not len(message):
             if self.detect is not None:
@@ -159,16 +160,15 @@ def matched(soft: NDArray[Any], message: NDArray[Any]) -> Detection:
     return Detection(score, log2_binomial_tail(int(right.sum()), n, 0.5), n)
 
 
-def presence(marker: Marker, bits: int = 0) -> Marker:
+def presence(marker: Marker) -> Marker:
     """Use a mark with a message as one of presence alone: the message is drawn from the key.
 
-    Args:
-        marker: the mark.
-        bits: length of that message; 0 takes the mark's own.
+    What is tested is ``detect`` where the mark has a test of its own, such as that of its pilots;
+    else the bits of that message.
     """
     if marker.bits == 0:
         return marker
-    m = bits or marker.bits
+    m = marker.bits
 
     def message(key: int) -> NDArray[Any]:
         return np.random.default_rng(spawn(key, "presence")).integers(0, 2, m)
@@ -193,7 +193,7 @@ def presence(marker: Marker, bits: int = 0) -> Marker:
         embed=embed,
         soft=None,
         bits=0,
-        detect=detect,
+        detect=marker.detect or detect,
         accept=None,
         fits=lambda item, _: marker.fits(item, m),
         embed_all=None if marker.embed_all is None else embed_all,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hartley.core.errors import UsageError
-from hartley.kit.marker import FALSE_ALARMS
+from hartley.kit.marker import FALSE_ALARMS, presence
 from hartley.kit.sound import fidelity, marks, transforms
 from hartley.kit.sound.keyed_pattern import KeyedPattern
 
@@ -45,6 +45,16 @@ def test_the_owner_reads_the_message_and_nobody_else_does(marked) -> None:
     # It lies below the sound: 12 dB in samples, 16 dB in the log spectrum.
     assert fidelity.snr(item, original) > 12
     assert fidelity.spectral_snr(item, original) > 16
+
+
+def test_presence_is_what_the_pilots_say(marked) -> None:
+    """Sixteen bits alone would say at most sixteen binary digits."""
+    marker, original, _, _ = marked
+    alone = presence(marker)
+    item = alone.embed(original, np.zeros(0, int), 77, np.random.default_rng(0))
+    assert alone.verify(item, 77, np.zeros(0, int)) == marker.detect(item, 77)
+    assert alone.verify(item, 77, np.zeros(0, int)).log2_p < -40
+    assert alone.verify(original, 77, np.zeros(0, int)).marked() is False
 
 
 @pytest.mark.parametrize(
