@@ -199,6 +199,18 @@ def test_noise_and_limits_of_answers_apply_to_the_detector(live):
     assert (answers["budget"] == 0).all()
 
 
+@pytest.mark.parametrize("bits", [-1, 0])
+def test_rounds_under_one_key_are_one_cluster(live, bits):
+    shared = live.with_part(KeyUse(owners=3))
+    trials = play(act(lambda x, _: x), shared, seed=0, game_params={"rounds": 8, "bits": bits})
+    assert trials.spec.clustered
+    each = 32 if bits else 1
+    assert np.bincount(trials.cluster).tolist() == [3 * each, 3 * each, 2 * each]
+    # Intervals of metrics are over owners too.
+    assert len(trials.metrics_by_round["violated"]) == 3
+    assert measure(trials, redraws=1).bits.value == 0
+
+
 def test_fewer_owners_than_rounds_share_their_further_items(live):
     shared = live.with_part(KeyUse(owners=2))
     table = deal(act(lambda x, _: x), shared, seed=0, params={"rounds": 6, "others": 3})

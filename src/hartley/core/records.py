@@ -125,6 +125,7 @@ class Trials:
         metrics: metrics from the judge, mean over rounds, and those of the deal itself, by name:
             floats, or {value, low, high, n}.
         metrics_by_round: the same metrics round by round, by name; their intervals come from these.
+            Of rounds that form a cluster, their mean.
         cost: what the attacker spent in a round, by unit; ``judge_queries`` and the like are what
             the judge spent, apart from that.
         defenses: those of the scene.

@@ -376,11 +376,13 @@ class Deal:
     """All rounds of one game on one scene, and who judges them.
 
     Attributes:
-        rounds: each is a cluster.
+        rounds: each is a cluster, or part of one (``groups``).
         judge: all rounds and outcomes at once → what was received, so that it can train or decode
             in one batch. None: an attack's guesses are what was received.
         cluster: False when the trials of one round are independent given the deal (fresh victims
             inside), so that the rounds are not the units of dependence.
+        groups: which cluster each round is in, where several rounds share what was drawn (a key);
+            empty where each round is one.
         bounds: proved limits on one use, besides the scene's own.
         planted: whether the auditor drew the secrets; False where they existed before (a user's own
             model), so that no guarantee can be based on random draws of the auditor.
@@ -403,3 +405,4 @@ class Deal:
     sources: tuple[tuple[str, int], ...] = ()
     judge_rates: tuple[float, float, int] | None = None
     prior: PriorLoot | None = None
+    groups: tuple[int, ...] = ()

@@ -304,7 +304,8 @@ class KeyUse:
     Attributes:
         owners: owners among whom a deal shares its rounds, each with one key for all of their
             items; 0: each round has an owner of its own. Fewer owners save marking their other
-            items where that is dear.
+            items where that is dear. Rounds of one owner are one cluster, so that intervals are
+            over owners.
     """
 
     owners: int = 0

@@ -271,6 +271,7 @@ def play_rounds(
     ]
     truth = np.concatenate([dealt.truth for dealt in table.rounds])
     sizes = [len(dealt.truth) for dealt in table.rounds]
+    groups = table.groups or range(len(sizes))
     alphabet = table.rounds[0].alphabet
     # A default that a plan spells out is the same setting as one that a caller leaves out.
     given = defaults(attack.parameters) | dict(params)
@@ -294,7 +295,7 @@ def play_rounds(
         truth=truth,
         guess=np.concatenate([r.guess for r in received]),
         reference=_joined([r.reference for r in received]),
-        cluster=np.repeat(np.arange(len(sizes)), sizes),
+        cluster=np.repeat(np.array(groups), sizes),
         attack=attack.name,
         game=attack.game.name,
         cls=attack.game.cls,
@@ -304,7 +305,7 @@ def play_rounds(
         queried=meter.queries > 0,
         shared_seconds={name: shared[SECONDS] for name, shared in meter.ledger.shared().items()},
         metrics={**_mean([r.metrics for r in received]), **table.metrics},
-        metrics_by_round=_each([r.metrics for r in received]),
+        metrics_by_round=_grouped([r.metrics for r in received], groups),
         cost={
             **_mean([r.cost for r in received]),
             **_mean(by_unit(spent)),
@@ -496,6 +497,16 @@ def _joined(columns: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
 
 def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in _each(rows).items()}
+
+
+def _grouped(
+    rows: Sequence[Mapping[str, float]], groups: Sequence[int]
+) -> dict[str, tuple[float, ...]]:
+    """Return the means over each cluster of rounds, which are the independent ones."""
+    clusters: dict[int, list[Mapping[str, float]]] = {}
+    for row, group in zip(rows, groups, strict=True):
+        clusters.setdefault(group, []).append(row)
+    return _each([_mean(some) for some in clusters.values()])
 
 
 def _each(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ...]]:

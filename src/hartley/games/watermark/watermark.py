@@ -171,7 +171,8 @@ def watermark(
     The others have watermarks, each with a message of its own.
 
     Args:
-        rounds: number of published items; each is one cluster.
+        rounds: number of published items; each is one cluster, or all those under one key are
+            where owners share the rounds (``KeyUse``).
         bits: length of every message; −1 takes the mark's own, 0 asks for presence alone.
         floor: least value of the main figure of quality (PSNR in dB of pictures); −1 takes the
             scene's own floors, 0 sets none.
@@ -248,8 +249,10 @@ def watermark(
     return Deal(
         rounds=dealt,
         judge=_judge(marker, quality, floors, items),
-        # Bits of one item stand or fall together; items under keys of their own do not.
-        cluster=bool(length),
+        # Bits of one item stand or fall together, and so do items under one key, of which an
+        # attacker learns from the same further items; items under keys of their own do not.
+        cluster=bool(length or use.owners),
+        groups=tuple(k % use.owners for k in range(rounds)) if use.owners else (),
         unit="" if length else "item",
     )
 
