@@ -153,14 +153,16 @@ def of_removals(names: list[str], attacks: list[str], rounds: int, seed: int) ->
             attack = catalog.load("attack", attack_name)
             game = {**attack.game_params, "rounds": rounds}
             trials = play(attack, scene, seed=seed, params=params, game_params=game)
-            bits, metrics = measure(trials).bits, trials.metrics
+            row, metrics = measure(trials), trials.metrics
+            # Lower ends are certified, upper ones calibrated.
+            ends = f"[{row.bits.lower:.2f}, {row.high:.2f}]"
             label = " ".join([attack_name, *(str(v) for v in params.values())])
             # Of a mark of presence a coin says which items are marked.
             after = float(metrics["detected_after"])
             n = rounds if name != "perth" else int((trials.truth == 1).sum())
             low, high = (float(np.asarray(x)) for x in clopper_pearson(round(after * n), n, 0.025))
             print(
-                f"  {label:32}{bits.value:5.2f} [{bits.lower:.2f}, {bits.upper:.2f}]{'':8}"
+                f"  {label:32}{row.bits.value:5.2f} {ends:22}"
                 f"{after:.2f} [{low:.2f}, {high:.2f}]{'':7}"
                 f"{metrics.get('ber_after', float('nan')):7.2f}"
                 f"{metrics['spectral_snr']:7.1f}{metrics['snr']:7.1f}",

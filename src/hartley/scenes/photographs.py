@@ -65,7 +65,8 @@ def photographs(
 
     Args:
         mark: the owner's mark.
-        count: how many photographs; the attacker gets a sixth of them, without marks.
+        count: how many crops, from 17 on several of one photograph; the attacker gets a sixth of
+            them, without marks.
         floor: least PSNR of a removal, in dB against the marked photograph.
         ssim: least structural similarity of a removal.
         seed: of their order.

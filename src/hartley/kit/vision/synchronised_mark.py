@@ -17,7 +17,8 @@ embedding, doi:10.1109/TSP.2003.809385).
 
 A mask of fair signs, drawn by the key and independent of the template, is on the code bits. A
 picture that was not marked under the key is decoded to a uniform word therefore, whatever it shows
-and whichever shift the template prefers: ``accept`` takes it with chance 2⁻²⁴ exactly.
+and whichever shift the template prefers: ``accept`` takes it with chance 2⁻²⁴, or less where
+code words tie.
 """
 
 from __future__ import annotations
