@@ -3,8 +3,8 @@
 A :class:`Marker` hides a keyed message of m bits in an item, or only its presence (``bits`` = 0).
 An item is a picture (3, h, w) in 0..1, a wave (samples,), a text, the adjacency (v, v) of a graph,
 a table (rows, columns). A reader needs the key and nothing else. What the owner says about a
-suspect item is a :class:`Detection`: its p-value is exact, not normal, and an item that is too
-short for the test is *undecided*, never unmarked.
+suspect item is a :class:`Detection`: its p-value is exact or a union bound, not normal, and an item
+that is too short for the test is *undecided*, never unmarked.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Detection:
 
     Attributes:
         score: larger, more like marked; 0 where it is undecided.
-        log2_p: log2 of the exact chance of this score or a larger one in an item without the
-            watermark, over fresh keys; 0 where it is undecided.
+        log2_p: log2 of the chance of this score or a larger one in an item without the watermark,
+            over fresh keys: exact, or a union bound (never too small) where the reader tries
+            several places, keys or messages; 0 where it is undecided.
         units: what the test counted: bits, tokens, coefficients.
         undecided: why the item cannot be tested; empty where it was.
     """
@@ -83,7 +84,8 @@ class Marker:
             presence is read off the message (``verify``).
         accept: (item, key, m) → the message if the item passes the scheme's own check (a checksum,
             a code word near enough), else None; None where every message is taken.
-        chance: m → exact chance that ``accept`` takes some message from a random item.
+        chance: m → chance that ``accept`` takes some message from a random item: exact, or a bound
+            from above.
         plain: (item, rng) → what the owner publishes without the watermark; of a text, its
             continuation.
         generates: whether it writes the item, so that there is no original to compare with.

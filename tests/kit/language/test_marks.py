@@ -95,12 +95,12 @@ def test_marked_texts_are_detected_under_their_key_alone(mark):
     assert writing.tokens.shape == (n, length)
     entropy = -(LAW * np.log2(LAW)).sum()
     assert writing.entropy == pytest.approx(entropy)
-    verdicts = [mark.verdict(row, int(key)) for row, key in zip(writing.tokens, keys, strict=True)]
-    assert verdicts.count("marked") >= n - 1
-    others = [
-        mark.verdict(row, int(key) + 99) for row, key in zip(writing.tokens, keys, strict=True)
-    ]
-    assert others.count(f"not detected at {length} tokens") >= n - 1
+    under = zip(writing.tokens, keys, strict=True)
+    owners = [mark.detection(row, int(key)).marked() for row, key in under]
+    assert owners.count(True) >= n - 1
+    under = zip(writing.tokens, keys, strict=True)
+    others = [mark.detection(row, int(key) + 99).marked() for row, key in under]
+    assert others.count(False) >= n - 1
     if mark.read is not None:
         right = [
             (mark.read(row, int(key), 16)[0] > 0) == bits
@@ -111,13 +111,16 @@ def test_marked_texts_are_detected_under_their_key_alone(mark):
 
 @pytest.mark.parametrize("mark", MARKS, ids=NAMES)
 def test_short_texts_are_undecided_and_never_unmarked(mark):
-    assert mark.verdict(np.array([], dtype=np.int64), 3) == "undecided at 0 tokens"
-    assert mark.verdict(np.array([4, 8, -1, -1]), 3) == "undecided at 2 tokens"
+    empty = mark.detection(np.array([], dtype=np.int64), 3)
+    assert empty.undecided == "undecided at 0 tokens" and empty.marked() is None
+    assert mark.detection(np.array([4, 8, -1, -1]), 3).undecided == "undecided at 2 tokens"
     same = np.full(500, 7)  # one n-gram over and over is one unit, however long
-    assert mark.verdict(same, 3) in {"undecided at 500 tokens", "not detected at 500 tokens"}
+    assert mark.detection(same, 3).marked() is not True
 
 
-@pytest.mark.parametrize("mark", [m for m in MARKS if m.undistorted], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "mark", [m for m in MARKS if m.name in ("exponential", "synthid")], ids=lambda m: m.name
+)
 def test_over_keys_the_next_token_has_the_models_law(mark):
     law = np.array([0.5, 0.2, 0.15, 0.1, 0.05])
     n = 4000 if mark.name == "exponential" else 400

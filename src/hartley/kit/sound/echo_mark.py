@@ -37,7 +37,7 @@ class EchoMark:
         fastest: the reader tries lags from 1 − this to 1 + this times their own.
     """
 
-    strength: float = 0.16
+    strength: float = 0.2
     first: int = 24
     lags: int = 1000
     fastest: float = 0.1
@@ -76,7 +76,7 @@ class EchoMark:
         cepstrum: NDArray[Any] | None = None,
         slower: float = 1.0,
     ) -> NDArray[np.float64]:
-        """Return the cepstrum at the lags of a speed, without its slow part, (lags,)."""
+        """Return the cepstrum at the lags of a speed, (lags,)."""
         values = self.cepstrum(wave) if cepstrum is None else cepstrum  # type: ignore[arg-type]
         at = (self.first + np.arange(self.lags)) * slower
         return np.asarray(np.interp(at, np.arange(len(values)), values))

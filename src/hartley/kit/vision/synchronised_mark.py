@@ -54,6 +54,7 @@ CHECK_BITS = 24
 POLYNOMIAL, START = 0x864CFB, 0xB704CE
 """CRC-24 of RFC 9580."""
 TEXTURE = 3.5
+"""Root of the mean local contrast (with its floor) above which the template gets more energy."""
 SMALLEST = 128 * 128
 """Pixels below which a picture has too few frequencies for the message."""
 CERTAIN, LIKELY = 7.5, 6.0

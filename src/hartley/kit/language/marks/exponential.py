@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 2.0**-53
+"""The least 1 − u of a hash of 52 bits; the most that a token can add is −ln of it."""
 
 
 def exponential(context: int = 2) -> TextMark:
@@ -65,6 +66,4 @@ def exponential(context: int = 2) -> TextMark:
             least_log2_p=log2_gamma_tail(largest, n),
         )
 
-    return TextMark(
-        "exponential", context, choose, evidence, undistorted=True, facts={"context": context}
-    )
+    return TextMark("exponential", context, choose, evidence, facts={"context": context})

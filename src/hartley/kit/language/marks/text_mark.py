@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.marker import FALSE_ALARMS, Detection
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -70,7 +72,6 @@ class TextMark:
         evidence: (tokens (t,), key) → what the detector counts.
         read: (tokens (t,), key, m) → (m,) reals, positive = the bit reads 1, and the evidence for
             the message that they give; None for a mark of presence only.
-        undistorted: whether the law of a text, over keys, is the model's.
         facts: its parameters.
     """
 
@@ -79,21 +80,20 @@ class TextMark:
     choose: Callable[[Step], NDArray[np.int64]]
     evidence: Callable[[NDArray[Any], int], Evidence]
     read: Callable[[NDArray[Any], int, int], tuple[NDArray[np.float64], Evidence]] | None = None
-    undistorted: bool = False
     facts: dict[str, float] = field(default_factory=dict)
 
-    def verdict(self, tokens: NDArray[Any], key: int, rate: float = 1e-3) -> str:
-        """Return ``"marked"``, ``"not detected at n tokens"`` or ``"undecided at n tokens"``.
+    def detection(self, tokens: NDArray[Any], key: int) -> Detection:
+        """Test a text (t,); tokens of −1 are padding.
 
-        A text is undecided where so few tokens could not show a mark at this rate of false alarms,
-        whatever they were. No text is ever called unmarked.
+        It is undecided where so few tokens could not show a mark at the owner's rate of false
+        alarms, whatever they were. No text is ever called unmarked.
         """
         rows = np.asarray(tokens)
-        evidence, count = self.evidence(rows, key), int((rows >= 0).sum())
-        if evidence.least_log2_p > math.log2(rate):
-            return f"undecided at {count} tokens"
-        marked = evidence.log2_p <= math.log2(rate)
-        return "marked" if marked else f"not detected at {count} tokens"
+        evidence = self.evidence(rows, key)
+        if evidence.least_log2_p > math.log2(FALSE_ALARMS):
+            reason = f"undecided at {int((rows >= 0).sum())} tokens"
+            return Detection(0.0, 0.0, evidence.units, reason)
+        return Detection(evidence.score, evidence.log2_p, evidence.units)
 
 
 def drawn(law: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -132,11 +132,7 @@ class _Owner:
         return np.array(self.author.words.encode(str(text)), dtype=np.int64)
 
     def detect(self, text: Any, key: int) -> Detection:
-        tokens = self.tokens(text)
-        evidence = self.mark.evidence(tokens, key)
-        if evidence.least_log2_p > math.log2(FALSE_ALARMS):
-            return Detection(0.0, 0.0, evidence.units, f"undecided at {len(tokens)} tokens")
-        return Detection(evidence.score, evidence.log2_p, evidence.units)
+        return self.mark.detection(self.tokens(text), key)
 
     def read(self, text: Any, key: int, m: int) -> tuple[NDArray[np.float64], Evidence]:
         assert self.mark.read is not None

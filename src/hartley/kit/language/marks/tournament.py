@@ -62,7 +62,6 @@ def synthid(layers: int = 30, context: int = 4) -> TextMark:
         context,
         choose,
         evidence,
-        undistorted=True,
         facts={"layers": layers, "context": context},
     )
 
