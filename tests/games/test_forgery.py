@@ -168,5 +168,12 @@ def test_too_few_items_are_refused(live):
         "few", Modality.VISION, extra={"carriers": Data("two", Modality.VISION, x)},
         parts=(scene.find(Marker),),
     )  # fmt: skip
-    with pytest.raises(UsageError, match="at least three"):
+    with pytest.raises(UsageError, match="at least three, one of the attacker and two of"):
         play(residual_copy, few, seed=0)
+    # Where the scene brings the attacker's own items, two are enough.
+    unmarked = Data("own", Modality.VISION, live.extra["carriers"].x[2:4])
+    enough = replace(few, extra={**few.extra, "unmarked": unmarked})
+    assert len(deal(residual_copy, enough, seed=0, params=FEW).rounds) == 12
+    one = replace(enough, extra={**enough.extra, "carriers": Data("one", Modality.VISION, x[:1])})
+    with pytest.raises(UsageError, match="at least two, both of the victim, got 1"):
+        play(residual_copy, one, seed=0)

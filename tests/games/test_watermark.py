@@ -5,7 +5,7 @@ import pytest
 
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
-from hartley.core.errors import AccessDenied, BudgetSpent, RunError
+from hartley.core.errors import AccessDenied, BudgetSpent, RunError, UsageError
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.defenses.noise.score_noise import score_noise
 from hartley.engine.defend import defended
@@ -216,3 +216,45 @@ def test_fewer_owners_than_rounds_share_their_further_items(live):
     table = deal(act(lambda x, _: x), shared, seed=0, params={"rounds": 6, "others": 3})
     sets = [one.view.brief.others.x.tobytes() for one in table.rounds]
     assert len(set(sets)) == 2
+
+
+def test_further_items_are_made_from_none_of_those_that_their_owner_publishes(live):
+    """Two owners, six rounds: three items of each are in question, and none is among the others."""
+    carriers = live.extra["carriers"].x
+    plain = replace(
+        live.find(Marker), embed=lambda item, message, key, rng: item, plain=lambda item, rng: item
+    )
+    shared = live.with_part(KeyUse(owners=2)).with_part(plain)
+    table = deal(act(lambda x, _: x), shared, seed=0, params={"rounds": 6, "others": 200})
+    assert len(carriers) == 24
+    for owner in (0, 1):
+        published = {one.view.data.x[0].tobytes() for one in table.rounds[owner::2]}
+        others = {one.tobytes() for one in table.rounds[owner].view.brief.others.x}
+        assert len(published) == 3
+        # Twenty are the owners', without the attacker's four; 200 draws see nearly all of the rest.
+        assert len(others) > 14
+        assert not published & others
+
+
+def test_undecided_items_are_counted_and_the_others_are_the_share_that_is_detected(live):
+    """Eight bits are too few to say at one false alarm in 1,000 whether an item is marked."""
+    untouched = act(lambda x, _: x)
+    few = play(untouched, live, seed=0, game_params={"rounds": 4, "bits": 8}).metrics
+    assert few["undecided_before"] == few["undecided_after"] == 1
+    assert not any(name.startswith(("detected", "evidence")) for name in few)
+    assert few["ber_before"] == 0
+    enough = play(untouched, live, seed=0, game_params={"rounds": 4, "bits": 16}).metrics
+    assert enough["undecided_before"] == enough["undecided_after"] == 0
+    assert enough["detected_before"] == 1
+    assert enough["evidence_before"] == 16
+
+
+def test_each_carrier_must_hold_the_mark(live):
+    small = np.empty(2, dtype=object)
+    small[:] = [live.extra["carriers"].x[0], live.extra["carriers"].x[1, :, :4, :4]]
+    mixed = replace(live, extra={"carriers": Data("mixed", Modality.VISION, small)})
+    marker = replace(live.find(Marker), fits=lambda item, m: item.shape[-1] >= 16)
+    mixed = mixed.with_part(marker)
+    for bits, words in ((-1, "bits must be at most what .* number 2 of 2"), (0, "large enough")):
+        with pytest.raises(UsageError, match=words.replace("number", r"\(number")):
+            deal(act(lambda x, _: x), mixed, seed=0, params={"bits": bits})

@@ -83,6 +83,22 @@ def test_presence_is_tested_as_the_mark_tests_it():
     assert replace(mark, detect=pilots).verify(published, 6, message).log2_p == -M
 
 
+def test_too_few_bits_for_the_rate_of_false_alarms_are_undecided():
+    soft, ones = np.ones(12), np.ones(12, int)
+    assert marker.matched(soft[:10], ones[:10]).marked() is True  # 2^-10 < 1e-3 < 2^-9
+    nine = marker.matched(soft[:9], ones[:9])
+    assert nine.marked() is None
+    assert nine.undecided == "undecided at 9 bits"
+    assert marker.matched(np.append(soft[:9], np.nan), ones[:10]).marked() is None
+    # Under four keys the p-value is multiplied by four: twelve bits can say it, eleven cannot.
+    wrong = -soft
+    for n, says in ((12, True), (11, None)):
+        found = [marker.matched(s[:n], ones[:n]) for s in (soft, wrong, wrong, wrong)]
+        assert marker.smallest(found).marked() is says
+    # Decided against: it could have been marked.
+    assert marker.smallest([marker.matched(wrong, ones)] * 4).marked() is False
+
+
 def test_votes_repair_what_single_bits_lose():
     """A bit of three votes, each flipped with chance p, is wrong with chance 3p² − 2p³."""
     rng = np.random.default_rng(4)

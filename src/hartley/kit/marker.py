@@ -42,12 +42,14 @@ class Detection:
             several places, keys or messages; 0 where it is undecided.
         units: what the test counted: bits, tokens, coefficients.
         undecided: why the item cannot be tested; empty where it was.
+        least_log2_p: the smallest ``log2_p`` that the test could have said of this item.
     """
 
     score: float
     log2_p: float
     units: int = 0
     undecided: str = ""
+    least_log2_p: float = -math.inf
 
     def marked(self, rate: float = FALSE_ALARMS) -> bool | None:
         """Whether the item has the watermark at a rate of false alarms; None: undecided."""
@@ -151,15 +153,21 @@ def hard(soft: NDArray[Any]) -> NDArray[Any]:
 
 
 def matched(soft: NDArray[Any], message: NDArray[Any]) -> Detection:
-    """Return the binomial test of soft bits against a message; unreadable bits do not count."""
+    """Return the binomial test of soft bits against a message; unreadable bits do not count.
+
+    Fewer bits than the rate of false alarms takes, all right, would not be enough: undecided.
+    """
     readable = ~np.isnan(soft)
     n = int(readable.sum())
     if not n:
         return Detection(0.0, 0.0, 0, "no bit can be read")
+    if -n > math.log2(FALSE_ALARMS):
+        return Detection(0.0, 0.0, n, f"undecided at {n} bits")
     right = (soft[readable] > 0) == (np.asarray(message)[readable] == 1)
     signs = np.where(np.asarray(message)[readable] == 1, 1.0, -1.0)
     score = float(np.mean(np.tanh(soft[readable]) * signs))
-    return Detection(score, log2_binomial_tail(int(right.sum()), n, 0.5), n)
+    log2_p = log2_binomial_tail(int(right.sum()), n, 0.5)
+    return Detection(score, log2_p, n, least_log2_p=float(-n))
 
 
 def presence(marker: Marker) -> Marker:
@@ -291,12 +299,21 @@ def most_certain(soft: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def smallest(detections: Sequence[Detection]) -> Detection:
-    """Return the detection of smallest p-value, times the number of those that were decided."""
+    """Return the detection of smallest p-value, times the number of those that were decided.
+
+    It is undecided where none of them, so multiplied, could reach the rate of false alarms.
+    """
     decided = [one for one in detections if not one.undecided]
     if not decided:
         return detections[0]
+    times = math.log2(len(decided))
+    least = min(one.least_log2_p for one in decided) + times
+    if least > math.log2(FALSE_ALARMS):
+        units = max(one.units for one in decided)
+        reason = f"undecided at {units} units under {len(decided)} keys"
+        return Detection(0.0, 0.0, units, reason)
     best = min(decided, key=lambda one: one.log2_p)
-    return replace(best, log2_p=min(0.0, best.log2_p + math.log2(len(decided))))
+    return replace(best, log2_p=min(0.0, best.log2_p + times), least_log2_p=least)
 
 
 @dataclass(frozen=True, slots=True)

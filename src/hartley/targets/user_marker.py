@@ -194,7 +194,8 @@ def read_presence(tool: UserTool, item: Any, key: int, gives: Gives) -> Detectio
             f"{tool.flag} {tool.given} must return whether an item is marked (True or False), got "
             f"{_in_short(answer)}; say --detector-gives p for p-values, or --message-bits"
         )
-    return Detection(float(flag), math.log2(FALSE_ALARMS) if flag else 0.0)
+    least = math.log2(FALSE_ALARMS)
+    return Detection(float(flag), least if flag else 0.0, least_log2_p=least)
 
 
 def as_user_has_it(item: Any, modality: Modality) -> Any:

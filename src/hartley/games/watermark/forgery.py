@@ -71,7 +71,8 @@ class ForgeryBrief:
             say how much of it the victim did not write.
         others: items of the victim, marked under one key with one identity.
         detector: the victim's detector as a classifier of items (0 unmarked, 1 marked); what is
-            asked of it is counted, and defenses of answers apply to it.
+            asked of it is counted, and defenses of answers apply to it. It tests for the identity
+            under the victim's key, so that scores say how many of its bits are right.
         model: the model that owners write marked texts with, without the mark; None where a mark is
             put into what exists already.
     """
@@ -166,13 +167,14 @@ def forgery(
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
     length = message_length(marker, bits)
     marker = marker if length else presence(marker)
-    marked_items.check_fits(marker, carriers.x[0], length)
+    marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
     public, rest = shared_out(scene, carriers, marker, rng)
     if len(rest) < 2:
+        brought = scene.extra.get("unmarked") is not None
+        least = "two, both" if brought else "three, one of the attacker and two"
         raise UsageError(
-            f"{scene.name}: carriers must be at least three, one of the attacker and two of the "
-            f"victim, got {len(carriers)}"
+            f"{scene.name}: carriers must be at least {least} of the victim, got {len(carriers)}"
         )
     floors = quality.floors(floor, forging=True)
     truths = rng.integers(0, 2, (rounds, max(1, length)))

@@ -131,19 +131,26 @@ def marked(
     ]
 
 
-def check_fits(marker: Marker, item: Any, bits: int) -> None:
-    """Check that an item holds a message.
+def check_fits(marker: Marker, items: Sequence[Any], bits: int) -> None:
+    """Check that each item holds a message, or the mark of presence where ``bits`` is 0.
 
     Raises:
-        UsageError: it does not.
+        UsageError: one does not.
     """
-    if marker.fits(item, bits):
+    place = next((k for k, item in enumerate(items) if not marker.fits(item, bits)), None)
+    if place is None:
         return
+    item = items[place]
     thing = {Modality.VISION: "picture"}.get(marker.modality, "item")
     size = f"shape {np.shape(item)}" if not isinstance(item, str) else f"{len(item)} characters"
+    if not bits:
+        raise UsageError(
+            f"carriers must be large enough for {marker.name}, got a {thing} of {size} (number "
+            f"{place + 1} of {len(items)}); take larger {thing}s"
+        )
     raise UsageError(
-        f"bits must be at most what {marker.name} hides in one {thing} of {size}, got {bits}; take "
-        f"larger {thing}s or fewer bits"
+        f"bits must be at most what {marker.name} hides in one {thing} of {size} (number "
+        f"{place + 1} of {len(items)}), got {bits}; take larger {thing}s or fewer bits"
     )
 
 

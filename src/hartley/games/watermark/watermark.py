@@ -66,7 +66,8 @@ class WatermarkBrief:
         others: further items of the same owner, marked under the same key; with the same message
             where each round has an owner of its own. Empty where the game hands out none.
         detector: the owner's detector as a classifier of items (0 unmarked, 1 marked); what is
-            asked of it is counted, and defenses of answers apply to it.
+            asked of it is counted, and defenses of answers apply to it. It tests for this item's
+            own message under the owner's key, so that scores say how many of its bits are right.
         model: the model that owners write marked texts with, without the mark; None where a mark is
             put into what exists already.
     """
@@ -185,7 +186,7 @@ def watermark(
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
     length = message_length(marker, bits)
     marker = marker if length else presence(marker)
-    marked_items.check_fits(marker, carriers.x[0], length)
+    marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
     use = scene.find(KeyUse) or KeyUse()
     public, rest = shared_out(scene, carriers, marker, rng)
@@ -316,7 +317,9 @@ def _others(
         return [Data("no items", carriers.modality, carriers.x[:0], role="marked items")]
     sets = []
     for k in range(min(owners, len(keys))):
-        alone = rest[rest != chosen[k]] if len(rest) > 1 else rest
+        # What this owner's items in question were made from, where that leaves any.
+        apart = rest[~np.isin(rest, chosen[k::owners])]
+        alone = apart if len(apart) else rest
         rows = alone[rng.integers(len(alone), size=count)]
         alike = use.owners == 0
         drawn: list[NDArray[Any]] = [
@@ -373,14 +376,10 @@ def reading(marker: Marker, item: Any, key: int, message: NDArray[Any], word: st
         detection = marker.verify(item, key, message)
         flag = detection.marked()
         symbols = np.array([-1 if flag is None else int(flag)])
-    metrics = {
-        f"detected_{word}": float(detection.marked() is True),
-        f"evidence_{word}": -detection.log2_p,
-    }
-    if detection.undecided:
-        metrics = {f"undecided_{word}": 1.0}
-    elif not len(message):
-        metrics[f"undecided_{word}"] = 0.0
+    metrics = {f"undecided_{word}": float(bool(detection.undecided))}
+    if not detection.undecided:
+        metrics[f"detected_{word}"] = float(detection.marked() is True)
+        metrics[f"evidence_{word}"] = -detection.log2_p
     if len(message):
         metrics[f"ber_{word}"] = float(np.mean(symbols != message))
         if marker.accept is not None:

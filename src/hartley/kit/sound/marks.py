@@ -103,7 +103,7 @@ def _marker(
             reason = f"undecided at {len(wave)} samples: too few of them carry sound"
             return Detection(0.0, 0.0, -round(least), reason)
         log2_p = min(0.0, tail + math.log2(tried))
-        return Detection(-log2_p, log2_p, -round(least))
+        return Detection(-log2_p, log2_p, -round(least), least_log2_p=least + math.log2(tried))
 
     def accept(item: Any, key: int, m: int) -> NDArray[np.int64] | None:
         if detect(item, key).log2_p > TAKEN:
@@ -186,7 +186,8 @@ def zero_bit(
             return Detection(0.0, 0.0, 0, reason)
         value = score(wave)
         above = len(ranked) - int(np.searchsorted(ranked, value, "left"))
-        return Detection(value, math.log2((1 + above) / (1 + len(ranked))), len(ranked))
+        log2_p, least = (math.log2((1 + k) / (1 + len(ranked))) for k in (above, 0))
+        return Detection(value, log2_p, len(ranked), least_log2_p=least)
 
     return Marker(
         name,

@@ -93,7 +93,8 @@ class TextMark:
         if evidence.least_log2_p > math.log2(FALSE_ALARMS):
             reason = f"undecided at {int((rows >= 0).sum())} tokens"
             return Detection(0.0, 0.0, evidence.units, reason)
-        return Detection(evidence.score, evidence.log2_p, evidence.units)
+        least = evidence.least_log2_p
+        return Detection(evidence.score, evidence.log2_p, evidence.units, least_log2_p=least)
 
 
 def drawn(law: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int64]:
