@@ -86,7 +86,7 @@ def middle(picture: Any) -> Any:
 def stamps(count: int) -> Iterator[Any]:
     """Stamps of at least 150 pixels, in a random order, each on a plain ground of its own."""
     paths, rng = sorted(locate("tuxpaint-stamps").rglob("*.png")), np.random.default_rng(0)
-    drawn = 0
+    count_so_far = 0
     for index in rng.permutation(len(paths)):
         stamp = Image.open(paths[index])
         if max(stamp.size) < 150:
@@ -99,8 +99,8 @@ def stamps(count: int) -> Iterator[Any]:
         ground = Image.new("RGBA", (SIDE, SIDE), colour)
         ground.alpha_composite(stamp, tuple((SIDE - length) // 2 for length in stamp.size))
         yield image.from_pillow(ground.convert("RGB"))
-        drawn += 1
-        if drawn == count:
+        count_so_far += 1
+        if count_so_far == count:
             return
 
 

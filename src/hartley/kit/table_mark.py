@@ -37,8 +37,8 @@ def green_cells(width: float = 0.02, columns: int = 0, bits: int = 32) -> Marker
 
     def sides(pair: NDArray[Any], m: int, key: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The bit that each pair of cells (rows, columns) says, and which half says 1."""
-        drawn = _drawn(key, pair)
-        return (drawn >> 1) % m, drawn & 1
+        numbers = _drawn(key, pair)
+        return (numbers >> 1) % m, numbers & 1
 
     def embed(table: NDArray[Any], bits: NDArray[Any], key: int, rng: Rng) -> NDArray[Any]:
         values = cut(table)

@@ -90,9 +90,9 @@ class UserTool:
         if self.function is None:
             return self._run(item, message, key)
         values = {"message": np.array(message, dtype=np.int64), "key": key}
-        named = {name: values[name] for name in self.takes}
+        arguments = {name: values[name] for name in self.takes}
         with user_code(f"{self.flag} {self.given}"):
-            return self.function(as_user_has_it(item, self.modality), **named)
+            return self.function(as_user_has_it(item, self.modality), **arguments)
 
     def _run(self, item: Any, message: NDArray[Any], key: int) -> Any:
         suffix = SUFFIX[self.modality]

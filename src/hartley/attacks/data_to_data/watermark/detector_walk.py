@@ -70,13 +70,13 @@ def detector_walk(
         for at in range(0, len(texts), batch)
     ]
     marked = np.concatenate([part[:, -1] - part[:, 0] for part in scores])
-    chosen: list[Edit] = []
-    taken: set[int] = set()
+    walk: list[Edit] = []
+    busy: set[int] = set()
     for k in np.argsort(marked, kind="stable").tolist():
-        if not taken & {place for place, _ in blocks[k]}:
-            chosen += blocks[k]
-            taken |= {place for place, _ in blocks[k]}
-    return outcome(most_edits(view.brief, words, chosen), "walked")
+        if not busy & {place for place, _ in blocks[k]}:
+            walk += blocks[k]
+            busy |= {place for place, _ in blocks[k]}
+    return outcome(most_edits(view.brief, words, walk), "walked")
 
 
 def _edited(words: list[str], edits: list[Edit]) -> list[str]:

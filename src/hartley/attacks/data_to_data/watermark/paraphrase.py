@@ -109,8 +109,8 @@ def _by_model(model: Model, spans: list[list[str]], candidates: int, seed: int) 
     scores = np.asarray(model.calls["score"](text.pad(whole)), dtype=np.float64)
     likeness = _tails(scores, [len(s) for s in starts], [len(row) for row in whole])
     best = likeness.reshape(len(tokens), candidates).argmax(1)
-    chosen = [cut[k * candidates + int(one)] for k, one in enumerate(best)]
-    return [part.strip() for part in codec.decode(text.pad(chosen))]
+    parts = [cut[k * candidates + int(one)] for k, one in enumerate(best)]
+    return [part.strip() for part in codec.decode(text.pad(parts))]
 
 
 def _tails(scores: NDArray[Any], starts: list[int], ends: list[int]) -> NDArray[np.float64]:

@@ -79,12 +79,12 @@ def spectral_denoising(
     cells = _cells(spectrum)
     middle = AROUND // 2
     redrawn = network(_patches(cells))[:, middle, middle].reshape(cells.shape)
-    taken = np.zeros(spectrum.shape)
+    correction = np.zeros(spectrum.shape)
     whole = np.kron(redrawn - cells, np.ones(CELL))
-    taken[: len(whole), : whole.shape[1]] = whole
+    correction[: len(whole), : whole.shape[1]] = whole
 
     def change(strength: float) -> NDArray[Any]:
-        gain = 10 ** (np.clip(most * strength * taken, -20, 20) / 20)
+        gain = 10 ** (np.clip(most * strength * correction, -20, 20) / 20)
         return tiles.wave_of(spectrum * gain, len(marked))
 
     return published(strongest(change, view.brief.holds, marked, steps), "denoised")

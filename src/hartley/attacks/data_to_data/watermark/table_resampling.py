@@ -36,8 +36,8 @@ def table_resampling(
     """
     table = view.data.x[0]
     classes = [table[table[:, -1] == label] for label in np.unique(table[:, -1])]
-    drawn = [_drawn(rows, rng, components) for rows in classes]
-    fresh = np.concatenate(drawn)
+    samples = [_drawn(rows, rng, components) for rows in classes]
+    fresh = np.concatenate(samples)
     published = np.concatenate(classes)
     order = rng.permutation(len(published))
 

@@ -35,7 +35,7 @@ def trained(kinds: list[list[NDArray[Any]]], training: int, rng: Rng) -> Any:
         from torch import nn
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
-    drawn = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     network = nn.Sequential(
         nn.Conv2d(3, CHANNELS, 5, stride=2, padding=2), nn.LeakyReLU(),
         nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1), nn.LeakyReLU(),
@@ -46,7 +46,7 @@ def trained(kinds: list[list[NDArray[Any]]], training: int, rng: Rng) -> Any:
         for layer in network:
             if isinstance(layer, nn.Conv2d):
                 size = layer.weight[0].numel()
-                draw = torch.randn(layer.weight.shape, generator=drawn)
+                draw = torch.randn(layer.weight.shape, generator=generator)
                 layer.weight.copy_(draw * (2 / size) ** 0.5)
                 assert layer.bias is not None
                 layer.bias.zero_()

@@ -33,7 +33,7 @@ def trained(
         from torch import nn
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
-    drawn = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     bins = TRANSFORM // 2 + 1
     network = nn.Sequential(
         nn.Conv1d(bins, HIDDEN, 5, padding=2), nn.LeakyReLU(),
@@ -44,7 +44,7 @@ def trained(
             if isinstance(layer, nn.Conv1d):
                 size = layer.weight[0].numel()
                 layer.weight.copy_(
-                    torch.randn(layer.weight.shape, generator=drawn) * (2 / size) ** 0.5
+                    torch.randn(layer.weight.shape, generator=generator) * (2 / size) ** 0.5
                 )
                 layer.bias.zero_()
 
@@ -60,7 +60,7 @@ def trained(
     truth = torch.cat([torch.zeros(CLIPS // 2), torch.ones(CLIPS // 2)])
     for _ in range(training):
         waves = [
-            each[int(torch.randint(len(each), (), generator=drawn))][:shortest]
+            each[int(torch.randint(len(each), (), generator=generator))][:shortest]
             for each in kinds
             for _ in range(CLIPS // 2)
         ]
