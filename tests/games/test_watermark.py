@@ -12,7 +12,7 @@ from hartley.engine.defend import defended
 from hartley.engine.result.document import flags
 from hartley.engine.run.play import deal, play
 from hartley.games.watermark.watermark import watermark
-from hartley.kit.marker import KeyUse, Marker
+from hartley.kit.marker import KeyUse, Marker, multi_keyed
 from hartley.kit.vision import image, marks
 
 
@@ -247,6 +247,18 @@ def test_undecided_items_are_counted_and_the_others_are_the_share_that_is_detect
     assert enough["undecided_before"] == enough["undecided_after"] == 0
     assert enough["detected_before"] == 1
     assert enough["evidence_before"] == 16
+
+
+def test_the_chance_that_a_random_item_is_accepted_is_in_the_row(live):
+    untouched = act(lambda x, _: x)
+    few = {"rounds": 2}
+    assert "accepted_by_chance" not in play(untouched, live, seed=0, game_params=few).metrics
+    mark = live.find(Marker)
+    checked = replace(mark, accept=mark.decode, chance=lambda m: 2.0**-m)
+    scenes = {1: checked, 4: multi_keyed(checked, 4)}
+    for keys, marker in scenes.items():
+        trials = play(untouched, live.with_part(marker), seed=0, game_params=few)
+        assert trials.metrics["accepted_by_chance"] == keys * 2.0**-32
 
 
 def test_each_carrier_must_hold_the_mark(live):

@@ -81,6 +81,12 @@ def test_a_masked_code_decodes_any_picture_to_a_uniform_word():
     assert len(set(read)) == 8
 
 
+def test_a_picture_of_one_colour_is_not_accepted_and_warns_of_nothing():
+    flat = np.full((3, 128, 128), 0.5, np.float32)
+    with np.errstate(all="raise"):
+        assert [mark.synchronised().accept(flat, key, 32) for key in range(2)] == [None, None]
+
+
 def test_a_small_picture_does_not_fit():
     marker = mark.synchronised()
     assert marker.fits(np.zeros((3, 128, 128)), 32)

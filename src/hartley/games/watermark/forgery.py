@@ -37,7 +37,13 @@ from hartley.core import (
 )
 from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
-from hartley.games.watermark.watermark import figures_of, message_length, shared_out, verified
+from hartley.games.watermark.watermark import (
+    chance_of_acceptance,
+    figures_of,
+    message_length,
+    shared_out,
+    verified,
+)
 from hartley.kit.item_quality import ItemQuality, holds
 from hartley.kit.marker import DetectionService, Marker, presence
 
@@ -222,6 +228,7 @@ def forgery(
         rounds=tuple(dealt),
         judge=_judge(marker, quality, floors, victims, strangers),
         unit="" if length else "owner of two",
+        metrics=chance_of_acceptance(marker, length),
     )
 
 

@@ -255,7 +255,17 @@ def watermark(
         cluster=bool(length or use.owners),
         groups=tuple(k % use.owners for k in range(rounds)) if use.owners else (),
         unit="" if length else "item",
+        metrics=chance_of_acceptance(marker, length),
     )
+
+
+def chance_of_acceptance(marker: Marker, length: int) -> dict[str, float]:
+    """Return how often the mark's own check takes a message from a random item, at most.
+
+    Returns:
+        ``accepted_by_chance``; nothing where the mark has no such check.
+    """
+    return {} if marker.accept is None else {"accepted_by_chance": marker.chance(length)}
 
 
 def message_length(marker: Marker, bits: int) -> int:

@@ -69,6 +69,8 @@ COARSE_SIDE, COARSE_HIGH = 256, 0.18
 COARSE_LIKELY = 5.6
 """Of a picture without the mark the highest peak over all coarse poses is near 5.2."""
 REFINEMENTS = (0.0, 0.5, 0.25, 0.125)
+FLAT = 1e-12
+"""Deviation below which nothing correlates: a picture of one colour has no peak anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class Suspect:
         flat[:, places[template]] = self._poses[:, template] * key.phase[low][template].conj()
         shape = (len(poses), COARSE_SIDE, COARSE_SIDE // 2 + 1)
         maps = fft.irfft2(flat.reshape(shape), s=(COARSE_SIDE, COARSE_SIDE))
-        peaks = maps.max((1, 2)) / maps.std((1, 2))
+        peaks = maps.max((1, 2)) / np.maximum(maps.std((1, 2)), FLAT)
         return poses[int(peaks.argmax())] if peaks.max() >= COARSE_LIKELY else None
 
 
@@ -382,7 +384,7 @@ def _shift(spectrum: NDArray[np.complex64], key: Pattern) -> tuple[tuple[int, in
     flat[_band()[1][template]] = (spectrum * key.phase.conj())[template]
     correlation = fft.irfft2(flat.reshape(SIDE, -1), s=(SIDE, SIDE))
     row, column = divmod(int(correlation.argmax()), SIDE)
-    return (row, column), float(correlation[row, column] / correlation.std())
+    return (row, column), float(correlation[row, column] / max(correlation.std(), FLAT))
 
 
 def _by_owner(projected: NDArray[Any], key: Pattern) -> NDArray[np.float64]:
