@@ -131,7 +131,7 @@ def marked(
     ]
 
 
-def check_fits(marker: Marker, items: Sequence[Any], bits: int) -> None:
+def check_fits(marker: Marker, items: NDArray[Any], bits: int) -> None:
     """Check that each item holds a message, or the mark of presence where ``bits`` is 0.
 
     Raises:
