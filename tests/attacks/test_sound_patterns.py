@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hartley.attacks.data_to_data.watermark._shared import sound_patterns
-from hartley.attacks.data_to_data.watermark._shared.recordings import strongest
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
 from hartley.kit.sound import tiles
 
 SAMPLES, N = 12_000, 16

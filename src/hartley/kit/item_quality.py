@@ -27,6 +27,9 @@ Figures = Mapping[str, float]
 RUN = 4
 """Words in a row that, where a victim wrote them and the forger did not, are a quotation."""
 
+OWN_WORDS = 0.9
+"""Least share of the words of a forged text that no quotation of the victim covers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ItemQuality:
@@ -111,7 +114,6 @@ def texts(similarity: float = 0.8) -> ItemQuality:
     """
 
     def figures(candidate: str, published: str) -> Figures:
-
         ours, others = (text.lower().split() for text in (candidate, published))
         # Words alone say nothing of their order.
         return {"word_f1": min(_f1(ours, others), _f1([*pairwise(ours)], [*pairwise(others)]))}
@@ -136,10 +138,6 @@ def _f1(ours: Sequence[Any], others: Sequence[Any]) -> float:
     common = sum((Counter(ours) & Counter(others)).values())
     total = len(ours) + len(others)
     return 2 * common / total if total else 1.0
-
-
-OWN_WORDS = 0.9
-"""Least share of the words of a forged text that no quotation of the victim covers."""
 
 
 def own_words(item: str, others: Sequence[str]) -> Callable[[str], Figures]:

@@ -1,9 +1,9 @@
 """A mark of tables: each number is moved to one half of a fine cell, which the key chooses.
 
 The range of a column is cut into cells (the green list of intervals of arXiv:2405.14018, in pairs).
-The key says which bit of the message a pair of cells says, and which of the two says 1. The order
-of rows does not matter, and neither does how many there are. A pair that nobody marked says a coin,
-whatever the numbers are: every pair is one trial of the test.
+The key says which bit of the message a pair of cells carries, and which of the two cells stands
+for 1. The order of rows does not matter, and neither does how many there are. In a pair that
+nobody marked this is a fair coin, whatever the numbers are: every pair is one trial of the test.
 """
 
 from __future__ import annotations

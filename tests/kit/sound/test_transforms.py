@@ -35,7 +35,7 @@ def test_band_limits_and_gains() -> None:
     both = tone(1000) + tone(6000)
     low = transforms.through_rate(both, 8000)
     assert fidelity.snr(low[800:-800], tone(1000)[800:-800]) > 30
-    gains = transforms.equalised(both, np.array([-6.0206] * 2 + [0.0] * 0))
+    gains = transforms.equalised(both, np.array([-6.0206] * 2))
     assert np.allclose(gains, both / 2, atol=1e-4)
     noise = np.random.default_rng(0).standard_normal(RATE)
     assert fidelity.snr(transforms.noisy(both, 12, noise), both) == pytest.approx(12, abs=0.2)

@@ -47,7 +47,9 @@ def test_a_quarter_turn_is_exact():
 
 
 def test_brightness_and_colour(photo):
-    assert changes.brightened(photo, 1.2).max() <= 1.0
+    grey = np.full((3, 4, 4), 0.4)
+    assert np.allclose(changes.brightened(grey, 1.2), 122 / 255)
+    assert (changes.brightened(grey, 3.0) == 1.0).all()
     assert np.abs(changes.coloured(photo, 0.0) - photo).max() <= 0.51 / 255
     pale = changes.coloured(photo, 1.0)
     assert image.to_ycc(pale)[2].std() < 0.6 * image.to_ycc(photo)[2].std()

@@ -45,7 +45,7 @@ from hartley.games.watermark.watermark import (
     verified,
 )
 from hartley.kit.item_quality import ItemQuality, holds
-from hartley.kit.marker import DetectionService, Marker, presence
+from hartley.kit.marker import DetectionService, Marker, hard, matched, presence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,25 +98,29 @@ class ForgeryBrief:
 
 @dataclass(frozen=True, slots=True)
 class _Victim:
-    """One victim: their key, the identity, items that carry it, and an item of the attacker."""
+    """One victim, their items, and the attacker's own item with its quality figures."""
 
     key: int
     message: NDArray[Any]
     others: list[Any]
     carrier: int
     unmarked: Any
+    figures: Callable[[Any], Mapping[str, float]]
 
-    def figures(self, quality: ItemQuality) -> Callable[[Any], Mapping[str, float]]:
-        """Return what says the figures of a candidate against the attacker's own item."""
-        if quality.beside is None:
-            return partial(figures_of, quality, self.unmarked)
-        beside = quality.beside(self.unmarked, self.others)
 
-        def figures(candidate: Any) -> Mapping[str, float]:
-            item = quality.read(candidate, self.unmarked)
-            return {**quality.figures(item, self.unmarked), **beside(item)}
+def _figures(
+    quality: ItemQuality, unmarked: Any, others: Sequence[Any]
+) -> Callable[[Any], Mapping[str, float]]:
+    """Return what says the figures of a candidate against the attacker's own item."""
+    if quality.beside is None:
+        return partial(figures_of, quality, unmarked)
+    beside = quality.beside(unmarked, others)
 
-        return figures
+    def figures(candidate: Any) -> Mapping[str, float]:
+        item = quality.read(candidate, unmarked)
+        return {**quality.figures(item, unmarked), **beside(item)}
+
+    return figures
 
 
 @game(
@@ -201,7 +205,8 @@ def forgery(
             [key] * others,
             rng,
         )
-        victim = _Victim(key, message, items, at, unmarked)
+        figures = _figures(quality, unmarked, items)
+        victim = _Victim(key, message, items, at, unmarked, figures)
         victims.append(victim)
         detector = service.model(
             partial(verified, marker, key, message), scene.modality, f"detector {k}"
@@ -212,7 +217,7 @@ def forgery(
                 public=public,
                 bits=length,
                 floor=floors,
-                quality=victim.figures(quality),
+                quality=victim.figures,
                 others=marked_items.several(
                     items, carriers.modality, "items of the victim", "marked items"
                 ),
@@ -251,17 +256,18 @@ def _judge(
         """Return what the victim's reader attributes to a forged item."""
         candidate = marked_items.loot_of(outcome, "forgery")
         item = marked_items.read_as(quality, candidate, victim.unmarked, "forgery")
-        figures = victim.figures(quality)(item)
+        figures = victim.figures(item)
         violated = not holds(figures, floors)
         replayed = any(np.array_equal(item, one) for one in victim.others)
         item = victim.unmarked if violated or replayed else item
         m = len(victim.message)
-        detection = marker.verify(item, victim.key, victim.message)
         marked = victim.others[0]
         if m:
-            guess = marker.decode(item, victim.key, m)
+            soft = marker.read(item, victim.key, m)
+            detection, guess = matched(soft, victim.message), hard(soft)
             reads = np.mean(marker.decode(marked, victim.key, m) == victim.message)
         else:
+            detection = marker.verify(item, victim.key, victim.message)
             # The other of the two owners marked nothing that the attacker holds.
             named = [detection.marked() is True, marker.verify(item, stranger, truth[:0]).marked()]
             one = bool(named[0]) != bool(named[1])

@@ -325,13 +325,12 @@ def _others(
     owners = use.owners or len(keys)
     if not count:
         return [Data("no items", carriers.modality, carriers.x[:0], role="marked items")]
-    sets = []
+    sets, alike = [], use.owners == 0
     for k in range(min(owners, len(keys))):
         # What this owner's items in question were made from, where that leaves any.
         apart = rest[~np.isin(rest, chosen[k::owners])]
         alone = apart if len(apart) else rest
         rows = alone[rng.integers(len(alone), size=count)]
-        alike = use.owners == 0
         drawn: list[NDArray[Any]] = [
             np.asarray(messages[k] if alike else rng.integers(0, 2, messages.shape[1]))
             for _ in range(count)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, strongest
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -41,4 +42,4 @@ def cell_noise(
     def noisy(level: float) -> np.ndarray:
         return np.column_stack([table[:, :-1] + level * spread * noise, table[:, -1]])
 
-    return as_loot(strongest(view.brief.holds, noisy, most, steps))
+    return as_loot(strongest(noisy, view.brief.holds, noisy(0.0), steps, most))

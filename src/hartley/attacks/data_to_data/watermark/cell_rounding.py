@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, strongest
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -42,4 +43,4 @@ def cell_rounding(
         grid = np.maximum(level * spread, 1e-12)
         return np.column_stack([np.round(table[:, :-1] / grid) * grid, table[:, -1]])
 
-    return as_loot(strongest(view.brief.holds, rounded, most, steps))
+    return as_loot(strongest(rounded, view.brief.holds, rounded(0.0), steps, most))

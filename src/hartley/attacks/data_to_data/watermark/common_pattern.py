@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from hartley.attacks.data_to_data.watermark._shared import sound_patterns
-from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
+from hartley.attacks.data_to_data.watermark._shared.recordings import published
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from hartley.attacks.data_to_data.watermark._shared import sound_surrogate
-from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
+from hartley.attacks.data_to_data.watermark._shared.recordings import published
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.audio import RATE

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.recordings import published, strongest
+from hartley.attacks.data_to_data.watermark._shared.recordings import published
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.sound import transforms

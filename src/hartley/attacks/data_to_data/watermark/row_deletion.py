@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, strongest
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -40,4 +41,4 @@ def row_deletion(
     def left(level: float) -> np.ndarray:
         return np.asarray(table[order[: max(1, round((1 - level) * len(table)))]])
 
-    return as_loot(strongest(view.brief.holds, left, most, steps))
+    return as_loot(strongest(left, view.brief.holds, left(0.0), steps, most))

@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import (
-    as_loot,
-    moved,
-    stolen,
-    strongest,
-)
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, moved, stolen
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -49,11 +45,11 @@ def stolen_cells(
     table = view.data.x[0]
     others = [*view.brief.others.x, table]
     cell, counts = stolen(others, width)
+    seed = int(rng.integers(2**31))
 
     def emptied(level: float) -> np.ndarray:
         # A copy of the stream for each level: what a level moves, a larger one moves too.
         stream = np.random.default_rng(seed)
         return moved(table, cell, counts, stream, towards=False, share=level)
 
-    seed = int(rng.integers(2**31))
-    return as_loot(strongest(view.brief.holds, emptied, share, steps))
+    return as_loot(strongest(emptied, view.brief.holds, emptied(0.0), steps, share))

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import (
-    as_loot,
-    moved,
-    stolen,
-    strongest,
-)
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, moved, stolen
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.forgery import ForgeryBrief, forgery
 
@@ -47,4 +43,4 @@ def stolen_cells_copy(
         stream = np.random.default_rng(seed)
         return moved(table, cell, counts, stream, towards=True, share=level)
 
-    return as_loot(strongest(view.brief.holds, filled, 1.0, steps), "forgery")
+    return as_loot(strongest(filled, view.brief.holds, filled(0.0), steps, 1.0), "forgery")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, strongest
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -47,7 +48,7 @@ def table_resampling(
         out[new] = fresh[new]
         return out
 
-    return as_loot(strongest(view.brief.holds, mixed, 1.0, steps))
+    return as_loot(strongest(mixed, view.brief.holds, mixed(0.0), steps, 1.0))
 
 
 def _drawn(rows: np.ndarray, rng: Rng, components: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A watermark of texts: a rule by which the owner draws tokens, and a test that needs no model.
+"""Watermarks of texts: a key picks each token, and a test with the key reads the text alone.
 
 The owner draws each token of a continuation with a key; a detector that has the key and the text
 counts evidence over *units* that are independent when the key is random and the text was written

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hartley.attacks.data_to_data.watermark._shared.strongest import strongest as strongest_item
 from hartley.core import Data, Modality, Outcome
 from hartley.kit.vision import image
 
@@ -18,7 +19,7 @@ def strongest(
     marked: NDArray[Any],
     steps: int,
 ) -> NDArray[Any]:
-    """Return the picture of the largest strength in 0..1 that is above the floor, by bisection.
+    """Return the picture of the largest strength in 0..1 that is above the floor, at 8 bits.
 
     Args:
         change: strength → picture (3, h, w); larger strengths change more.
@@ -26,18 +27,7 @@ def strongest(
         marked: what is returned where no strength that was tried is.
         steps: bisections after strength 1 itself.
     """
-    best, low, high = marked, 0.0, 1.0
-    candidate = image.eight_bits(change(1.0))
-    if holds(candidate):
-        return candidate
-    for _ in range(steps):
-        middle = (low + high) / 2
-        candidate = image.eight_bits(change(middle))
-        if holds(candidate):
-            best, low = candidate, middle
-        else:
-            high = middle
-    return best
+    return strongest_item(lambda s: image.eight_bits(change(s)), holds, marked, steps)
 
 
 def published(picture: NDArray[Any], name: str) -> Outcome:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hartley.core import Data
 
 PRIOR = 2.0
-"""Counts that a word, or a pair, must have more of than expected, before it says something."""
+"""Count that is added to what is observed and to what is expected: ratios of rare words shrink."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,29 +76,6 @@ def moved(
     place = (2 * pair + wanted + rng.random(values.shape)) * width
     out[:, :-1] = np.where(wrong, place, values)
     return out
-
-
-def strongest(
-    holds: Callable[[Any], bool], make: Callable[[float], NDArray[Any]], top: float, steps: int
-) -> NDArray[Any]:
-    """Return the result of the largest level, by bisection from 0 to ``top``, that a floor allows.
-
-    Args:
-        holds: whether a candidate is above the floor.
-        make: level → candidate; level 0 changes nothing.
-        top: largest level.
-        steps: bisections.
-    """
-    if holds(whole := make(top)):
-        return whole
-    low, high, best = 0.0, top, make(0.0)
-    for _ in range(steps):
-        level = (low + high) / 2
-        if holds(candidate := make(level)):
-            low, best = level, candidate
-        else:
-            high = level
-    return best
 
 
 def as_loot(table: NDArray[Any], role: str = "cleaned table") -> Outcome:
