@@ -1,8 +1,8 @@
 """A mark of tables: each number is moved to one half of a fine cell, which the key chooses.
 
 The range of a column is cut into cells (the green list of intervals of arXiv:2405.14018, in pairs).
-The key says which bit of the message a pair of cells carries, and which of the two cells stands
-for 1. The order of rows does not matter, and neither does how many there are. In a pair that
+The key says which bit of the message a pair of cells carries, and which of the two cells means
+1. The order of rows does not matter, and neither does how many there are. In a pair that
 nobody marked this is a fair coin, whatever the numbers are: every pair is one trial of the test.
 """
 
