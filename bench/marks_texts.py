@@ -310,6 +310,31 @@ def stored(folder: Path, name: str, build: Callable[[], dict[str, np.ndarray]]) 
         return {key: read[key] for key in read.files}
 
 
+def causal_network(network: Any) -> marked_writer.Begin:
+    """Return a network of ``transformers`` as a model to write with; keys and values are stored."""
+
+    def begin(rows: np.ndarray, length: int) -> tuple[Any, marked_writer.Advance]:
+        import torch
+
+        del length
+        past: list[Any] = [None]
+
+        def read(ids: np.ndarray) -> Any:
+            with torch.inference_mode():
+                answer = network(
+                    input_ids=torch.from_numpy(np.ascontiguousarray(ids)),
+                    past_key_values=past[0],
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                past[0] = answer.past_key_values
+                return answer.logits[:, -1].float().numpy()
+
+        return read(rows), lambda tokens: read(np.asarray(tokens)[:, None])
+
+    return begin
+
+
 def smollm2(options: argparse.Namespace) -> bool:
     """KGW on SmolLM2: 32 texts at a time, stored."""
     from hartley.data import language
@@ -327,7 +352,7 @@ def smollm2(options: argparse.Namespace) -> bool:
 
     def written(at: int, name: str) -> dict[str, np.ndarray]:
         if not network:
-            network.append(marked_writer.causal_network(smollm.network()))
+            network.append(causal_network(smollm.network()))
         start, some = time.process_time(), slice(at, at + 32)
         writing = marked_writer.write(
             network[0],

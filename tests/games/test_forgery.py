@@ -155,6 +155,17 @@ def test_the_forger_sees_neither_identity_nor_key_nor_a_marked_item_of_their_own
         assert len(one.view.brief.public) == 4
 
 
+def test_what_is_attributed_is_a_share_of_the_items_that_are_decided(live):
+    """Eight bits are too few to say at one false alarm in 1,000 whether an item is marked."""
+    few = play(residual_copy, live, seed=0, game_params={"rounds": 4, "bits": 8}).metrics
+    assert few["undecided"] == 1
+    assert "attributed" not in few and "evidence" not in few
+    enough = play(residual_copy, live, seed=0, game_params={"rounds": 4, "bits": 16}).metrics
+    assert enough["undecided"] == 0
+    assert enough["attributed"] == 1
+    assert enough["evidence"] == 16
+
+
 def test_a_mark_that_its_owner_does_not_read_is_said():
     dead = forgery.dead(Modality.VISION, np.random.default_rng(0))
     channel = measure(play(residual_copy, dead, seed=0, game_params=FEW), redraws=1)

@@ -7,7 +7,7 @@ doi:10.1117/12.384991). Where some signs are near zero, the reader tries both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import spawn
-from hartley.kit.marker import Detection, Marker, most_certain, smallest
+from hartley.kit.marker import Marker, read_under
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -80,26 +80,10 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
     def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
         return marker.embed(item, message, keys(item, key)[0], rng)
 
-    def soft(item: Any, key: int, m: int) -> NDArray[Any]:
-        return most_certain([marker.read(item, one, m) for one in keys(item, key)])
-
-    def detect(item: Any, key: int) -> Detection:
-        assert marker.detect is not None
-        return smallest([marker.detect(item, one) for one in keys(item, key)])
-
-    def accept(item: Any, key: int, m: int) -> NDArray[Any] | None:
-        assert marker.accept is not None
-        messages: Sequence[Any] = [marker.accept(item, one, m) for one in keys(item, key)]
-        return next((message for message in messages if message is not None), None)
-
     return replace(
-        marker,
+        read_under(marker, keys, 2**doubtful),
         name=f"{marker.name}, keys by content",
         embed=embed,
-        soft=None if marker.soft is None else soft,
-        detect=None if marker.detect is None else detect,
-        accept=None if marker.accept is None else accept,
-        chance=lambda m: min(1.0, 2**doubtful * marker.chance(m)),
         embed_all=None,
         facts=(*marker.facts, ("doubtful", doubtful)),
     )

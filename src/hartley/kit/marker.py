@@ -267,28 +267,42 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
         drawn = [None if k is None else each(k)[int(rng.integers(keys))] for k in given]
         return marker.embed_all(items, messages, drawn, rng)
 
+    return replace(
+        read_under(marker, lambda _, key: each(key), keys),
+        name=f"{marker.name}, {keys} keys",
+        embed=embed,
+        embed_all=None if marker.embed_all is None else embed_all,
+        facts=(*marker.facts, ("keys", keys)),
+    )
+
+
+def read_under(marker: Marker, keys: Callable[[Any, int], Sequence[int]], count: int) -> Marker:
+    """Return a mark that is read under several keys, and embedded as before.
+
+    Args:
+        marker: the mark.
+        keys: (item, the owner's key) → the keys that it is read under.
+        count: how many these are; the chance that a message is accepted is multiplied by it.
+    """
+
     def soft(item: Any, key: int, m: int) -> NDArray[Any]:
-        return most_certain([marker.read(item, one, m) for one in each(key)])
+        return most_certain([marker.read(item, one, m) for one in keys(item, key)])
 
     def detect(item: Any, key: int) -> Detection:
         assert marker.detect is not None
-        return smallest([marker.detect(item, one) for one in each(key)])
+        return smallest([marker.detect(item, one) for one in keys(item, key)])
 
     def accept(item: Any, key: int, m: int) -> NDArray[Any] | None:
         assert marker.accept is not None
-        messages = (marker.accept(item, one, m) for one in each(key))
+        messages = (marker.accept(item, one, m) for one in keys(item, key))
         return next((message for message in messages if message is not None), None)
 
     return replace(
         marker,
-        name=f"{marker.name}, {keys} keys",
-        embed=embed,
         soft=None if marker.soft is None else soft,
         detect=None if marker.detect is None else detect,
         accept=None if marker.accept is None else accept,
-        chance=lambda m: min(1.0, keys * marker.chance(m)),
-        embed_all=None if marker.embed_all is None else embed_all,
-        facts=(*marker.facts, ("keys", keys)),
+        chance=lambda m: min(1.0, count * marker.chance(m)),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Modality, spawn
+from hartley.kit.keyed_hash import GOLDEN, mixed
 from hartley.kit.marker import Marker
 
 if TYPE_CHECKING:
@@ -80,14 +81,8 @@ def green_cells(width: float = 0.02, columns: int = 0, bits: int = 32) -> Marker
 
 
 def _drawn(key: int, pair: NDArray[Any]) -> NDArray[np.int64]:
-    """Return 31 random bits for each pair of cells of each column, always the same of one key.
-
-    They are the output of SplitMix64 (doi:10.1145/2660193.2660195), which takes any number.
-    """
+    """Return 31 random bits for each pair of cells of each column, always the same of one key."""
     seeds = [spawn(key, "cells", str(column)) & (2**64 - 1) for column in range(pair.shape[1])]
-    state = pair.astype(np.int64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
-        state = state + np.array(seeds, dtype=np.uint64)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((state ^ (state >> np.uint64(31))) >> np.uint64(33)).astype(np.int64)
+        state = pair.astype(np.int64).view(np.uint64) * GOLDEN + np.array(seeds, dtype=np.uint64)
+    return (mixed(state) >> np.uint64(33)).astype(np.int64)

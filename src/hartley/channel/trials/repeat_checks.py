@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.keyed_hash import GOLDEN, mixed
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,7 +32,7 @@ def row_codes(columns: Iterable[NDArray[Any]]) -> Codes:
     for column in columns:
         # Adding 0 makes −0 and 0 the same bits.
         bits = (np.asarray(column, np.float64) + 0.0).view(np.uint64)
-        codes = _mixed(bits if codes is None else codes * np.uint64(0x9E3779B97F4A7C15) + bits)
+        codes = mixed(bits if codes is None else codes * GOLDEN + bits)
     if codes is None:
         raise ValueError("columns must be one or more, got none")
     return codes
@@ -41,14 +43,6 @@ def cluster_codes(codes: Codes, cluster: Whole) -> Codes:
     total = np.zeros(int(cluster.max()) + 1, np.uint64)
     np.add.at(total, cluster, codes)
     return total
-
-
-def _mixed(codes: Codes) -> Codes:
-    """Spread the bits of codes (the finaliser of splitmix64)."""
-    z = codes
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-    return np.asarray(z ^ (z >> np.uint64(31)))
 
 
 def multiplicities(codes: Codes) -> Whole:

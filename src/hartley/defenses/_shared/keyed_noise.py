@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hartley.kit.keyed_hash import GOLDEN, mixed
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,15 +30,8 @@ def uniform(x: NDArray[Any], shape: tuple[int, ...], key: int) -> NDArray[np.flo
     weights = np.random.default_rng(key).integers(
         0, 2**63, words.shape[1], dtype=np.uint64
     ) * np.uint64(2) + np.uint64(1)
-    state = _mixed(words * weights).sum(1, dtype=np.uint64)
+    state = mixed(words * weights).sum(1, dtype=np.uint64)
     columns = int(np.prod(shape[1:]))
-    step = np.arange(1, columns + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    bits = _mixed(_mixed(state)[:, None] + step) >> np.uint64(11)
+    step = np.arange(1, columns + 1, dtype=np.uint64) * GOLDEN
+    bits = mixed(mixed(state)[:, None] + step) >> np.uint64(11)
     return ((bits.astype(np.float64) + 0.5) / 2**53).reshape(shape)
-
-
-def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the finaliser of splitmix64: every output bit depends on every input bit."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Data, Ensemble, Fit, Modality, Range, Scene, Term, defense
+from hartley.kit.keyed_hash import GOLDEN, mixed
 from hartley.models.masked_loss import leaving_out, left_out
 
 if TYPE_CHECKING:
@@ -83,10 +84,6 @@ def dropped(tokens: NDArray[Any], *, k: int, context: int) -> NDArray[np.bool_]:
     state = np.zeros((len(rows), max(0, rows.shape[1] - context)), dtype=np.uint64)
     for back in range(context):
         word = rows[:, back : back + state.shape[1]].astype(np.uint64)
-        # splitmix64, whose last steps spread every bit of a token over the whole word.
-        state = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        state ^= state >> np.uint64(31)
+        state = mixed((state ^ word) + GOLDEN)
     mask[:, context:] = state % np.uint64(k) == 0
     return mask & (rows >= 0)

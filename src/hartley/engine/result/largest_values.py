@@ -40,6 +40,7 @@ SHARES = (
         "base_robust_accuracy",
         "detected_*",
         "false_alarm_*",
+        "undecided",
         "undecided_*",
         "accepted*",
         "wrongly_accepted_*",

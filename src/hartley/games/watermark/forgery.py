@@ -37,13 +37,6 @@ from hartley.core import (
 )
 from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
-from hartley.games.watermark.watermark import (
-    chance_of_acceptance,
-    figures_of,
-    message_length,
-    shared_out,
-    verified,
-)
 from hartley.kit.item_quality import ItemQuality, holds
 from hartley.kit.marker import DetectionService, Marker, hard, matched, presence
 
@@ -113,7 +106,7 @@ def _figures(
 ) -> Callable[[Any], Mapping[str, float]]:
     """Return what says the figures of a candidate against the attacker's own item."""
     if quality.beside is None:
-        return partial(figures_of, quality, unmarked)
+        return partial(marked_items.figures_of, quality, unmarked)
     beside = quality.beside(unmarked, others)
 
     def figures(candidate: Any) -> Mapping[str, float]:
@@ -175,11 +168,11 @@ def forgery(
         )
     carriers = marked_items.as_items(scene.extra["carriers"])
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
-    length = message_length(marker, bits)
+    length = marked_items.message_length(marker, bits)
     marker = marker if length else presence(marker)
     marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
-    public, rest = shared_out(scene, carriers, marker, rng)
+    public, rest = marked_items.attackers_items(scene, carriers, marker, rng)
     if len(rest) < 2:
         brought = scene.extra.get("unmarked") is not None
         least = "two, both" if brought else "three, one of the attacker and two"
@@ -209,7 +202,7 @@ def forgery(
         victim = _Victim(key, message, items, at, unmarked, figures)
         victims.append(victim)
         detector = service.model(
-            partial(verified, marker, key, message), scene.modality, f"detector {k}"
+            partial(marked_items.verified, marker, key, message), scene.modality, f"detector {k}"
         )
         view = View(
             source=marked_items.one(unmarked, carriers.modality, "own item", "own item"),
@@ -233,7 +226,7 @@ def forgery(
         rounds=tuple(dealt),
         judge=_judge(marker, quality, floors, victims, strangers),
         unit="" if length else "owner of two",
-        metrics=chance_of_acceptance(marker, length),
+        metrics=marked_items.chance_of_acceptance(marker, length),
     )
 
 
@@ -270,7 +263,7 @@ def _judge(
             detection = marker.verify(item, victim.key, victim.message)
             # The other of the two owners marked nothing that the attacker holds.
             named = [detection.marked() is True, marker.verify(item, stranger, truth[:0]).marked()]
-            one = bool(named[0]) != bool(named[1])
+            one = not detection.undecided and bool(named[0]) != bool(named[1])
             owner = int(truth[0]) if named[0] else 1 - int(truth[0])
             guess = np.array([owner if one else NOBODY])
             reads = float(marker.verify(marked, victim.key, truth[:0]).marked() is True)
@@ -278,10 +271,12 @@ def _judge(
             **figures,
             "violated": float(violated),
             "replayed": float(replayed),
-            "attributed": float(detection.marked() is True),
-            "evidence": -detection.log2_p,
             "mark_reads": float(reads),
+            "undecided": float(bool(detection.undecided)),
         }
+        if not detection.undecided:
+            metrics["attributed"] = float(detection.marked() is True)
+            metrics["evidence"] = -detection.log2_p
         if m and marker.accept is not None:
             taken = marker.accept(item, victim.key, m)
             right = taken is not None and np.array_equal(taken, victim.message)

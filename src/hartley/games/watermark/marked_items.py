@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from hartley.core import Data, Form, Modality, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import item_quality
 from hartley.kit.item_quality import ItemQuality
-from hartley.kit.marker import Marker
+from hartley.kit.marker import Detection, Marker
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -152,6 +152,66 @@ def check_fits(marker: Marker, items: NDArray[Any], bits: int) -> None:
         f"bits must be at most what {marker.name} hides in one {thing} of {size} (number "
         f"{place + 1} of {len(items)}), got {bits}; take larger {thing}s or fewer bits"
     )
+
+
+def message_length(marker: Marker, bits: int) -> int:
+    """Return the length of messages where a game sets ``bits``; 0 for presence.
+
+    Raises:
+        UsageError: the mark has no message.
+    """
+    length = marker.bits if bits < 0 else bits
+    if length and not marker.bits:
+        raise UsageError(
+            f"bits must be 0 or -1 for {marker.name}, which has no message, got {bits}"
+        )
+    return length
+
+
+def attackers_items(
+    scene: Scene, carriers: Data, marker: Marker, rng: Rng
+) -> tuple[Data, NDArray[np.int64]]:
+    """Return the attacker's items without marks, and which carriers are left for owners.
+
+    A scene may bring such items itself, as ``unmarked``.
+    """
+    order = rng.permutation(len(carriers))
+    unmarked = scene.extra.get("unmarked")
+    if unmarked is not None:
+        return as_items(unmarked), order
+    count = max(1, len(carriers) // 6) if len(carriers) > 1 else 0
+    plain = marked(
+        marker,
+        [carriers.x[k] for k in order[:count]],
+        [np.zeros(0, np.int64)] * count,
+        [None] * count,
+        rng,
+    )
+    return (
+        several(plain, carriers.modality, "own items", "public")
+        if plain
+        else Data("own items", carriers.modality, carriers.x[:0], role="public"),
+        order[count:],
+    )
+
+
+def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[str, float]:
+    """Return the figures of a candidate as a file holds it."""
+    return quality.figures(quality.read(candidate, published), published)
+
+
+def verified(marker: Marker, key: int, message: NDArray[Any], item: Any) -> Detection:
+    """Return what the owner of a key and a message detects in an item."""
+    return marker.verify(item, key, message)
+
+
+def chance_of_acceptance(marker: Marker, length: int) -> dict[str, float]:
+    """Return how often the mark's own check takes a message from a random item, at most.
+
+    Returns:
+        ``accepted_by_chance``; nothing where the mark has no such check.
+    """
+    return {} if marker.accept is None else {"accepted_by_chance": marker.chance(length)}
 
 
 def _in_colour(photos: Data) -> Data:

@@ -33,10 +33,9 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
-from hartley.kit.marker import Detection, DetectionService, KeyUse, Marker, hard, matched, presence
+from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,7 +113,7 @@ def aim(
                 public=public,
                 bits=length,
                 floor=quality.floors(floor),
-                quality=partial(figures_of, quality, item),
+                quality=partial(marked_items.figures_of, quality, item),
                 others=none,
             ),
             defenses=scene.defenses,
@@ -184,12 +183,12 @@ def watermark(
     """
     carriers = marked_items.as_items(scene.extra["carriers"])
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
-    length = message_length(marker, bits)
+    length = marked_items.message_length(marker, bits)
     marker = marker if length else presence(marker)
     marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
     use = scene.find(KeyUse) or KeyUse()
-    public, rest = shared_out(scene, carriers, marker, rng)
+    public, rest = marked_items.attackers_items(scene, carriers, marker, rng)
     chosen = rest[np.arange(rounds) % len(rest)]
     owners = rng.integers(2**62, size=use.owners or rounds)
     keys = owners[np.arange(rounds) % len(owners)]
@@ -231,10 +230,10 @@ def watermark(
                     public=public,
                     bits=length,
                     floor=floors,
-                    quality=partial(figures_of, quality, item.published),
+                    quality=partial(marked_items.figures_of, quality, item.published),
                     others=further[k % len(further)],
                     detector=service.model(
-                        partial(verified, marker, item.key, item.message),
+                        partial(marked_items.verified, marker, item.key, item.message),
                         scene.modality,
                         f"detector {k}",
                     ),
@@ -255,57 +254,7 @@ def watermark(
         cluster=bool(length or use.owners),
         groups=tuple(k % use.owners for k in range(rounds)) if use.owners else (),
         unit="" if length else "item",
-        metrics=chance_of_acceptance(marker, length),
-    )
-
-
-def chance_of_acceptance(marker: Marker, length: int) -> dict[str, float]:
-    """Return how often the mark's own check takes a message from a random item, at most.
-
-    Returns:
-        ``accepted_by_chance``; nothing where the mark has no such check.
-    """
-    return {} if marker.accept is None else {"accepted_by_chance": marker.chance(length)}
-
-
-def message_length(marker: Marker, bits: int) -> int:
-    """Return the length of messages where a game sets ``bits``; 0 for presence.
-
-    Raises:
-        UsageError: the mark has no message.
-    """
-    length = marker.bits if bits < 0 else bits
-    if length and not marker.bits:
-        raise UsageError(
-            f"bits must be 0 or -1 for {marker.name}, which has no message, got {bits}"
-        )
-    return length
-
-
-def shared_out(
-    scene: Scene, carriers: Data, marker: Marker, rng: Rng
-) -> tuple[Data, NDArray[np.int64]]:
-    """Return the attacker's items without marks, and which carriers are left for owners.
-
-    A scene may bring such items itself, as ``unmarked``.
-    """
-    order = rng.permutation(len(carriers))
-    unmarked = scene.extra.get("unmarked")
-    if unmarked is not None:
-        return marked_items.as_items(unmarked), order
-    count = max(1, len(carriers) // 6) if len(carriers) > 1 else 0
-    plain = marked_items.marked(
-        marker,
-        [carriers.x[k] for k in order[:count]],
-        [np.zeros(0, np.int64)] * count,
-        [None] * count,
-        rng,
-    )
-    return (
-        marked_items.several(plain, carriers.modality, "own items", "public")
-        if plain
-        else Data("own items", carriers.modality, carriers.x[:0], role="public"),
-        order[count:],
+        metrics=marked_items.chance_of_acceptance(marker, length),
     )
 
 
@@ -342,16 +291,6 @@ def _others(
             marked_items.several(items, carriers.modality, "items of the owner", "marked items")
         )
     return sets
-
-
-def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[str, float]:
-    """Return the figures of a candidate as a file holds it."""
-    return quality.figures(quality.read(candidate, published), published)
-
-
-def verified(marker: Marker, key: int, message: NDArray[Any], item: Any) -> Detection:
-    """Return what the owner of a key and a message detects in an item."""
-    return marker.verify(item, key, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.infotheory.exact_tails import log2_gamma_tail
-from hartley.kit.language.marks.keyed_hash import hashed, uniforms
+from hartley.kit.keyed_hash import hashed, uniforms
 from hartley.kit.language.marks.text_mark import (
     NOTHING,
     Evidence,

@@ -16,7 +16,7 @@ import numpy as np
 
 from hartley.infotheory.exact_tails import log2_weighted_tail
 from hartley.infotheory.surprisal import log2_binomial_tail
-from hartley.kit.language.marks.keyed_hash import hashed, uniforms
+from hartley.kit.keyed_hash import hashed, uniforms
 from hartley.kit.language.marks.text_mark import (
     NOTHING,
     Evidence,

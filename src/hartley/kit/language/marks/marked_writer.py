@@ -170,28 +170,3 @@ def small_transformer(state: Mapping[str, Tensor], shape: gpt.Shape) -> Begin:
         return read(rows, 0), advance
 
     return begin
-
-
-def causal_network(network: Any) -> Begin:
-    """Return a network of ``transformers`` as a model to write with; keys and values are stored."""
-
-    def begin(rows: NDArray[Any], length: int) -> tuple[Any, Advance]:
-        import torch
-
-        del length
-        past: list[Any] = [None]
-
-        def read(ids: NDArray[Any]) -> Any:
-            with torch.inference_mode():
-                answer = network(
-                    input_ids=torch.from_numpy(np.ascontiguousarray(ids)),
-                    past_key_values=past[0],
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-                past[0] = answer.past_key_values
-                return answer.logits[:, -1].float().numpy()
-
-        return read(rows), lambda tokens: read(np.asarray(tokens)[:, None])
-
-    return begin

@@ -12,7 +12,7 @@ import numpy as np
 
 from hartley.infotheory.surprisal import log2_binomial_tail
 from hartley.kit import convolutional_code
-from hartley.kit.language.marks.keyed_hash import hashed, uniforms
+from hartley.kit.keyed_hash import hashed, uniforms
 from hartley.kit.language.marks.text_mark import (
     NOTHING,
     Evidence,
