@@ -149,6 +149,18 @@ def test_noise_cannot_be_averaged_away_by_tiny_changes_of_a_record() -> None:
     assert not np.array_equal(uniform(x, (20, 4), 3), uniform(x + 0.02, (20, 4), 3))
 
 
+def test_noise_of_texts_and_of_items_of_several_sizes_is_fixed_by_each_of_them() -> None:
+    texts = np.array(["one text", "another", "one text"])
+    drawn = uniform(texts, (3, 4), 3)
+    assert np.array_equal(drawn[0], drawn[2])
+    assert not np.isclose(drawn[0], drawn[1]).any()
+    assert not np.isclose(drawn, uniform(texts, (3, 4), 5)).any()
+    waves = np.array([np.zeros(3), np.full(5, 0.5), np.zeros(3)], dtype=object)
+    drawn = uniform(waves, (3, 2), 3)
+    assert np.array_equal(drawn[0], drawn[2])
+    assert not np.isclose(drawn[0], drawn[1]).any()
+
+
 def _sealed(scene: Scene, meter: Meter | None = None) -> Model:
     assert scene.model is not None
     return seal_model(scene.model, Access.LABELS | Access.SCORES, meter or Meter())

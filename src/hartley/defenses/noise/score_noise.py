@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 @defense(
     term=Term.NOISE,
     stage="output",
-    protects=("membership", "extraction", "class_inversion", "attribute_inference", "memorization"),
+    protects=(
+        "membership",
+        "extraction",
+        "class_inversion",
+        "attribute_inference",
+        "memorization",
+        "watermark",
+    ),
     modalities=ALL,
     paper="arXiv:1909.10594",
     covers_only={
         "extraction": ("vision", "audio", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
+        "watermark": ("language",),
     },
     strongest={"scale": 10.0, "keep_label": False},
     keeps_proof=True,

@@ -40,11 +40,12 @@ def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
     """
     carriers, marker = _MAKERS[modality](rng)
     quality = item_quality.DEFAULTS[modality]()
+    if modality is Modality.LANGUAGE:
+        # A word in five, each of which breaks two pairs, carries a copied message, and leaves
+        # half of the blocks of a parity as they are.
+        quality = item_quality.texts(0.6)
     if kind == "copied":
         marker = _ADDED.get(modality, lambda: marker)()
-        if modality is Modality.LANGUAGE:
-            # A word in five, each of which breaks two pairs, carries the whole message.
-            quality = item_quality.texts(0.6)
     elif kind == "dead":
         marker = unmarked(marker)
     return Scene(
@@ -110,40 +111,49 @@ def _sounds(rng: Rng) -> tuple[Data, Marker]:
 
 
 def _texts(rng: Rng) -> tuple[Data, Marker]:
-    """Random words; a bit is one or two spaces after a word that the key chooses."""
+    """Random words; a bit is the parity of the coins of a few words at places that the key chooses.
+
+    The coin of a word is fair over keys, another one at each place. White space says nothing: what
+    counts is which words an attacker exchanges.
+    """
     letters = np.array(list("aeioubcdfghklmnprst"))
     words = ["".join(rng.choice(letters, rng.integers(3, 9))) for _ in range(WORDS)]
     texts = [" ".join(rng.choice(words, LENGTH)) for _ in range(ITEMS)]
 
+    def coin(word: str, place: int, key: int) -> int:
+        return crc32(f"{key} {place} {word}".encode()) & 1
+
+    def blocks(count: int, m: int, key: int) -> NDArray[np.int64]:
+        return np.random.default_rng(key).permutation(np.arange(count) % m)
+
+    def parity(parts: list[str], m: int, key: int) -> NDArray[np.int64]:
+        coins = [coin(word, place, key) for place, word in enumerate(parts)]
+        return np.bincount(blocks(len(parts), m, key), coins, m).astype(np.int64) & 1
+
     def embed(text: str, bits: NDArray[Any], key: int, rng: Rng) -> str:
-        del rng
-        parts = text.split()
-        where, mask = _places(len(parts) - 1, len(bits), key)
-        spaces = np.ones(len(parts), dtype=np.int64)
-        spaces[where] += bits ^ mask
-        spaces[-1] = 0
-        return "".join(part + " " * count for part, count in zip(parts, spaces, strict=True))
+        parts, m = text.split(), len(bits)
+        block, there = blocks(len(parts), m, key), np.array(sorted({*text.split()}))
+        for bit in np.flatnonzero(parity(parts, m, key) != bits):
+            place = int(np.argmax(block == bit))
+            now = coin(parts[place], place, key)
+            others = (str(word) for word in rng.permutation(there))
+            parts[place] = next(
+                (word for word in others if coin(word, place, key) != now), parts[place]
+            )
+        return " ".join(parts)
 
     def soft(text: str, key: int, m: int) -> NDArray[Any]:
         parts = text.split()
-        count = len(parts) - 1
-        if count < m:
+        if len(parts) < m:
             return np.full(m, np.nan)
-        spaces = np.zeros(count, dtype=np.int64)
-        rest = text.strip()
-        for index in range(count):
-            rest = rest[len(parts[index]) :]
-            after = rest.lstrip()
-            spaces[index], rest = len(rest) - len(after), after
-        where, mask = _places(count, m, key)
-        return np.asarray(2.0 * ((spaces[where] >= 2) ^ (mask == 1)) - 1.0)
+        return np.asarray(2.0 * parity(parts, m, key) - 1.0)
 
     marker = Marker(
-        "double_space",
+        "word_parity",
         embed,
         soft,
         modality=Modality.LANGUAGE,
-        fits=lambda text, m: m < len(text.split()),
+        fits=lambda text, m: m <= len(text.split()),
     )
     return Data("words", Modality.LANGUAGE, np.array(texts), role="carriers"), marker
 
