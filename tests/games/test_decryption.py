@@ -4,9 +4,12 @@ import pytest
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Outcome, Scene, Term, attack
 from hartley.core.errors import RunError
+from hartley.data.language import corpus
 from hartley.engine.run.play import deal, play
 from hartley.games.decryption import ciphers
-from hartley.games.decryption.decryption import decryption, letters_of
+from hartley.games.decryption.decryption import decryption
+from hartley.games.decryption.messages import letters_of, of_bundled
+from hartley.kit.protection import PlantedItems, Protection, unprotected
 
 
 def act(guess, name="act"):
@@ -43,9 +46,7 @@ def test_knowing_english_alone_reads_nothing(live):
 
 def test_who_has_the_key_reads_all_of_it():
     """A Caesar key shows in one known letter: an oracle reads log2 26 bits a letter."""
-    words = decryption.live(Modality.LANGUAGE, np.random.default_rng(0))
-    open_text = ciphers.Cipher("none", lambda text, rng: ciphers.Encrypted(text), 26, 0.0)
-    scene = Scene("open", Modality.LANGUAGE, extra=words.extra, parts=(open_text,))
+    scene = Scene("open", Modality.LANGUAGE, parts=(of_bundled(), unprotected(Modality.LANGUAGE)))
     reader = act(lambda view, rng: view.data.x[0][view.brief.question.x])
     channel = measure(play(reader, scene, seed=0))
     assert channel.bits.value == pytest.approx(np.log2(26), abs=0.05)
@@ -71,7 +72,8 @@ def test_the_payload_is_uniform_and_stands_where_the_question_says(live):
 def test_the_attackers_corpus_holds_no_message(live):
     table = deal(act(favourite), live, seed=0)
     public = ciphers.spell(table.rounds[0].view.brief.public.x[0])
-    whole = ciphers.spell(letters_of(live.extra["corpus"]))
+    whole = ciphers.spell(ciphers.letters(corpus())[:50_000])
+    assert live.find(PlantedItems).public.x.size == len(public)
     assert whole.startswith(public)
     assert len(public) == len(whole) // 2
     secret = whole[len(public) :]
@@ -110,5 +112,12 @@ def test_loot_of_another_length_is_an_error(live):
         game=decryption, access=Access.NOTHING, term=Term.SIGNAL, modalities=(Modality.LANGUAGE,),
         paper="hartley",
     )(run)  # fmt: skip
-    with pytest.raises(RunError, match="got 5"):
+    with pytest.raises(RunError, match=r"shape \(1, 412\).* got \(1, 5\)"):
         play(short, live)
+
+
+def test_items_and_protection_of_two_modalities_are_one_clear_line():
+    scene = Scene("mixed", Modality.LANGUAGE, parts=(of_bundled(), unprotected(Modality.TABULAR)))
+    with pytest.raises(RunError, match="must be of language, as the items, got tabular"):
+        play(act(favourite), scene)
+    assert scene.find(Protection).key_bits == 0

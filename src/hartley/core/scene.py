@@ -90,6 +90,10 @@ def part_names(kind: type) -> tuple[str, ...]:
     return tuple(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names)
 
 
+INSTEAD: Mapping[str, str] = {"planted_items": "corpus"}
+"""Records that a scene may hold in place of a part that it is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The owner's side: what there is to attack, and how it was made.
@@ -109,7 +113,7 @@ class Scene:
             ``public`` (attacker's records), ``carriers`` (photos for watermarks), ``corpus`` …
         training: how the owner trains, where a defense can change it; then its ``fit`` is the
             scene's.
-        parts: what else the owner has, each an object of a type of its own (a ``Cipher``, a
+        parts: what else the owner has, each an object of a type of its own (a ``Protection``, a
             ``Graph``, ``StoredEmbeddings``): read it with ``part`` or ``find``, replace it with
             ``with_part``. In ``requires`` a part goes by its type's name in small letters
             (``stored_embeddings``).
@@ -147,7 +151,8 @@ class Scene:
         on its halves, or a deployed model with its training records and others, or with canaries
         that coins chose. ``planting`` is a pipeline to plant canaries with, or canaries that are
         planted already. ``private_training`` is a training that can clip the gradient of each
-        record. ``generator`` is a deployed model that writes texts.
+        record. ``generator`` is a deployed model that writes texts. ``planted_items`` are items
+        that an auditor puts secrets into, or a corpus that messages are cut from.
         """
         planted = any("planted_canaries" in part_names(type(part)) for part in self.parts)
         if name == "members":
@@ -161,7 +166,8 @@ class Scene:
             return self.model is not None and self.model.generate is not None
         if name == "private_training":
             return hasattr(self.training, "privately")
-        if name in self.extra or any(name in part_names(type(part)) for part in self.parts):
+        names = {*self.extra}.union(*(part_names(type(part)) for part in self.parts))
+        if {name, INSTEAD.get(name, name)} & names:
             return True
         fields = {"model", "train", "holdout", "fit", "training"}
         return name in fields and getattr(self, name) is not None

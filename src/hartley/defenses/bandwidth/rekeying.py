@@ -1,11 +1,12 @@
-"""Re-keying: encrypt fewer letters under each key than determine the key."""
+"""Re-keying: encrypt fewer letters or records under each key than determine the key."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
-from hartley.games.decryption import ciphers
+from hartley.games.decryption.decryption import items_of
+from hartley.kit.protection import Protection, rekeyed
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -15,18 +16,19 @@ if TYPE_CHECKING:
     term=Term.BANDWIDTH,
     stage="cipher",
     protects=("decryption",),
-    modalities=(Modality.LANGUAGE,),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
-    strongest={"every": 10},
+    strongest={"every": 1},
     keeps_proof=True,
-    requires=("corpus",),
+    requires=("planted_items",),
 )
 def rekeying(scene: Scene, rng: Rng, *, every: Annotated[int, Range(1)] = 25) -> Scene:
-    """Change the cipher's key after a number of letters below the unicity distance.
+    """Change the key after a number of letters or records, below the unicity distance.
 
     Args:
-        every: letters under one key; 28 letters determine the key of a simple substitution.
+        every: letters or records under one key; 28 letters determine the key of a simple
+            substitution, and 1 gives every record of a column a key of its own.
     """
     del rng
-    inner = scene.find(ciphers.Cipher) or ciphers.substitution()
-    return scene.with_part(ciphers.rekeyed(inner, every))
+    inner = scene.find(Protection) or items_of(scene).usual
+    return scene.with_part(rekeyed(inner, every))

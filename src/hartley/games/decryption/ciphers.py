@@ -1,19 +1,14 @@
-"""Ciphers over the letters a–z, for the decryption game, and the entropy of their keys.
-
-Keys and nonces are drawn from the auditor's generator, so that a run can be repeated. Such a
-generator is not cryptographically secure: do not use it for real keys.
-"""
+"""Ciphers over the letters a–z, for the decryption game, and the entropy of their keys."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core.errors import MissingExtra
+from hartley.core import Modality
+from hartley.kit.protection import Protection, Published
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,109 +20,48 @@ REDUNDANCY = math.log2(LETTERS) - 1.5
 """Redundancy of English, in bits per letter: log2 26 minus Shannon's 1.5 (3.2004)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encrypted:
-    """An encrypted message.
+def unicity(cipher: Protection) -> float:
+    """Unicity distance: letters of English that determine the key (Shannon 1949).
 
-    Attributes:
-        units: (n,) integers 0..K−1, one for each letter of the message, in order.
-        clear: nonces and tags, which are sent in the clear.
+    It is key bits / redundancy, and applies to an attacker with unbounded computation. For AES the
+    plaintext is *determined* after 80 letters, but nobody can compute it. A cipher without one key
+    for all letters (a one-time pad) has none: it is infinite.
     """
-
-    units: NDArray[Any]
-    clear: bytes = b""
+    return math.inf if cipher.key_bits is None else cipher.key_bits / REDUNDANCY
 
 
-@dataclass(frozen=True, slots=True)
-class Cipher:
-    """A cipher that draws a fresh key for each message.
-
-    Attributes:
-        name: its name in reports.
-        encrypt: (letters (n,) in 0..25, rng) → the message, encrypted under a fresh key.
-        units: K, the size of the ciphertext's alphabet.
-        key_bits: entropy of one key, in bits.
-        every: letters under one key; 0 means the whole message.
-    """
-
-    name: str
-    encrypt: Callable[[NDArray[Any], Rng], Encrypted]
-    units: int
-    key_bits: float
-    every: int = 0
-
-    @property
-    def unicity(self) -> float:
-        """Unicity distance: letters of English that determine the key (Shannon 1949).
-
-        It is key bits / redundancy, and applies to an attacker with unbounded computation. For AES
-        the plaintext is *determined* after 80 letters, but nobody can compute it.
-        """
-        return self.key_bits / REDUNDANCY
-
-
-def substitution() -> Cipher:
+def substitution() -> Protection:
     """Return a substitution cipher: letters are permuted by a key of log2 26! = 88.4 bits."""
 
-    def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
-        return Encrypted(rng.permutation(LETTERS)[letters])
+    def protect(letters: NDArray[Any], rng: Rng) -> Published:
+        return Published(rng.permutation(LETTERS)[letters])
 
-    return Cipher("substitution", encrypt, LETTERS, math.lgamma(LETTERS + 1) / math.log(2))
+    bits = math.lgamma(LETTERS + 1) / math.log(2)
+    return Protection("substitution", Modality.LANGUAGE, protect, LETTERS, bits)
 
 
-def caesar() -> Cipher:
+def caesar() -> Protection:
     """Return a Caesar cipher: letters are shifted by a key of log2 26 = 4.7 bits."""
 
-    def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
-        return Encrypted((letters + rng.integers(LETTERS)) % LETTERS)
+    def protect(letters: NDArray[Any], rng: Rng) -> Published:
+        return Published((letters + rng.integers(LETTERS)) % LETTERS)
 
-    return Cipher("caesar", encrypt, LETTERS, math.log2(LETTERS))
-
-
-def aes_gcm(bits: int = 256) -> Cipher:
-    """Return AES in Galois/counter mode with a fresh key and nonce (library ``cryptography``).
-
-    Args:
-        bits: key length, 128, 192 or 256.
-
-    Raises:
-        MissingExtra: ``cryptography`` is not installed.
-    """
-    try:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ImportError as absent:
-        raise MissingExtra("cryptography", "crypto") from absent
-
-    def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
-        nonce = rng.bytes(12)
-        ciphertext = AESGCM(rng.bytes(bits // 8)).encrypt(
-            nonce, letters.astype(np.uint8).tobytes(), None
-        )
-        # Counter mode keeps the order: the k-th byte is the k-th letter; the tag comes last.
-        units = np.frombuffer(ciphertext[: len(letters)], dtype=np.uint8).astype(np.int64)
-        return Encrypted(units, nonce + ciphertext[len(letters) :])
-
-    return Cipher("aes_gcm", encrypt, 256, float(bits))
+    return Protection("caesar", Modality.LANGUAGE, protect, LETTERS, math.log2(LETTERS))
 
 
-def rekeyed(inner: Cipher, every: int) -> Cipher:
-    """Return a cipher that changes its key regularly within a message.
+def vigenere(period: int) -> Protection:
+    """Return a Vigenère cipher: the k-th letter is shifted by letter k mod ``period`` of the key.
 
     Args:
-        inner: the cipher, which draws a fresh key at each call.
-        every: letters under one key.
+        period: letters of the key, each uniform.
     """
 
-    def encrypt(letters: NDArray[Any], rng: Rng) -> Encrypted:
-        parts = [
-            inner.encrypt(letters[at : at + every], rng) for at in range(0, len(letters), every)
-        ]
-        return Encrypted(
-            np.concatenate([part.units for part in parts]), b"".join(p.clear for p in parts)
-        )
+    def protect(letters: NDArray[Any], rng: Rng) -> Published:
+        key = rng.integers(0, LETTERS, period)
+        return Published((letters + np.resize(key, len(letters))) % LETTERS)
 
-    shorter = min(every, inner.every) if inner.every else every
-    return replace(inner, name=f"rekeyed {inner.name}", encrypt=encrypt, every=shorter)
+    bits = period * math.log2(LETTERS)
+    return Protection("vigenere", Modality.LANGUAGE, protect, LETTERS, bits)
 
 
 def letters(text: str) -> NDArray[Any]:

@@ -1,12 +1,14 @@
-"""Decryption: what does a ciphertext reveal about letters that only the auditor knows?
+"""Decryption: what does a protected item reveal about symbols that only the auditor knows?
 
-A message is English prose with a payload of uniformly drawn letters at a known position. The
-attacker sees the ciphertext, knows English, and guesses the letters of the payload. Prose can be
-guessed without any ciphertext; a uniform payload cannot, so a language model alone reads 0 bits.
+An item (a message of English prose, a column of a table) has a payload of uniformly drawn symbols
+at known places. The attacker sees the item in its protected form, knows what such items usually
+look like, and guesses the payload. Prose can be guessed without any ciphertext; a uniform payload
+cannot, so a model of the language alone reads 0 bits.
 
 Shannon's information between plaintext and ciphertext is large as soon as the text is longer than
 the unicity distance, for AES as well. This game measures *usable* information (Xu et al.,
-arXiv:2002.10689): what a given attack can extract. The control is AES-GCM, at 0 bits.
+arXiv:2002.10689): what a given attack can extract. Controls are AES-GCM and the one-time pad, at
+0 bits.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.games.decryption import ciphers
+from hartley.games.decryption import ciphers, columns, messages
+from hartley.kit.protection import PlantedItem, PlantedItems, Protection, aes_gcm
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,31 +46,38 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Long prose under one substitution, far beyond its unicity distance of 28 letters."""
+    """Long prose under one shift of the alphabet; columns whose order and equality are visible."""
     del rng
-    return _scene("live", modality, ciphers.substitution())
+    readable = {
+        Modality.LANGUAGE: ciphers.caesar,
+        Modality.TABULAR: columns.order_preserving,
+    }
+    return _scene("live", modality, readable[modality]())
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
-    """The same prose under AES-GCM with a fresh key and nonce."""
+    """The same items under AES-GCM with a fresh key and nonce."""
     del rng
-    return _scene("dead", modality, ciphers.aes_gcm())
+    return _scene("dead", modality, aes_gcm(modality))
 
 
 @dataclass(frozen=True, slots=True)
 class DecryptionBrief:
-    """What an attacker of decryption knows.
+    """What an attacker of decryption knows; the source of the view is one protected item.
 
     Attributes:
-        question: its ``x`` (payload,) are positions in the message that are asked about;
-            one letter 0..25 answers each.
-        public: its ``x`` (1, n) is text of the same language, as letters 0..25.
-        units: how many different units the cipher writes.
+        question: its ``x`` (payload,) are the places that are asked about: letters of the message,
+            records of the column. One symbol 0..symbols−1 answers each.
+        public: what everybody knows of such items, none of which is in this one: text of the same
+            language, as letters 0..25 (1, n); values of the same column, 0..symbols−1 (n, 1).
+        symbols: how many values one symbol can have.
+        units: how many different units the protection writes; 0 where there is no finite alphabet.
         clear: what is sent in the clear besides: nonces and tags.
     """
 
     question: Data
     public: Data
+    symbols: int
     units: int
     clear: bytes
 
@@ -76,13 +86,19 @@ class DecryptionBrief:
     flow=Flow.INTERACTION,
     role=Role.TAP,
     form=AnswerForm.SYMBOL,
-    unit="payload letter",
+    unit="payload symbol",
     live=live,
     dead=dead,
     brief=DecryptionBrief,
-    modalities=(Modality.LANGUAGE,),
-    requires=("corpus",),
-    metrics=("text_accuracy", "key_letters", "unicity", "length"),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR),
+    unfit={
+        "vision": "secrets are planted in letters and in columns",
+        "audio": "secrets are planted in letters and in columns",
+        "graph": "secrets are planted in letters and in columns",
+        "paired": "secrets are planted in letters and in columns",
+    },
+    requires=("planted_items",),
+    metrics=("solved", "length"),
     loot="data",
 )
 def decryption(
@@ -90,132 +106,116 @@ def decryption(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 40,
-    length: Annotated[int, Range(1), Stronger.MORE] = 400,
-    payload: Annotated[int, Range(1)] = 12,
+    length: Annotated[int, Range(0), Stronger.MORE] = 0,
+    payload: Annotated[int, Range(0)] = 0,
 ) -> Deal:
-    """Encrypt messages with a secret payload; the attacker guesses the letters of the payload.
-
-    The attacker learns the language from the first half of the corpus. Messages are cut from the
-    second half; they overlap only if there are more rounds than text.
+    """Protect items with a secret payload; the attacker guesses the symbols of the payload.
 
     Args:
-        rounds: number of messages, each with its own key; each is one cluster.
-        length: letters of prose in a message.
-        payload: number of secret letters, drawn uniformly.
+        rounds: number of items, each with its own key; each is one cluster.
+        length: size of an item without the payload, in letters of prose or records of a column; 0
+            takes the usual one of the items (400 letters, 800 records).
+        payload: number of secret symbols in an item, drawn uniformly; 0 takes the usual number.
+
+    Raises:
+        RunError: there is too little material for items of this length.
     """
-    text = letters_of(scene.extra["corpus"])
-    half = len(text) // 2
-    # Letter statistics of a language need at least a few thousand letters.
-    if half < max(length, 2000):
+    items = items_of(scene)
+    protection = scene.find(Protection) or items.usual
+    if protection.modality is not items.modality:
         raise RunError(
-            f"the corpus has {len(text)} letters; decryption(length={length}) needs "
-            f"{2 * max(length, 2000)}"
+            f"the protection {protection.name} must be of {items.modality}, as the items, "
+            f"got {protection.modality}"
         )
-    cipher = scene.find(ciphers.Cipher) or ciphers.substitution()
-    public = Data("english", scene.modality, text[None, :half], role="corpus")
-    starts = half + length * rng.permutation((len(text) - half) // length)
-    secrets = rng.integers(0, ciphers.LETTERS, (rounds, payload))
+    planted = items.draw(rounds, length or items.length, payload or items.payload, rng)
     salt = int(rng.integers(2**31))
-    dealt, prose = [], []
-    for index, secret in enumerate(secrets):
-        start = starts[index % len(starts)]
-        place = int(rng.integers(length // 4, length - length // 4 + 1))
-        plain = np.insert(text[start : start + length], place, secret)
-        message = cipher.encrypt(plain, rng)
-        prose.append(plain)
+    dealt = []
+    for one in planted:
+        published = protection.protect(one.item, rng)
         dealt.append(
             Round(
                 view=View(
                     source=Data(
-                        "ciphertext", scene.modality, message.units[None], role="ciphertext"
+                        f"protected {items.name}",
+                        scene.modality,
+                        published.x[None],
+                        role="ciphertext",
                     ),
                     brief=DecryptionBrief(
-                        question=Data(
-                            "payload",
-                            scene.modality,
-                            np.arange(place, place + payload),
-                            role="positions",
-                        ),
-                        public=public,
-                        units=cipher.units,
-                        clear=message.clear,
+                        question=Data("payload", scene.modality, one.places, role="positions"),
+                        public=items.public,
+                        symbols=items.symbols,
+                        units=protection.units,
+                        clear=published.clear,
                     ),
                     defenses=scene.defenses,
                     salt=salt,
                 ),
-                truth=secret.astype(np.int64),
-                alphabet=ciphers.LETTERS,
+                truth=np.asarray(one.secret, dtype=np.int64),
+                alphabet=items.symbols,
             )
         )
-    return Deal(rounds=tuple(dealt), judge=_judge(cipher, prose))
+    return Deal(rounds=tuple(dealt), judge=_judge(items, protection, planted))
+
+
+def items_of(scene: Scene) -> PlantedItems:
+    """Return a scene's items with secrets: its part, or messages that are cut from its corpus."""
+    items = scene.find(PlantedItems)
+    return messages.of_corpus(scene.extra["corpus"]) if items is None else items
 
 
 def stretches(view: View[DecryptionBrief]) -> list[NDArray[Any]]:
-    """Return the positions under each key, as far as the attacker knows of a change of keys."""
+    """Return the places under each key, as far as the attacker knows of a change of keys."""
     length = view.data.x.shape[1]
     periods = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
     every = min(periods, default=length)
     return [np.arange(at, min(at + every, length)) for at in range(0, length, every)]
 
 
-def letters_of(corpus: Data) -> NDArray[Any]:
-    """Return a scene's corpus as letters 0..25, without spaces, other signs and padding.
-
-    ``x`` contains text as ASCII bytes (uint8), or letters 0..25 as integers of any other type.
-    """
-    flat = np.asarray(corpus.x).reshape(-1)
-    if flat.dtype == np.uint8:
-        return ciphers.letters(flat.tobytes().decode("ascii", "ignore"))
-    return flat[(flat >= 0) & (flat < ciphers.LETTERS)].astype(np.int64)
+def unplanted(view: View[DecryptionBrief]) -> NDArray[np.bool_]:
+    """Return (n,) booleans: the places of an item that are not asked about, of the usual law."""
+    mask = np.ones(view.data.x.shape[1], dtype=bool)
+    mask[view.brief.question.x] = False
+    return mask
 
 
 def _judge(
-    cipher: ciphers.Cipher, prose: Sequence[NDArray[Any]]
+    items: PlantedItems, protection: Protection, planted: Sequence[PlantedItem]
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        return [
-            read(plain, round_, out)
-            for plain, round_, out in zip(prose, rounds, outcomes, strict=True)
-        ]
+        del rounds
+        return [read(one, out) for one, out in zip(planted, outcomes, strict=True)]
 
-    def read(plain: NDArray[Any], round_: Round, outcome: Outcome) -> Received:
-        """Return the guesses, and the share of the surrounding prose that was decrypted."""
+    def read(one: PlantedItem, outcome: Outcome) -> Received:
+        """Return the guesses, and how much of the rest of the item was decrypted."""
         if outcome.guess is None or not isinstance(outcome.asset, Data):
             raise RunError("decryption: an attack must return a guess and the plaintext as Data")
-        decrypted = np.asarray(outcome.asset.x).reshape(-1)
-        if decrypted.shape != plain.shape:
+        decrypted = np.asarray(outcome.asset.x)
+        if decrypted.shape != (1, *one.item.shape):
             raise RunError(
-                f"decryption: the loot must have {len(plain)} letters, as the message, got "
-                f"{len(decrypted)}"
+                f"decryption: the loot must have the shape {(1, *one.item.shape)}, one "
+                f"{items.name} as it was before its protection, got {decrypted.shape}"
             )
-        in_prose = np.ones(len(plain), dtype=bool)
-        in_prose[round_.view.brief.question.x] = False
-        correct = decrypted == plain
-        solved = [
-            bool(correct[in_prose & (plain == a)].mean() > 0.5) for a in np.unique(plain[in_prose])
-        ]
         return Received.of(
             outcome,
             np.asarray(outcome.guess),
             metrics={
-                "text_accuracy": float(correct[in_prose].mean()),
-                "key_letters": float(sum(solved)),
-                "unicity": cipher.unicity,
-                "length": float(in_prose.sum()),
+                **items.figures(one, decrypted[0]),
+                "length": float(len(one.item) - len(one.places)),
+                **_key(protection),
             },
         )
 
     return judge
 
 
-def _scene(name: str, modality: Modality, cipher: ciphers.Cipher) -> Scene:
-    from hartley.data.language import corpus
+def _key(protection: Protection) -> dict[str, float]:
+    """Return the unicity distance of a cipher over letters, where it has one."""
+    if protection.modality is not Modality.LANGUAGE or protection.key_bits is None:
+        return {}
+    return {"unicity": ciphers.unicity(protection)}
 
-    # An eighth of the novel is enough for the attacker's letter statistics and keeps tests fast.
-    text = ciphers.letters(corpus())[:50_000]
-    return Scene(
-        name=name,
-        modality=modality,
-        extra={"corpus": Data("novel", modality, text[None], role="corpus")},
-        parts=(cipher,),
-    )
+
+def _scene(name: str, modality: Modality, protection: Protection) -> Scene:
+    items = messages.of_bundled if modality is Modality.LANGUAGE else columns.skewed
+    return Scene(name=name, modality=modality, parts=(items(), protection))

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.attacks.data_to_data.decryption._shared import letter_model
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
-from hartley.games.decryption.decryption import DecryptionBrief, decryption, stretches
+from hartley.games.decryption.decryption import DecryptionBrief, decryption, stretches, unplanted
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -34,8 +34,7 @@ def hill_climb(
     """
     ciphertext, positions = view.data.x[0], view.brief.question.x
     language = letter_model.learn(view.brief.public.x[0])
-    natural = np.ones(len(ciphertext), dtype=bool)
-    natural[positions] = False
+    natural = unplanted(view)
     plain = np.empty(len(ciphertext), dtype=np.int64)
     for stretch in stretches(view):
         units = letter_model.fold(ciphertext[stretch])
