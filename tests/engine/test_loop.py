@@ -6,6 +6,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,7 +104,8 @@ def test_rounds_are_really_run_beside_a_forecast(known):
         expected *= gain
         assert row["share"] == pytest.approx(expected, abs=0.05)
         assert row["control"] == 0 and row["inside"] and row["linear"]
-        assert row["by_doses"]["value"] == pytest.approx(expected, abs=0.05)
+        # One reading of each dose: its error counts as the owner's own, in each round anew.
+        assert row["by_owners"]["value"] == pytest.approx(expected, abs=0.08)
     # 0.125 · 0.84³, and what was run fell by the rest.
     change = loop["change"]
     assert change["low"] < 0.125 * (math.prod(GAINS) ** 3 - 1) < change["high"] < 0.05
@@ -218,7 +220,7 @@ def test_a_loop_with_chords_has_the_radius_of_its_matrix(strangers, tmp_path):
     for row in loop["rounds"]:
         expected = shares[row["step"]][names.index(row["asset"])]
         assert row["share"] == pytest.approx(expected, abs=0.05)
-        assert row["by_doses"]["value"] == pytest.approx(expected, abs=0.05)
+        assert row["by_owners"]["value"] == pytest.approx(expected, abs=0.08)
     # Each interval errs in 5 %.
     assert sum(not row["inside"] for row in loop["rounds"]) <= 3
 
@@ -444,3 +446,39 @@ def test_open_edges_keep_a_lower_end_alone():
     """A gain that nobody measured is unknown and not 0, so nothing bounds the radius from above."""
     matrix = gain_matrix(["one", "two"], {}, absent={("one", "one"): "no"}, allow_open=True)
     assert spectral_radius(matrix).high is None
+
+
+def test_owners_who_differ_are_followed_one_by_one():
+    # Half of the owners hand all of it on in each leg, half nothing: gains of the mean, one half
+    # each, let it die out, and it stays in half of the owners.
+    doses = (0.0, 0.5, 1.0)
+    path = [*RING, RING[0]]
+    legs = list(pairwise(path))
+    described = {
+        **{"path": path, "assets": [{"name": name} for name in RING], "story": ""},
+        **{"legs": [{"from": i, "to": j} for i, j in legs], "chords": []},
+        **{"start": 1.0, "rounds": 3, "clusters": 8},
+    }
+    clusters = [
+        {
+            "doses": [
+                {"from": i, "to": j, "dose": d, "set": d, "left": d * carries}
+                for i, j in legs
+                for d in doses
+            ],
+            **{"rounds": [1.0] + [float(carries)] * 9, "control": [0.0] * 10, "trace": []},
+        }
+        for carries in (True, False) * 4
+    ]
+    rows = loop_row(described, clusters, added="", alpha=0.05, seed=0)["rounds"]
+    assert [row["predicted"] for row in rows] == pytest.approx([0.5**k for k in range(10)])
+    for row in rows[1:]:
+        followed = row["by_owners"]
+        assert followed["value"] == row["excess"] == 0.5 and followed["inside"]
+        assert followed["low"] < 0.5 < followed["high"]
+    # Rounds that lose it after all are not what the owners' own legs say.
+    for one in clusters:
+        one["rounds"] = [1.0] + [0.0] * 9
+    rows = loop_row(described, clusters, added="", alpha=0.05, seed=0)["rounds"]
+    assert rows[0]["by_owners"]["inside"]
+    assert not any(row["by_owners"]["inside"] for row in rows[1:])

@@ -153,7 +153,7 @@ def test_what_a_loop_with_chords_says_is_of_all_ways_round():
     assert "carries + carries" in {row[1] for row in rows} and rows[-1][2] == "one"
     assert [row["inside"] for row in one["rounds"]] == [True] * len(rows)
     for row in one["rounds"]:
-        assert row["by_doses"]["value"] == pytest.approx(row["excess"], rel=0.4, abs=0.02)
+        assert row["by_owners"]["value"] == pytest.approx(row["excess"], rel=0.4, abs=0.02)
 
 
 def test_a_run_from_before_there_were_chords_is_still_drawn():

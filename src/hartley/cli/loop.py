@@ -30,6 +30,7 @@ from hartley.engine.loop.in_words import (
     facts,
     null_or_bent,
     once_round,
+    owner_by_owner,
     ring_of,
     rounds_say,
     settings_say,
@@ -256,13 +257,13 @@ def _print_rounds(one: Mapping[str, Any]) -> None:
                 number(row["control"]),
                 forecast if row["predicted"] is not None else "–",
                 beside(row),
-                quantity(row["by_doses"]),
+                owner_by_owner(row) or "–",
                 ", ".join(f"{name} {number(value, 1)}" for name, value in facts(steps)),
             )
         )
     columns = (
         *("round", "attack", "asset", "share", "untouched", "forecast of the excess"),
-        *("beside it", "through the doses", "what happened (means)"),
+        *("beside it", "owner by owner", "what happened (means)"),
     )
     print_table(columns, lines, numbers=(0, 3, 4), drop=(8, 7))
 

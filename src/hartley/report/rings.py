@@ -12,6 +12,7 @@ from hartley.engine.loop.in_words import (
     cut_words,
     facts,
     null_or_bent,
+    owner_by_owner,
     ring_of,
     rounds_say,
     settings_say,
@@ -36,7 +37,7 @@ KEY = 28
 GAIN_HEAD = ("Leg", "Attack", "What happens", "Gain", "Interval", "At the doses")
 ROUND_HEAD = (
     *("Round", "Leg", "Asset", "Share", "Untouched", "Forecast of the excess", "Beside it"),
-    *("Through the doses", "What happened"),
+    *("Owner by owner", "What happened"),
 )
 BESIDE_HEAD = ("Defense", "Once round", "ρ a leg", "P(ρ > 1)", "Change in rounds", "Narrowest leg")
 
@@ -110,7 +111,6 @@ def round_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
     trace = steps_of(one)
     for row in one["rounds"]:
         steps = trace.get(step_key(row, row["asset"]), [])
-        doses = row["by_doses"]
         yield [
             str(row["round"]) if row["leg"] else "start",
             " + ".join(plain(step["attack"]) for step in steps) or NOTHING,
@@ -119,7 +119,7 @@ def round_rows(one: Mapping[str, Any]) -> Iterator[list[str]]:
             number(row["control"]),
             f"{number(row['predicted'])} {span(row['low'], row['high'])}",
             beside(row) or NOTHING,
-            f"{number(doses['value'])} {span(doses['low'], doses['high'])}",
+            owner_by_owner(row) or NOTHING,
             ", ".join(f"{name} {number(value)}" for name, value in facts(steps)) or NOTHING,
         ]
 

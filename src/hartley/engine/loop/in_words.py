@@ -70,6 +70,19 @@ def beside(row: Mapping[str, Any]) -> str:
     return "above" if row["excess"] > row["high"] else "below"
 
 
+def owner_by_owner(row: Mapping[str, Any], digits: int = 3) -> str:
+    """Return the forecast that follows each owner, and that the rounds are beside it if they are.
+
+    Empty of a run from before owners were followed.
+    """
+    followed = row.get("by_owners")
+    if followed is None:
+        return ""
+    value, low, high = (f"{followed[end]:.{digits}f}" for end in ("value", "low", "high"))
+    word = "" if followed["inside"] else ", the rounds differ"
+    return f"{value} [{low}, {high}]{word}"
+
+
 def null_or_bent(row: Mapping[str, Any]) -> str:
     """Say of a gain that it may be 0, that its response bends, or nothing."""
     if row["value"] is None:

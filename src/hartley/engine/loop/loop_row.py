@@ -224,7 +224,7 @@ def _rounds(
         start = np.zeros(n)
         start[0] = excess[:, 0].mean()
         predicted = forecast(matrix, start, observed, alpha=alpha)
-    by_doses = _by_doses(clusters, ways, excess, weights, alpha)
+    by_owners = _by_owners(clusters, ways, excess, weights, alpha)
     rows = []
     for k, (number, asset, sources) in enumerate(rows_of):
         row: dict[str, Any] = {
@@ -236,7 +236,7 @@ def _rounds(
             "control": float(control[:, k].mean()),
             "excess": float(excess[:, k].mean()),
             **dict.fromkeys(("predicted", "low", "high", "inside", "linear")),
-            "by_doses": by_doses[k],
+            "by_owners": by_owners[k],
         }
         if predicted is not None:
             row |= {
@@ -250,41 +250,47 @@ def _rounds(
     return rows
 
 
-def _by_doses(
+def _by_owners(
     clusters: Sequence[Plain],
     ways: _Ways,
     excess: NDArray[np.float64],
     weights: NDArray[np.float64],
     alpha: float,
-) -> list[dict[str, float]]:
-    """Follow the start through the mean responses to the doses, leg after leg.
+) -> list[dict[str, Any]]:
+    """Follow each cluster's start through its own responses to the doses, leg after leg.
 
-    Between doses the response is a straight line; beyond the largest it is that of the largest.
-    Unlike the gains, this says where a loop that grows settles. Responses of several legs that lead
-    to one asset add up. Intervals resample clusters.
+    A product of mean gains draws a new owner in every leg; a cluster keeps its own, and what comes
+    through once comes through again. Each response is measured once, so that its error counts as
+    the owner's own and comes round again: where owners do not differ, this lies too high, and the
+    product of means too low where they do. Between doses the response is a straight line; beyond
+    the largest it is that of the largest. So this also says where a loop that grows settles.
+    Responses of several legs that lead to one asset add up. Intervals resample clusters;
+    ``inside`` says whether that of the difference to the rounds, cluster by cluster, holds 0.
     """
     share = np.concatenate([np.full((1, len(clusters)), 1.0), weights]) / len(clusters)
-    began = share @ excess[:, 0]
-    now, out, curves = {ways.legs[0][0]: began}, [_ends(began, alpha)], {}
+    curves = {}
     for leg in ways.legs:
-        rows = _doses(clusters, leg)
-        read = np.array([[[d["set"], d["left"]] for d in one] for one in rows])
+        read = np.array([[[d["set"], d["left"]] for d in one] for one in _doses(clusters, leg)])
         read = read - read[:, :1]  # what an untouched asset reads is no response
-        mean = np.einsum("bm,mdk->bdk", share, read)
-        curves[leg] = np.maximum.accumulate(mean[:, :, 0], 1), mean[:, :, 1]
+        curves[leg] = np.maximum.accumulate(read[:, :, 0], 1), read[:, :, 1]
 
-    def response(leg: tuple[str, str]) -> NDArray[np.float64]:
-        doses, responses = curves[leg]
-        every = zip(now[leg[0]], doses, responses, strict=True)
-        return np.array([np.interp(x, *curve) for x, *curve in every])
+    def response(leg: tuple[str, str], at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([np.interp(x, *curve) for x, *curve in zip(at, *curves[leg], strict=True)])
 
+    now = {ways.legs[0][0]: excess[:, 0]}
+    followed = [excess[:, 0]]
     for _, group in groupby(ways.steps, key=itemgetter(0)):
-        after = {
-            asset: np.sum([response((source, asset)) for source in sources], axis=0)
+        now = {
+            asset: np.sum([response((source, asset), now[source]) for source in sources], axis=0)
             for _, asset, sources in group
         }
-        out += [_ends(value, alpha) for value in after.values()]
-        now = after
+        followed += now.values()
+    out = []
+    for k, shares in enumerate(followed):
+        gap = _ends(share @ (excess[:, k] - shares), alpha)
+        slack = 1e-12
+        inside = bool(gap["low"] <= slack and gap["high"] >= -slack)
+        out.append({**_ends(share @ shares, alpha), "inside": inside})
     return out
 
 
