@@ -98,6 +98,10 @@ def test_an_axis_without_a_measurement_is_dashed_and_says_so(document):
     found = {a.axis: a for a in loop.arrows(document)}
     assert found["data_to_model"].lines == ("no attack was played",)
     assert found["model_to_model"].lines == ("not measured",)
+    # A run of a closed loop alone has no channel; its legs are what was played.
+    legs = [{"axis": "data_to_model", "attack": "label_flip"}] * 2
+    found = {a.axis: a for a in loop.arrows({**document, "loops": [{"legs": legs}]})}
+    assert found["data_to_model"].lines == ("a leg of a loop, below", "label flip")
     svg = loop.picture(document)
     assert 'class="model_to_model shut"' in svg and 'class="model_to_data"' in svg
 

@@ -19,6 +19,9 @@ from hartley.report.format_numbers import (
 )
 
 
+NOTHING_PLAYED = "no attack was played"
+
+
 @dataclass(frozen=True, slots=True)
 class Arrow:
     """One axis: what is written on it and how wide it is.
@@ -95,8 +98,9 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
     here = [c for c in document["channels"] if c.get("axis") == axis]
     best = widest(here)
     if best is None:
-        why = "not measured" if here else "no attack was played"
-        return Arrow(axis, AXIS_TITLES[axis], (why,), 0.0, False)
+        legs = [] if here else _legs(axis, document)
+        why = "not measured" if here else "a leg of a loop, below" if legs else NOTHING_PLAYED
+        return Arrow(axis, AXIS_TITLES[axis], (why, *legs), 0.0, False)
     best_bits = best["bits"]
     low = best_bits.get("low")
     candidates, certified = certified_share(best)
@@ -107,6 +111,12 @@ def _arrow(axis: str, document: Mapping[str, Any]) -> Arrow:
         f"1 in {candidates} per {best.get('unit') or 'use'}, n {number(best.get('n'))}",
     )
     return Arrow(axis, AXIS_TITLES[axis], lines, certified, True)
+
+
+def _legs(axis: str, document: Mapping[str, Any]) -> list[str]:
+    """Return the attacks that carry a closed loop along an axis, each once."""
+    legs = [leg for one in document.get("loops") or () for leg in one.get("legs") or ()]
+    return list(dict.fromkeys(_short(plain(leg["attack"])) for leg in legs if leg["axis"] == axis))
 
 
 def _short(name: str, limit: int = 24) -> str:
