@@ -156,6 +156,18 @@ def test_what_a_loop_with_chords_says_is_of_all_ways_round():
         assert row["by_owners"]["value"] == pytest.approx(row["excess"], rel=0.4, abs=0.02)
 
 
+def test_the_chart_of_a_loop_with_chords_is_of_the_asset_it_begins_with():
+    one = meshed()
+    chart = rings.of_page({"loops": [one]}, str)["course"]
+    assert chart["title"] == (
+        "Compromised share of one after each step of the rounds, means over clusters"
+    )
+    rows = [row for row in one["rounds"] if row["asset"] == "one"]
+    assert 1 < len(rows) < len(one["rounds"])
+    assert chart["label"].count(",") == 2 * len(rows) - 2
+    assert "step 2" in chart["svg"]
+
+
 def test_a_run_from_before_there_were_chords_is_still_drawn():
     old = loop()
     for row in (*old["rounds"], *old["trace"]):

@@ -18,7 +18,6 @@ from hartley.report.format_numbers import (
     widest,
 )
 
-
 NOTHING_PLAYED = "no attack was played"
 
 

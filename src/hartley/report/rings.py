@@ -288,14 +288,22 @@ def _course(loops: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any] | 
     if not loops:
         return None
     first = loops[0]
-    lines = [(one["added"] or "planted", [row["share"] for row in one["rounds"]]) for one in loops]
-    lines.append(("untouched", [row["control"] for row in first["rounds"]]))
+    # With chords a step makes several assets anew: a line through all of them would say nothing.
+    chorded = bool(first.get("chords"))
+    start = first["path"][0]
+    rows = [[row for row in one["rounds"] if not chorded or row["asset"] == start] for one in loops]
+    lines = [
+        (one["added"] or "planted", [row["share"] for row in mine])
+        for one, mine in zip(loops, rows, strict=True)
+    ]
+    lines.append(("untouched", [row["control"] for row in rows[0]]))
     words = [
         f"{name}: {', '.join(number(share) for share in shares)}" for name, shares in lines[:4]
     ]
-    ticks = [row["asset"] for row in first["rounds"]]
+    ticks = [f"step {row['step']}" if chorded else row["asset"] for row in rows[0]]
+    what = f"share of {start} after each step" if chorded else "share after each leg"
     return {
-        "title": "Compromised share after each leg of the rounds, means over clusters",
-        "label": f"Compromised share after each leg. {'; '.join(words)}.",
+        "title": f"Compromised {what} of the rounds, means over clusters",
+        "label": f"Compromised {what}. {'; '.join(words)}.",
         "svg": drawn(figures.course(lines, ticks, "course")),
     }
