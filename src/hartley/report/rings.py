@@ -293,8 +293,8 @@ def _course(loops: Sequence[Mapping[str, Any]], drawn: Any) -> dict[str, Any] | 
     start = first["path"][0]
     rows = [[row for row in one["rounds"] if not chorded or row["asset"] == start] for one in loops]
     lines = [
-        (one["added"] or "planted", [row["share"] for row in mine])
-        for one, mine in zip(loops, rows, strict=True)
+        (one["added"] or "planted", [row["share"] for row in drawn_rows])
+        for one, drawn_rows in zip(loops, rows, strict=True)
     ]
     lines.append(("untouched", [row["control"] for row in rows[0]]))
     words = [
