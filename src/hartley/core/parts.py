@@ -55,9 +55,9 @@ Paper = Annotated[
     ),
 ]
 
-Stage = Literal["data", "training", "output", "budget", "marker", "cipher"]
+Stage = Literal["data", "training", "output", "budget", "marker", "cipher", "release"]
 """Where a defense acts: on the records, in training, on the answers, on the number of questions, in
-the owner's watermark or in the owner's cipher."""
+the owner's watermark, in the owner's cipher or in how a table is published."""
 
 STAGES: tuple[str, ...] = get_args(Stage)
 

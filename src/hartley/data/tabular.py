@@ -9,6 +9,7 @@ import numpy as np
 from hartley.core import Data, Modality
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.kit import cache
+from hartley.kit.mixed_tables import TableColumn, distinct
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +78,65 @@ def income() -> Data:
     spans = zip((*NUMBERS, *NAMED), starts[:-1].tolist(), starts[1:].tolist(), strict=True)
     fields = {name: tuple(range(a, b)) for name, a, b in spans}
     return Data("census 1994", Modality.TABULAR, arrays["x"], arrays["y"], facts={"fields": fields})
+
+
+PEOPLE = (
+    "age", "workclass", "education", "marital", "occupation", "relationship", "race", "sex",
+    "gain", "loss", "hours", "country", "income",
+)  # fmt: skip
+"""Columns of the people of a released table. The census weight describes no person, and the years
+of education say what the education does."""
+
+
+def people() -> tuple[NDArray[np.float64], tuple[TableColumn, ...]]:
+    """Return the census table Adult as it is: numbers and categories of 48,842 people.
+
+    Of people with equal values in every column one is kept.
+
+    Returns:
+        (n, 13) floats, a category as the place of its value among the sorted values; and columns.
+
+    Raises:
+        MissingPack: the pack ``adult`` was not fetched yet.
+        UsageError: a file of it is not the table.
+    """
+    from hartley.data.packs import locate
+
+    home = locate("adult")
+    rows = [row for name in ("adult.data", "adult.test") for row in _rows(home, name)]
+    places = {name: i for i, name in enumerate((*FIELDS, "income"))}
+    parts, columns = [], []
+    for name in PEOPLE:
+        cells = [row[places[name]].rstrip(".") for row in rows]
+        if name in NUMBERS:
+            parts.append(np.array([float(cell) for cell in cells]))
+            columns.append(TableColumn(name))
+            continue
+        titles, codes = np.unique(cells, return_inverse=True)
+        parts.append(codes.reshape(-1).astype(np.float64))
+        columns.append(TableColumn(name, len(titles), tuple(map(str, titles))))
+    table = np.stack(parts, 1)
+    return table[distinct(table)], tuple(columns)
+
+
+def measured_tumours() -> tuple[NDArray[np.float64], tuple[TableColumn, ...]]:
+    """Return the breast tumours of ``tumours`` as they were measured, and the diagnosis.
+
+    Returns:
+        (569, 31) floats, the diagnosis last (0 malignant, 1 benign); and columns.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_breast_cancer
+    except ModuleNotFoundError as absent:
+        raise MissingExtra("scikit-learn", "vision") from absent
+    bunch = load_breast_cancer()
+    names = [str(name).replace(" ", "_") for name in bunch.feature_names]
+    table = np.column_stack([np.asarray(bunch.data, np.float64), bunch.target])
+    diagnosis = TableColumn("diagnosis", 2, tuple(map(str, bunch.target_names)))
+    return table, (*map(TableColumn, names), diagnosis)
 
 
 def _income(home: Path) -> dict[str, NDArray[Any]]:

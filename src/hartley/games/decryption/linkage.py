@@ -1,0 +1,170 @@
+"""Linkage: which row of a released table is this person's?
+
+The attacker knows names and some columns of the people in the table, and the release has their
+rows without names, in an order that the auditor drew. They score every row for every person. The
+place of a person's row is the secret, uniform among all rows (linkage of quasi-identifiers,
+doi:10.1142/S0218488502001648; probabilistic linkage, doi:10.1080/01621459.1969.10501049). Where a
+release has no row of anybody, as a synthetic table, the auditor draws a place that nothing depends
+on, so that nothing is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+from hartley.core import (
+    AnswerForm,
+    Data,
+    Deal,
+    Flow,
+    Modality,
+    Outcome,
+    Range,
+    Received,
+    Role,
+    Round,
+    Scene,
+    Stronger,
+    View,
+    game,
+)
+from hartley.core.errors import RunError, UsageError
+from hartley.games.decryption import released_tables
+from hartley.kit.mixed_tables import TableColumn
+from hartley.kit.releases.table_release import TableRelease
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+
+
+def live(modality: Modality, rng: Rng) -> Scene:
+    """A table that is published as it is."""
+    return released_tables.live_scene(modality, rng)
+
+
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """A table of other people of the same population."""
+    return released_tables.dead_scene(modality, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkageBrief:
+    """What an attacker of linkage knows; the source of the view is the released table.
+
+    Attributes:
+        columns: of the released table.
+        question: (m, c) the people of the table in the columns that are known of them.
+        known: (c,) places of these columns in the released table.
+        public: (n, d) records of the attacker's own, of the same population; None where they have
+            none.
+    """
+
+    columns: tuple[TableColumn, ...]
+    question: Data
+    known: tuple[int, ...]
+    public: Data | None
+
+
+@game(
+    cls="decryption",
+    flow=Flow.INTERACTION,
+    role=Role.TAP,
+    form=AnswerForm.RANK,
+    unit="person",
+    live=live,
+    dead=dead,
+    brief=LinkageBrief,
+    modalities=(Modality.TABULAR,),
+    requires=("table_release", "people"),
+    metrics=("linked", "linked_by_chance"),
+    loot="data",
+    paper="doi:10.1142/S0218488502001648",
+)
+def linkage(
+    scene: Scene, rng: Rng, *, rounds: Annotated[int, Range(0, 10_000), Stronger.TRIALS] = 0
+) -> Deal:
+    """Publish tables of people without names; the attacker finds the row of each.
+
+    The guess is (m, rows), a score of each row for each person, larger for a likelier one. The
+    answer is the rank of the true row; rows of the same score are ordered at random.
+
+    Args:
+        rounds: tables that are published, each with its own people; 0 takes the scene's default.
+
+    Raises:
+        UsageError: there are too few people, or nothing says whose the rows are.
+    """
+    part = scene.part(TableRelease)
+    once = scene.extra.get("control") is not None
+    if once and part.places is None:
+        raise UsageError(
+            f"{scene.name} must say whose each row is to play linkage: name the column that the "
+            "table and its release share (--key)"
+        )
+    published = released_tables.publications(scene, rng, rounds)
+    salt = int(rng.integers(2**31))
+    ties = int(rng.integers(2**62))
+    dealt, places = [], []
+    for one in published:
+        rows = len(one.release)
+        drawn = rng.integers(0, rows, len(one.coins))
+        # Of a table that is published, people without a row are not asked about.
+        asked = np.flatnonzero(one.rows >= 0) if once else np.arange(len(one.coins))
+        if not len(asked):
+            raise UsageError(f"{scene.name} must have rows of its people in the release, got none")
+        place = np.where(one.rows >= 0, one.rows, drawn)[asked]
+        x = np.ascontiguousarray(one.people[one.inside[asked]][:, list(part.known)])
+        question = Data("known columns", scene.modality, x, role="records")
+        view = View(
+            source=one.release,
+            brief=LinkageBrief(part.columns, question, part.known, scene.extra.get("public")),
+            defenses=scene.defenses,
+            salt=salt,
+        )
+        places.append(place)
+        dealt.append(Round(view=view, truth=place.astype(np.int64), alphabet=rows))
+
+    def judge(played: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        del played
+        tie_rng = np.random.default_rng(ties)
+        out = []
+        for one, place, outcome in zip(published, places, outcomes, strict=True):
+            scores = _scores(outcome, (len(place), len(one.release)))
+            ranks = _ranks(scores, place, tie_rng)
+            other = _ranks(scores, tie_rng.permutation(place), tie_rng)
+            figures = {
+                "linked": float((ranks == 1).mean()),
+                "linked_by_chance": float((other == 1).mean()),
+            }
+            out.append(Received(guess=ranks, metrics=figures))
+        return out
+
+    return Deal(rounds=tuple(dealt), judge=judge, cluster=not once, planted=not once)
+
+
+def _ranks(scores: NDArray[np.float64], place: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:
+    """Return the rank (m,) of the row at ``place`` (m,), 1 for the best; ties at random."""
+    mine = scores[np.arange(len(place)), place][:, None]
+    above, same = (scores > mine).sum(1), (scores == mine).sum(1)
+    return np.asarray(1 + above + rng.integers(0, same), dtype=np.int64)
+
+
+def _scores(outcome: Outcome, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return the scores (m, rows) of an outcome.
+
+    Raises:
+        RunError: the guess is something else.
+    """
+    guess = np.asarray(outcome.guess, dtype=np.float64)
+    if guess.shape != shape or np.isnan(guess).any():
+        raise RunError(
+            f"linkage: the guess must be {shape[0]} rows of {shape[1]} scores, got shape "
+            f"{guess.shape}"
+        )
+    return guess

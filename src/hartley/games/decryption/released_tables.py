@@ -1,0 +1,272 @@
+"""Tables that were released: who is in them, drawn by the auditor, and what attackers are asked.
+
+In each round the auditor deals the people of a pool into pairs, tosses a fair coin for each pair,
+and publishes the table of those on whom the coin fell; the other of each pair is the control. What
+is measured is one bit a pair: which of the two was in the table? An attack is never asked this. It
+does what it does to a release (isolate a person, link their records, infer a value), the judge
+notes for each of the two how far it succeeded, and the difference is the answer. So bits are what
+the release says about its own people beyond what it says about the population: a control group
+within the channel. Replacing one of a pair by the other is replacing one row, so that a guarantee
+of differential privacy for a replaced row is a ceiling.
+
+A table that is published already was drawn by nobody's coin. Its people are compared with others of
+the same population, once (``control``), and nothing is certified about the way it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Deal, Modality, Outcome, Received, Round, Scene, View
+from hartley.core.errors import RunError, UsageError
+from hartley.kit.mixed_tables import TableColumn
+from hartley.kit.releases.table_release import TableRelease, as_floats, halves_of, pseudonymised
+from hartley.kit.residual_risk import residual_risk, success_rate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hartley.core.parts import Rng
+    from hartley.kit.releases.table_release import Publish
+
+    Floats = NDArray[np.float64]
+
+ROUNDS = 40
+"""Default number of tables that are published."""
+LEAST = 8
+"""Pairs of people, at least."""
+LIVE_PEOPLE, LIVE_NUMBERS, LIVE_VALUES = 64, 4, (4, 16)
+"""Of the live and dead scenes: people, columns of numbers, and values of the two categories."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Publication:
+    """One published table, the people who are asked about, and who of them is in it.
+
+    Attributes:
+        release: the published table, its rows shuffled.
+        people: (2m, d) the two people of each pair, in an order of their own.
+        pairs: (m, 2) places in ``people`` of the first and the second of each pair.
+        coins: (m,) 1 where the first is in the table, 0 where the second is.
+        rows: (m,) the published row of the one who is in, −1 where no row is theirs.
+    """
+
+    release: Data
+    people: Floats
+    pairs: NDArray[np.int64]
+    coins: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @property
+    def inside(self) -> NDArray[np.int64]:
+        """Places (m,) in ``people`` of those who are in the table."""
+        return np.where(self.coins == 1, self.pairs[:, 0], self.pairs[:, 1])
+
+    @property
+    def outside(self) -> NDArray[np.int64]:
+        """Places (m,) in ``people`` of those who are not."""
+        return np.where(self.coins == 1, self.pairs[:, 1], self.pairs[:, 0])
+
+
+def publications(scene: Scene, rng: Rng, rounds: int) -> list[Publication]:
+    """Draw who is in a table and publish it, ``rounds`` times; 0 takes the scene's default.
+
+    Raises:
+        UsageError: there are too few people, or several rounds of a table that is published once.
+    """
+    part, people = scene.part(TableRelease), as_floats(scene.extra["people"].x)
+    control = scene.extra.get("control")
+    if control is not None:
+        if rounds > 1:
+            raise UsageError(f"rounds must be 1 for a table that is published, got {rounds}")
+        return [_published_once(scene, part, people, as_floats(control.x), rng)]
+    rounds = scene.settings.rounds_of("released_tables", rounds, ROUNDS)
+    count = len(people) // 2
+    _enough(scene, count)
+    return [_published(scene, part, people, count, rng) for _ in range(rounds)]
+
+
+def _enough(scene: Scene, pairs: int) -> None:
+    if pairs < LEAST:
+        raise UsageError(
+            f"{scene.name}: there must be at least {LEAST} pairs of people, got {pairs}"
+        )
+
+
+def _published(
+    scene: Scene, part: TableRelease, people: Floats, count: int, rng: Rng
+) -> Publication:
+    order = rng.permutation(len(people))[: 2 * count]
+    coins = rng.integers(0, 2, count)
+    pairs = np.arange(2 * count).reshape(count, 2)
+    asked = people[order]
+    inside = np.where(coins == 1, pairs[:, 0], pairs[:, 1])
+    # The mechanism has its own stream, so that every way to publish meets the same people.
+    noise = np.random.default_rng(int(rng.integers(2**62)))
+    # The order of the pool says nothing about the place in the published table.
+    table_order = rng.permutation(count)
+    released = part.released(asked[inside[table_order]], noise)
+    shuffled = noise.permutation(len(released))
+    rows = np.full(count, -1, dtype=np.int64)
+    if part.rows:
+        place = np.empty(len(released), dtype=np.int64)
+        place[shuffled] = np.arange(len(released))
+        rows[table_order] = place
+    seated = rng.permutation(2 * count)
+    at = np.empty(2 * count, dtype=np.int64)
+    at[seated] = np.arange(2 * count)
+    release = _data("release", scene.modality, released[shuffled])
+    return Publication(release, asked[seated], at[pairs], coins, rows)
+
+
+def _published_once(
+    scene: Scene, part: TableRelease, people: Floats, control: Floats, rng: Rng
+) -> Publication:
+    count = min(len(people), len(control))
+    _enough(scene, count)
+    released = part.released(people, rng)
+    mine, others = rng.permutation(len(people))[:count], rng.permutation(len(control))[:count]
+    coins = rng.integers(0, 2, count)
+    first = np.where(coins[:, None] == 1, people[mine], control[others])
+    second = np.where(coins[:, None] == 1, control[others], people[mine])
+    seated = rng.permutation(2 * count)
+    at = np.empty(2 * count, dtype=np.int64)
+    at[seated] = np.arange(2 * count)
+    pairs = np.stack([np.arange(count), np.arange(count) + count], 1)
+    shuffled = rng.permutation(len(released))
+    rows = np.full(count, -1, dtype=np.int64)
+    if part.places is not None:
+        place = np.empty(len(released), dtype=np.int64)
+        place[shuffled] = np.arange(len(released))
+        theirs = part.places[mine]
+        rows = np.where(theirs >= 0, place[theirs], -1)
+    release = _data("release", scene.modality, released[shuffled])
+    return Publication(release, np.concatenate([first, second])[seated], at[pairs], coins, rows)
+
+
+def _data(name: str, modality: Modality, x: Floats) -> Data:
+    return Data(name, modality, x, role="released table")
+
+
+Succeeded = Callable[[Publication, Outcome], "Floats"]
+"""(publication, outcome of an attack) → how far it succeeded on each of the people (2m,)."""
+
+
+def dealt(
+    scene: Scene,
+    rng: Rng,
+    published: Sequence[Publication],
+    brief: Callable[[Publication, Rng], Any],
+    *,
+    succeeded: Succeeded,
+    rates: Callable[[Publication, Outcome], dict[str, float]] | None = None,
+) -> Deal:
+    """Return the deal of a game whose answers are differences within pairs.
+
+    Args:
+        scene: of the owner.
+        rng: draws what briefs shuffle.
+        published: the rounds.
+        brief: what the attacker knows in a round.
+        succeeded: how far an attack succeeded on each of the people; larger is more.
+        rates: figures of a round besides; None: the rates of ``success_rates``.
+    """
+    salt = int(rng.integers(2**31))
+    rounds = tuple(
+        Round(
+            view=View(
+                source=one.release, brief=brief(one, rng), defenses=scene.defenses, salt=salt
+            ),
+            truth=one.coins.astype(np.int64),
+        )
+        for one in published
+    )
+
+    def judge(played: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
+        del played
+        out = []
+        for one, outcome in zip(published, outcomes, strict=True):
+            score = np.asarray(succeeded(one, outcome), dtype=np.float64)
+            if score.shape != (len(one.people),) or not np.isfinite(score).all():
+                raise RunError(
+                    f"scores must be {len(one.people)} finite numbers, one for each of the people, "
+                    f"got shape {score.shape}"
+                )
+            guess = score[one.pairs[:, 0]] - score[one.pairs[:, 1]]
+            figures = success_rates(one, score > 0) if rates is None else rates(one, outcome)
+            out.append(Received(guess=guess, metrics=figures))
+        return out
+
+    once = scene.extra.get("control") is not None
+    return Deal(rounds=rounds, judge=judge, cluster=not once, planted=not once)
+
+
+def success_rates(one: Publication, success: NDArray[np.bool_]) -> dict[str, float]:
+    """Return the rates of an attack on those in the table and on their controls, and the risk.
+
+    Args:
+        one: the publication.
+        success: (2m,) whether the attack succeeded on each of the people.
+    """
+    inside, outside = success[one.inside], success[one.outside]
+    return rates_of(int(inside.sum()), int(outside.sum()), len(inside))
+
+
+def rates_of(inside: int, outside: int, attacks: int) -> dict[str, float]:
+    """Return both rates as they are, and the risk as anonymeter reports it."""
+    if not attacks:
+        return {"attack_rate": 0.0, "control_rate": 0.0, "residual_risk": 0.0}
+    risk = residual_risk(success_rate(inside, attacks), success_rate(outside, attacks))
+    return {
+        "attack_rate": inside / attacks,
+        "control_rate": outside / attacks,
+        "residual_risk": risk.cut,
+    }
+
+
+def live_scene(modality: Modality, rng: Rng) -> Scene:
+    """Return a scene whose table is published as it is."""
+    return _scene("live", modality, rng, pseudonymised)
+
+
+def dead_scene(modality: Modality, rng: Rng) -> Scene:
+    """Return a scene where other people of the same population are published."""
+
+    def independent(table: Floats, noise: Rng) -> Floats:
+        return _random_table(len(table), noise)
+
+    return _scene("dead", modality, rng, independent)
+
+
+def _random_table(count: int, rng: Rng) -> Floats:
+    numbers = rng.standard_normal((count, LIVE_NUMBERS))
+    words = [rng.integers(0, values, (count, 1)) for values in LIVE_VALUES]
+    return np.hstack([numbers, *words]).astype(np.float64)
+
+
+def _scene(name: str, modality: Modality, rng: Rng, publish: Publish) -> Scene:
+    kinds = (*(0 for _ in range(LIVE_NUMBERS)), *LIVE_VALUES)
+    columns = tuple(TableColumn(f"column {j}", values) for j, values in enumerate(kinds))
+    every = tuple(range(len(kinds)))
+    part = TableRelease(
+        name="pseudonymised" if name == "live" else "independent",
+        columns=columns,
+        publish=publish,
+        rows=True,
+        known=every[:-1],
+        secret=every[-1],
+        halves=halves_of(every),
+    )
+    return Scene(
+        name=name,
+        modality=modality,
+        extra={
+            "people": Data("people", modality, _random_table(LIVE_PEOPLE, rng)),
+            "public": Data("public", modality, _random_table(LIVE_PEOPLE, rng)),
+        },
+        parts=(part,),
+    )
