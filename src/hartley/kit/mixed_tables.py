@@ -109,6 +109,23 @@ class GowerTable:
             near[at : at + step] = np.take_along_axis(block, first, 1)
         return indices, near
 
+    def log_density(self, queries: Floats, width: float) -> Floats:
+        """Return the log of the mean kernel exp(−distance / width) over all rows, (m,) each query.
+
+        Args:
+            queries: (m, d).
+            width: of the kernel, in units of distance.
+        """
+        out = np.empty(len(queries))
+        step = max(1, BLOCK // max(len(self.words), 1))
+        for at in range(0, len(queries), step):
+            far = self.distances(queries[at : at + step])
+            nearest = far.min(1, keepdims=True)
+            # The nearest row is taken out, so that no kernel is too narrow for the floats.
+            kernel = np.exp((nearest - far) / width).mean(1)
+            out[at : at + step] = np.log(kernel) - nearest[:, 0] / width
+        return out
+
 
 def _smallest(block: Floats, k: int) -> NDArray[np.int64]:
     """Return the places (m, k) of the k smallest numbers of each row; ties in their order."""

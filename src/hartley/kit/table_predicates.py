@@ -107,21 +107,21 @@ def multivariate(
     medians = np.median(rows, axis=0)
     width = rows.shape[1]
     batch, tried = min(BATCH, attempts), 0
-    seen: set[bytes] = set()
+    keys: set[bytes] = set()
     singled: list[Floats] = []
     while len(singled) < count and tried < attempts:
         records = rows[rng.integers(low=0, high=len(rows), size=batch)]
         chosen = np.stack([rng.choice(width, size=columns, replace=False) for _ in range(batch)])
-        asked = np.zeros((batch, width), dtype=bool)
-        np.put_along_axis(asked, chosen, True, axis=1)
+        chosen_mask = np.zeros((batch, width), dtype=bool)
+        np.put_along_axis(chosen_mask, chosen, True, axis=1)
         above = records > medians
-        low = np.where(asked & (above | ~is_number), records, -np.inf)
-        high = np.where(asked & (~above | ~is_number), records, np.inf)
+        low = np.where(chosen_mask & (above | ~is_number), records, -np.inf)
+        high = np.where(chosen_mask & (~above | ~is_number), records, np.inf)
         predicates = np.stack([low, high], 2)
         for k in np.flatnonzero(counts(predicates, rows) == 1):
             key = predicates[k].tobytes()
-            if key not in seen:
-                seen.add(key)
+            if key not in keys:
+                keys.add(key)
                 singled.append(predicates[k])
                 if len(singled) == count:
                     break

@@ -13,7 +13,13 @@ from hartley.kit.mixed_tables import TableColumn, numbers_of
 from hartley.kit.releases import copulas
 from hartley.kit.releases.private_tree import tree_rows
 from hartley.kit.releases.public_bins import PublicBins
-from hartley.kit.releases.table_release import TableRelease, as_floats, halves_of, pseudonymised
+from hartley.kit.releases.table_release import (
+    RowOwners,
+    TableRelease,
+    as_floats,
+    halves_of,
+    pseudonymised,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +93,7 @@ def assembled(
         name=name,
         modality=Modality.TABULAR,
         extra=parts,
-        parts=(release,),
+        parts=(release, RowOwners()),
         utility=_utility(places[label], seed),
         settings=Settings({"released_tables": DEAR[way]} if way in DEAR else {}),
         facts={

@@ -28,7 +28,7 @@ def released_census(
     """People of a census, half of whom are in each table that is published.
 
     Args:
-        people: who may be in a table; half of them are.
+        people: number of people of whom a random half is in each table.
         release: how a table is published: pseudonymised as it is, synthetic by a gaussian copula,
             a vine copula (pyvinecopulib) or a tree of marginals, or independent: other people's
             rows, a control at 0 bits.

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 def k_anonymity(scene: Scene, rng: Rng, *, k: Annotated[int, Range(2)] = 5) -> Scene:
     """Publish the known columns of every person as the mean or the mode of a group of k people.
 
-    Groups are cut by Mondrian. Other columns stay as they are, so that whoever knows one of them
-    finds its row all the same.
+    Groups are cut by Mondrian. Other columns stay as they are, so that an attacker who knows one of
+    them finds its row all the same.
 
     Args:
         k: people of a group at least.

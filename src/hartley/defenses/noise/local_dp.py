@@ -53,8 +53,8 @@ def local_dp(
     domain = PublicBins.of(as_floats(scene.extra["public"].x), part.columns, bins)
 
     def collect(table: NDArray[Any], noise: Rng) -> NDArray[Any]:
-        held = table if part.collect is None else part.collect(table, noise)
-        return randomised(held, domain, epsilon, noise)
+        records = table if part.collect is None else part.collect(table, noise)
+        return randomised(records, domain, epsilon, noise)
 
     proved = {"epsilon": epsilon}
     scene = scene.with_part(replace(part, collect=collect))

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 
+MOST_SCORES = 4_000_000
+"""Scores of people and rows that are held at a time."""
+
+
 def live(modality: Modality, rng: Rng) -> Scene:
     """A table that is published as it is."""
     return released_tables.live_scene(modality, rng)
@@ -81,7 +85,7 @@ class LinkageBrief:
     dead=dead,
     brief=LinkageBrief,
     modalities=(Modality.TABULAR,),
-    requires=("table_release", "people"),
+    requires=("table_release", "people", "row_owners"),
     metrics=("linked", "linked_by_chance"),
     loot="data",
     paper="doi:10.1142/S0218488502001648",
@@ -98,15 +102,10 @@ def linkage(
         rounds: tables that are published, each with its own people; 0 takes the scene's default.
 
     Raises:
-        UsageError: there are too few people, or nothing says whose the rows are.
+        UsageError: there are too few people, or none of them has a row.
     """
     part = scene.part(TableRelease)
     once = scene.extra.get("control") is not None
-    if once and part.places is None:
-        raise UsageError(
-            f"{scene.name} must say whose each row is to play linkage: name the column that the "
-            "table and its release share (--key)"
-        )
     published = released_tables.publications(scene, rng, rounds)
     salt = int(rng.integers(2**31))
     ties = int(rng.integers(2**62))
@@ -114,12 +113,15 @@ def linkage(
     for one in published:
         rows = len(one.release)
         drawn = rng.integers(0, rows, len(one.coins))
-        # Of a table that is published, people without a row are not asked about.
-        asked = np.flatnonzero(one.rows >= 0) if once else np.arange(len(one.coins))
-        if not len(asked):
+        asked_about = np.arange(len(one.coins))
+        if once:
+            # People without a row are left out, and so many that scores fit into memory.
+            owned = np.flatnonzero(one.rows >= 0) if part.rows else asked_about
+            asked_about = owned[: max(1, MOST_SCORES // rows)]
+        if not len(asked_about):
             raise UsageError(f"{scene.name} must have rows of its people in the release, got none")
-        place = np.where(one.rows >= 0, one.rows, drawn)[asked]
-        x = np.ascontiguousarray(one.people[one.inside[asked]][:, list(part.known)])
+        place = np.where(one.rows >= 0, one.rows, drawn)[asked_about]
+        x = np.ascontiguousarray(one.people[one.inside[asked_about]][:, list(part.known)])
         question = Data("known columns", scene.modality, x, role="records")
         view = View(
             source=one.release,
@@ -150,8 +152,8 @@ def linkage(
 
 def _ranks(scores: NDArray[np.float64], place: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:
     """Return the rank (m,) of the row at ``place`` (m,), 1 for the best; ties at random."""
-    mine = scores[np.arange(len(place)), place][:, None]
-    above, same = (scores > mine).sum(1), (scores == mine).sum(1)
+    true_score = scores[np.arange(len(place)), place][:, None]
+    above, same = (scores > true_score).sum(1), (scores == true_score).sum(1)
     return np.asarray(1 + above + rng.integers(0, same), dtype=np.int64)
 
 

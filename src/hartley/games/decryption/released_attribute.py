@@ -1,8 +1,9 @@
-"""Released attribute: does a table tell a value of its own people that it does not tell of others?
+"""Released attribute: does a table show a value of its own people better than of others?
 
 The attacker knows some columns of each person and infers the secret column from the release. What
-follows from the population is inferred of controls as well, and cancels within a pair: correlations
-are no leak (the attack of arXiv:2211.10459; why a control is needed, arXiv:2209.01292).
+follows from the population is inferred of controls as well, and cancels within a pair: a
+correlation is not a leak (the attack of arXiv:2211.10459; why a control is needed,
+arXiv:2209.01292).
 """
 
 from __future__ import annotations

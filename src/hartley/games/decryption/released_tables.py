@@ -24,7 +24,13 @@ import numpy as np
 from hartley.core import Data, Deal, Modality, Outcome, Received, Round, Scene, View
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.mixed_tables import TableColumn
-from hartley.kit.releases.table_release import TableRelease, as_floats, halves_of, pseudonymised
+from hartley.kit.releases.table_release import (
+    RowOwners,
+    TableRelease,
+    as_floats,
+    halves_of,
+    pseudonymised,
+)
 from hartley.kit.residual_risk import residual_risk, success_rate
 
 if TYPE_CHECKING:
@@ -37,8 +43,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 40
 """Default number of tables that are published."""
-LEAST = 8
-"""Pairs of people, at least."""
+LEAST, MOST = 8, 2000
+"""Pairs of people, at least, and at most of a table that is published already."""
 LIVE_PEOPLE, LIVE_NUMBERS, LIVE_VALUES = 64, 4, (4, 16)
 """Of the live and dead scenes: people, columns of numbers, and values of the two categories."""
 
@@ -103,13 +109,13 @@ def _published(
     order = rng.permutation(len(people))[: 2 * count]
     coins = rng.integers(0, 2, count)
     pairs = np.arange(2 * count).reshape(count, 2)
-    asked = people[order]
+    dealt_people = people[order]
     inside = np.where(coins == 1, pairs[:, 0], pairs[:, 1])
     # The mechanism has its own stream, so that every way to publish meets the same people.
     noise = np.random.default_rng(int(rng.integers(2**62)))
     # The order of the pool says nothing about the place in the published table.
     table_order = rng.permutation(count)
-    released = part.released(asked[inside[table_order]], noise)
+    released = part.released(dealt_people[inside[table_order]], noise)
     shuffled = noise.permutation(len(released))
     rows = np.full(count, -1, dtype=np.int64)
     if part.rows:
@@ -120,30 +126,31 @@ def _published(
     at = np.empty(2 * count, dtype=np.int64)
     at[seated] = np.arange(2 * count)
     release = _data("release", scene.modality, released[shuffled])
-    return Publication(release, asked[seated], at[pairs], coins, rows)
+    return Publication(release, dealt_people[seated], at[pairs], coins, rows)
 
 
 def _published_once(
     scene: Scene, part: TableRelease, people: Floats, control: Floats, rng: Rng
 ) -> Publication:
-    count = min(len(people), len(control))
+    count = min(len(people), len(control), MOST)
     _enough(scene, count)
     released = part.released(people, rng)
-    mine, others = rng.permutation(len(people))[:count], rng.permutation(len(control))[:count]
+    members, others = rng.permutation(len(people))[:count], rng.permutation(len(control))[:count]
     coins = rng.integers(0, 2, count)
-    first = np.where(coins[:, None] == 1, people[mine], control[others])
-    second = np.where(coins[:, None] == 1, control[others], people[mine])
+    first = np.where(coins[:, None] == 1, people[members], control[others])
+    second = np.where(coins[:, None] == 1, control[others], people[members])
     seated = rng.permutation(2 * count)
     at = np.empty(2 * count, dtype=np.int64)
     at[seated] = np.arange(2 * count)
     pairs = np.stack([np.arange(count), np.arange(count) + count], 1)
     shuffled = rng.permutation(len(released))
     rows = np.full(count, -1, dtype=np.int64)
-    if part.places is not None:
+    owners = scene.find(RowOwners)
+    if part.rows and owners is not None and owners.places is not None:
         place = np.empty(len(released), dtype=np.int64)
         place[shuffled] = np.arange(len(released))
-        theirs = part.places[mine]
-        rows = np.where(theirs >= 0, place[theirs], -1)
+        member_rows = owners.places[members]
+        rows = np.where(member_rows >= 0, place[member_rows], -1)
     release = _data("release", scene.modality, released[shuffled])
     return Publication(release, np.concatenate([first, second])[seated], at[pairs], coins, rows)
 
@@ -268,5 +275,5 @@ def _scene(name: str, modality: Modality, rng: Rng, publish: Publish) -> Scene:
             "people": Data("people", modality, _random_table(LIVE_PEOPLE, rng)),
             "public": Data("public", modality, _random_table(LIVE_PEOPLE, rng)),
         },
-        parts=(part,),
+        parts=(part, RowOwners()),
     )

@@ -43,7 +43,8 @@ class Marginals:
     @classmethod
     def of(cls, table: Floats, is_number: NDArray[np.bool_]) -> Marginals:
         """Read them off a table (n, d)."""
-        values, ends = [], []
+        values: list[Floats] = []
+        ends: list[Floats | None] = []
         for j in range(table.shape[1]):
             if is_number[j]:
                 values.append(np.sort(table[:, j]))

@@ -128,4 +128,5 @@ def _given(counts: Floats, parents: Codes, single: Floats, rng: Rng) -> Codes:
         [np.cumsum(_shares(row) if (row > 0).any() else _shares(single)) for row in counts]
     )
     drawn = (rng.random(len(parents))[:, None] > ends[parents]).sum(1)
-    return np.minimum(drawn, counts.shape[1] - 1)
+    out: Codes = np.minimum(drawn, counts.shape[1] - 1)
+    return out

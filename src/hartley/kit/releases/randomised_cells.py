@@ -2,7 +2,7 @@
 
 A cell of K values keeps its own with probability e^ε′ / (e^ε′ + K − 1) and takes each other one
 with probability 1 / (e^ε′ + K − 1) (arXiv:1407.1338 for the optimum at small K). The d cells of a
-row share ε equally, so that the row is ε-DP for whoever collects it.
+row share ε equally, so that the row is ε-DP for anyone who collects it.
 """
 
 from __future__ import annotations

@@ -33,8 +33,6 @@ class TableRelease:
         known: the columns that an attacker knows of a person (quasi-identifiers).
         secret: the column that they infer; it is a category.
         halves: the two sets of columns that linkability connects.
-        places: of a table that is published already, the row (n,) of each person in it, −1 for
-            none; None where nothing says it.
     """
 
     name: str
@@ -45,12 +43,23 @@ class TableRelease:
     secret: int | None
     halves: tuple[tuple[int, ...], tuple[int, ...]]
     collect: Publish | None = None
-    places: NDArray[np.int64] | None = None
 
     def released(self, table: Floats, rng: Rng) -> Floats:
         """Return what is published of a table (n, d): (m, d)."""
-        held = table if self.collect is None else self.collect(table, rng)
-        return as_floats(self.publish(held, rng))
+        collected = table if self.collect is None else self.collect(table, rng)
+        return as_floats(self.publish(collected, rng))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowOwners:
+    """Whose the rows of a release are.
+
+    Attributes:
+        places: of a table that is published already, the row (n,) of each person in it, −1 for
+            none; None where the auditor publishes it and knows.
+    """
+
+    places: NDArray[np.int64] | None = None
 
 
 def pseudonymised(table: Floats, rng: Rng) -> Floats:

@@ -33,7 +33,7 @@ def closest_record(
 ) -> Outcome:
     """Score people by the distance to the closest released row (DCR), or a mean of several.
 
-    It is what products report, and is known to miss most of what a release tells.
+    It is what products report, and is known to miss most of what a release says.
 
     Args:
         neighbours: how many of the closest rows the distance is a mean over.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.core.brief import needed
 from hartley.games.decryption.released_membership import (
@@ -15,8 +13,6 @@ from hartley.games.decryption.released_membership import (
 from hartley.kit.mixed_tables import GowerTable, numbers_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 
@@ -46,11 +42,8 @@ def density_ratio(
     brief = view.brief
     kinds, public = numbers_of(brief.columns), needed(brief.public, "density_ratio").x
 
-    def log_density(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        far = GowerTable.of(rows, public, kinds).distances(brief.question.x) / len(kinds)
-        nearest = far.min(1, keepdims=True)
-        # The nearest row is taken out, so that no kernel is too narrow for the floats.
-        return np.asarray(np.log(np.exp((nearest - far) / width).mean(1)) - nearest[:, 0] / width)
-
-    guess = log_density(view.data.x) - log_density(public)
-    return Outcome(guess=guess, asset=brief.question)
+    densities = [
+        GowerTable.of(rows, public, kinds).log_density(brief.question.x, width * len(kinds))
+        for rows in (view.data.x, public)
+    ]
+    return Outcome(guess=densities[0] - densities[1], asset=brief.question)

@@ -59,7 +59,9 @@ def fellegi_sunter(
         in_pairs, in_others = learnt_rates(same, steps)
     agree = np.log(in_pairs / in_others)
     differ = np.log((1 - in_pairs) / (1 - in_others))
-    scores = np.tensordot(same, agree - differ, axes=(2, 0)) + differ.sum()
+    scores = np.full(same.shape[:2], differ.sum())
+    for column, weight in enumerate(agree - differ):
+        scores += weight * same[..., column]
     if assign:
         scores = one_to_one(scores)
     return Outcome(guess=np.asarray(scores), asset=brief.question)
