@@ -138,6 +138,7 @@ class Reader:
 
         state, shape = self.state, self.shape
         b, t, _ = x.shape
+        whole = rows is None or len(rows) == self.past.shape[2]
         who = torch.arange(b) if rows is None else torch.from_numpy(rows)
         places = at[:, None] + torch.arange(t)
         reach = int(places.max()) + 1
@@ -151,7 +152,8 @@ class Reader:
             q, k, v = flat.view(b, t, 3, shape.heads, -1).permute(2, 0, 1, 3, 4)
             for part, fresh in enumerate((k, v)):
                 self.past[layer, part][who[:, None], :, places] = fresh
-            keys, values = self.past[layer][:, who, :, :reach]
+            # Of all rows the past is read where it lies; of some it is copied.
+            keys, values = self.past[layer][:, slice(b) if whole else who, :, :reach]
             mixed = functional.scaled_dot_product_attention(
                 q.transpose(1, 2), keys, values, attn_mask=sees
             )
