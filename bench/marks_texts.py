@@ -1,13 +1,15 @@
 """Marks of texts: detection against its published rate, false alarms, removals, forgery and speed.
 
     python bench/marks_texts.py windows [--count 10000]
-    python bench/marks_texts.py model_windows [--count 1024]
-    python bench/marks_texts.py curves [--count 192] [--temperature 1.0 0.7 0.5]
+    python bench/marks_texts.py model_windows [--count 2048]
+    python bench/marks_texts.py curves [--count 400] [--temperature 1.0 0.7 0.5]
     python bench/marks_texts.py second_language --corpus FOLDER [--language italian]
     python bench/marks_texts.py shared_coins
-    python bench/marks_texts.py smollm2 [--count 192] [--tokens 200]
-    python bench/marks_texts.py removals [--marks kgw …] [--rounds 16]
-    python bench/marks_texts.py forgery [--marks kgw …] [--rounds 8]
+    python bench/marks_texts.py smollm2 [--count 256] [--tokens 200]
+    python bench/marks_texts.py removals [--marks kgw …] [--rounds 48]
+    python bench/marks_texts.py removals --removals paraphrase --by translator [--span 24]
+    python bench/marks_texts.py forgery [--marks kgw …] [--rounds 24]
+    python bench/marks_texts.py defenses [--marks kgw …] [--defense multi_key] [--rounds 48]
     python bench/marks_texts.py speed --markllm FOLDER
 
 ``windows`` reads disjoint windows of human text (six novels, dialogues, e-mails; packs austen,
@@ -15,12 +17,14 @@ dialogue, spam-assassin) with a fresh key each; ``model_windows`` those that the
 a mark. ``curves`` is TPR at FPR 1e-3 from 32 to 512 tokens, with the entropy of the model's law.
 ``second_language`` trains on a language of chatterbot-corpus 1.3.3 (``pip download --no-deps``,
 unzipped). ``shared_coins`` is the law of SynthID-text's mean. ``smollm2`` marks texts of SmolLM2
-(pack smollm2); what it wrote is stored, so that it can be stopped and gone on with. ``removals``
-and ``forgery`` play the attacks on the scene ``prose`` under its floors of meaning (pack minilm).
+(pack smollm2); what it wrote is stored, so that it can be stopped and gone on with. ``removals``,
+``forgery`` and ``defenses`` play the attacks on the scene ``prose`` under its floors of meaning
+(pack minilm), each text under a key of its own; half of the rounds of a removal are unmarked
+unless ``--marked-alone``.
 ``speed`` reads the same tokens with MarkLLM 0.1.5's KGW detector, whose source lies in FOLDER
 (``pip download --no-deps markllm==0.1.5``, unzipped), and with ours.
 
-A verdict line ends each part. Intervals are of 95 % (Clopper–Pearson).
+A verdict line ends each part. Intervals are of 95 %: Clopper–Pearson of shares, t of means.
 """
 
 from __future__ import annotations
@@ -31,7 +35,8 @@ import math
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +162,7 @@ def small_model(context: int) -> tuple[Any, Any, np.ndarray]:
 def model_windows(options: argparse.Namespace) -> bool:
     """False alarms on what the model wrote without a mark."""
     begin, _, prompts = small_model(544)
-    count = options.count if options.count != 10_000 else 1024
+    count = options.count if options.count != 10_000 else 2048
     order = np.random.default_rng(options.seed).integers(len(prompts), size=count)
     writing = marked_writer.write(begin, prompts[order], WINDOW, options.seed)
     keys = np.random.default_rng(options.seed + 1).integers(2**62, size=count)
@@ -176,7 +181,7 @@ def curves(options: argparse.Namespace) -> bool:
     """TPR at FPR 1e-3 by length and entropy."""
     begin, words, prompts = small_model(544)
     del words
-    count = options.count if options.count != 10_000 else 192
+    count = options.count if options.count != 10_000 else 400
     order = np.random.default_rng(options.seed).integers(len(prompts), size=count)
     good = True
     for name in options.marks:
@@ -195,21 +200,18 @@ def curves(options: argparse.Namespace) -> bool:
                 messages=messages,
                 temperature=temperature,
             )
-            line = [f"{np.mean(detected(mark, writing.tokens, keys, n)):.3f}" for n in LENGTHS]
-            hits = detected(mark, writing.tokens, keys, WINDOW)
-            p = [
-                mark.evidence(r[:WINDOW], int(k)).log2_p
-                for r, k in zip(writing.tokens, keys, strict=True)
-            ]
+            line = by_length(name, writing.tokens, keys, LENGTHS)
             print(
-                f"{name} T={temperature:g} entropy {writing.entropy.mean():.2f} bits/token; TPR at "
-                f"{'/'.join(map(str, LENGTHS))} tokens: {' '.join(line)}; at {WINDOW}: "
-                f"{share(hits)}, median evidence {-np.median(p):.1f} bits",
+                f"{name} T={temperature:g} entropy {writing.entropy.mean():.2f} bits/token; {line}",
                 flush=True,
             )
-            if name == "kgw" and temperature == 1.0:
+            if name == "kgw":
+                hits = detected(mark, writing.tokens, keys, WINDOW)
+                low = float(clopper_pearson(int(hits.sum()), len(hits), 0.025)[0])
                 good &= verdict(
-                    "kgw TPR at 200 tokens ≥ .985", bool(hits.mean() >= 0.985), share(hits)
+                    f"kgw T={temperature:g}, TPR at {WINDOW} tokens ≥ .985",
+                    low >= 0.985,
+                    share(hits),
                 )
     return good
 
@@ -336,62 +338,83 @@ def causal_network(network: Any) -> marked_writer.Begin:
 
 
 def smollm2(options: argparse.Namespace) -> bool:
-    """KGW on SmolLM2: 32 texts at a time, stored."""
+    """Marks on SmolLM2 by length and entropy: texts are written 64 at a time, and stored."""
     from hartley.data import language
     from hartley.models import smollm
 
     words = smollm.words()
     ids = np.array(words.encode(language.novel()), dtype=np.int64)
     prompts = ids[: len(ids) // 64 * 64].reshape(-1, 64)[:, :32]
-    count = options.count if options.count != 10_000 else 192
+    count = options.count if options.count != 10_000 else 256
     rng = np.random.default_rng(options.seed)
     order = rng.permutation(len(prompts))[:count]
     keys = rng.integers(2**62, size=count)
     folder = Path(options.store) / f"smollm2-{options.tokens}"
     network: list[Any] = []
 
-    def written(at: int, name: str) -> dict[str, np.ndarray]:
+    def written(at: int, name: str, temperature: float) -> dict[str, np.ndarray]:
         if not network:
             network.append(causal_network(smollm.network()))
-        start, some = time.process_time(), slice(at, at + 32)
+        some = slice(at, at + marked_writer.BATCH)
         writing = marked_writer.write(
             network[0],
             prompts[order[some]],
             options.tokens,
-            options.seed + at,
+            spawn(options.seed, str(at)),
             MARKS[name]() if name != "none" else None,
             keys=keys[some],
             banned=2,
-        )
-        seconds = time.process_time() - start
-        print(
-            f"  {name} {at}: {seconds:.0f} s, {writing.entropy.mean():.2f} bits/token", flush=True
+            temperature=temperature,
         )
         return {"tokens": writing.tokens, "entropy": writing.entropy}
 
     good = True
+    lengths = [n for n in LENGTHS if n <= options.tokens]
     for name in options.marks:
-        parts = [
-            stored(
-                folder, f"{name}-{options.seed}-{at}", lambda at=at, name=name: written(at, name)
+        for temperature in options.temperature:
+            start = time.process_time()
+            parts = [
+                stored(
+                    folder,
+                    f"{name}-{temperature:g}-{options.seed}-{at}",
+                    lambda at=at, name=name, t=temperature: written(at, name, t),
+                )
+                for at in range(0, count, marked_writer.BATCH)
+            ]
+            tokens = np.concatenate([part["tokens"] for part in parts])
+            entropy = np.concatenate([part["entropy"] for part in parts])
+            line = by_length(name, tokens, keys[: len(tokens)], lengths)
+            print(
+                f"SmolLM2 {name} T={temperature:g} entropy {entropy.mean():.2f} bits/token; "
+                f"{line}; {time.process_time() - start:.0f} s",
+                flush=True,
             )
-            for at in range(0, count, 32)
-        ]
-        tokens = np.concatenate([part["tokens"] for part in parts])
-        entropy = np.concatenate([part["entropy"] for part in parts])
-        read = MARKS["kgw" if name == "none" else name]()
-        lengths = [n for n in LENGTHS if n <= options.tokens]
-        rates = [f"{np.mean(detected(read, tokens, keys[: len(tokens)], n)):.3f}" for n in lengths]
-        hits = detected(read, tokens, keys[: len(tokens)], min(WINDOW, options.tokens))
-        print(
-            f"SmolLM2 {name} entropy {entropy.mean():.2f} bits/token; TPR at "
-            f"{'/'.join(map(str, lengths))}: {' '.join(rates)}"
-        )
-        if name == "kgw":
-            good &= verdict("kgw TPR at 200 tokens ≥ .985", bool(hits.mean() >= 0.985), share(hits))
-        else:
-            print(f"  {share(hits)} detected at {WINDOW}")
+            print(f"  by entropy: {by_entropy(name, tokens, keys[: len(tokens)], entropy)}")
+            if name == "kgw":
+                hits = detected(MARKS[name](), tokens, keys[: len(tokens)], options.tokens)
+                low = float(clopper_pearson(int(hits.sum()), len(hits), 0.025)[0])
+                good &= verdict(
+                    f"kgw on SmolLM2, T={temperature:g}, TPR at {options.tokens} tokens ≥ .985",
+                    low >= 0.985,
+                    share(hits),
+                )
     return good
+
+
+def by_length(name: str, texts: np.ndarray, keys: np.ndarray, lengths: Sequence[int]) -> str:
+    """Return the detection rate at each length, and the median evidence of the whole texts."""
+    mark = MARKS["kgw" if name == "none" else name]()
+    rates = [f"{n}: {share(detected(mark, texts, keys, n))}" for n in lengths]
+    bits = [-mark.evidence(row, int(key)).log2_p for row, key in zip(texts, keys, strict=True)]
+    return f"TPR at {'; '.join(rates)}; median evidence {np.median(bits):.1f} bits"
+
+
+def by_entropy(name: str, texts: np.ndarray, keys: np.ndarray, entropy: np.ndarray) -> str:
+    """Return the detection rate of the whole texts in each quarter of their entropy."""
+    mark = MARKS["kgw" if name == "none" else name]()
+    hits = detected(mark, texts, keys, texts.shape[1])
+    quarters = np.array_split(np.argsort(entropy, kind="stable"), 4)
+    return "; ".join(f"{entropy[q].mean():.2f} bits/token {share(hits[q])}" for q in quarters)
 
 
 # ── attacks ──────────────────────────────────────────────────────────────────────────────────────
@@ -407,86 +430,158 @@ REMOVALS = (
 )
 
 
+ROW = ("evidence", "similarity", "fluency", "own_words")
+
+
 def removals(options: argparse.Namespace) -> bool:
-    """Each removal against each mark, under the floors of meaning and fluency."""
-    from hartley import catalog
-    from hartley.channel.measure import measure
-    from hartley.engine.defend import defended
-    from hartley.engine.run.play import deal, play
-    from hartley.scenes.prose import prose
+    """Each removal against each mark, under the floors of meaning and fluency.
 
-    rounds = options.rounds
-    breaks = []
+    Each text is under a key of its own, and so are the further texts that an attacker holds.
+    """
+    good = True
     for name in options.marks:
-        scene = prose(mark=name, similarity="meaning")
-        if options.defense:
-            scene = defended(scene, catalog.load("defense", options.defense))
-        dealt: dict[str, Any] = {}
-        rows = []
-        for attack in (catalog.load("attack", one) for one in options.removals):
-            setting = json.dumps(dict(attack.game_params))
-            if setting not in dealt:
-                params = {"rounds": rounds, **attack.game_params}
-                dealt = {setting: deal(attack, scene, seed=options.seed, params=params)}
-            start = time.process_time()
-            trials = play(attack, scene, seed=options.seed, dealt=dealt[setting])
-            seconds = (time.process_time() - start) / rounds
-            rows.append((attack.name, trials, measure(trials), seconds))
-            print(removal_line(name, *rows[-1]), flush=True)
-        left = [(float(np.nanmean(t.metrics["evidence_after"])), n, t) for n, t, _, _ in rows]
-        least = min(left, key=lambda row: row[0])
-        quality = {k: float(np.nanmean(least[2].metrics[k])) for k in ("similarity", "fluency")}
-        breaks.append((name, least[1], least[0], quality))
-    for name, attack_name, evidence, quality in breaks:
-        print(
-            f"cheapest break of {name}: {attack_name}, {evidence:.1f} bits of evidence left at "
-            f"similarity {quality['similarity']:.2f}, fluency {quality['fluency']:+.2f} nats/token"
-        )
-    return True
-
-
-def removal_line(mark: str, name: str, trials: Any, row: Any, seconds: float) -> str:
-    metrics = trials.metrics
-
-    def mean(key: str) -> str:
-        value = metrics.get(key)
-        if value is None:
-            return "–"
-        low, high = getattr(value, "low", None), getattr(value, "high", None)
-        if low is None or high is None:
-            return f"{float(value):.2f}"
-        return f"{float(value):.2f} [{low:.2f}, {high:.2f}]"
-
-    words = [f"{mark} × {name}: evidence {mean('evidence_before')} → {mean('evidence_after')} bits"]
-    words.append(f"detected {mean('detected_before')} → {mean('detected_after')}")
-    if "ber_after" in metrics:
-        words.append(f"BER {mean('ber_before')} → {mean('ber_after')}")
-    words.append(f"similarity {mean('similarity')}, fluency {mean('fluency')}")
-    words.append(f"violated {mean('violated')}, {seconds:.1f} s a text")
-    high = getattr(row, "high", None)
-    ends = f"[{row.bits.lower:.3f}, {math.nan if high is None else high:.3f}]"
-    return "; ".join(words) + f"; {row.bits.value:.3f} {ends} {row.bits.unit} destroyed"
+        scene, dealt = marked_scene(name), {}
+        left: list[tuple[float, str]] = []
+        for removal in options.removals:
+            line, evidence = played_line(removal, scene, options, dealt)
+            print(f"{name} × {line}", flush=True)
+            left.append((evidence, line))
+        print(f"least evidence of {name}: {min(left)[1]}", flush=True)
+        good &= min(left)[0] < math.inf
+    return verdict("removals", good, "every mark and removal was played")
 
 
 def forgery(options: argparse.Namespace) -> bool:
-    """Stealing, then spoofing, against each mark."""
+    """Stealing, then spoofing, against each mark; each victim has a key of its own."""
+    good = True
+    for name in options.marks:
+        line, evidence = played_line("stolen_forgery", marked_scene(name), options, {})
+        print(f"{name} × {line}", flush=True)
+        good &= math.isfinite(evidence)
+    return verdict("forgery", good, "every mark was forged, or withstood")
+
+
+BEHIND: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = (
+    ("multi_key", {"keys": 4}, ("stolen_scrubbing", "surrogate_rewording")),
+    ("multi_key", {"keys": 16}, ("stolen_scrubbing", "surrogate_rewording")),
+    ("query_budget", {"queries": 8}, ("detector_walk",)),
+    ("query_budget", {"queries": 0}, ("detector_walk",)),
+    ("score_noise", {"scale": 5.0, "keep_label": False}, ("detector_walk",)),
+    ("score_noise", {"scale": 50.0, "keep_label": False}, ("detector_walk",)),
+)
+"""Defenses, their settings, and the removals that learn from what the defenses hide."""
+
+
+def defenses(options: argparse.Namespace) -> bool:
+    """Removals behind defenses of what they learn from, known to the attackers or not."""
+    from hartley.engine.defend import defended
+
+    for name in options.marks:
+        scene = marked_scene(name)
+        for defense, setting, attacks in BEHIND:
+            if options.defense and defense != options.defense:
+                continue
+            after, dealt = defended(scene, defense, setting), {}
+            for attack in attacks:
+                for kind, before in (("static", scene), ("adaptive", None)):
+                    line, _ = played_line(attack, after, options, dealt, undefended=before)
+                    print(f"{name} behind {defense} {setting}, {kind}: {line}", flush=True)
+    return verdict("defenses", True, "every row was played")
+
+
+def marked_scene(mark: str) -> Any:
+    from hartley.scenes.prose import prose
+
+    return prose(mark=mark, similarity="meaning", owners=0)
+
+
+def played_line(
+    attack_name: str,
+    scene: Any,
+    options: argparse.Namespace,
+    dealt: dict[str, Any],
+    undefended: Any = None,
+) -> tuple[str, float]:
+    """Play an attack; return its row in words, and the mean evidence that is left or made.
+
+    Args:
+        attack_name: of the catalogue.
+        scene: that it plays on.
+        options: of the command line.
+        dealt: deals by their setting, which attacks share.
+        undefended: the scene before its defenses, for an attacker who does not know them.
+    """
     from hartley import catalog
     from hartley.channel.measure import measure
     from hartley.engine.run.play import deal, play
-    from hartley.scenes.prose import prose
 
-    attack = catalog.load("attack", "stolen_forgery")
-    for name in options.marks:
-        scene = prose(mark=name, similarity="meaning")
-        params = {"rounds": options.rounds, **attack.game_params}
-        dealt = deal(attack, scene, seed=options.seed, params=params)
-        trials = play(attack, scene, seed=options.seed, dealt=dealt)
-        means = {
-            key: round(float(np.nanmean(np.asarray(value, dtype=float))), 3)
-            for key, value in trials.metrics.items()
-        }
-        print(f"{name} × stolen_forgery: {means}; {measure(trials)}", flush=True)
-    return True
+    attack = catalog.load("attack", attack_name)
+    params = {"rounds": options.rounds, **attack.game_params}
+    setting = json.dumps(params)
+    start = time.process_time()
+    if setting not in dealt:
+        whole = deal(attack, scene, seed=options.seed, params=params)
+        dealt[setting] = marked_alone(whole) if options.marked_alone else whole
+    dealing, start = time.process_time() - start, time.process_time()
+    how = {"by": options.by, "span": options.span} if attack_name == "paraphrase" else {}
+    trials = play(
+        attack,
+        scene,
+        seed=options.seed,
+        params=how,
+        dealt=dealt[setting],
+        undefended=undefended,
+    )
+    seconds = (time.process_time() - start) / len(dealt[setting].rounds)
+    rounds = {k: np.asarray(v, dtype=float) for k, v in trials.metrics_by_round.items()}
+    words = [f"{attack_name} {how}" if how else attack_name]
+    for key in ROW:
+        for name in (f"{key}_before", f"{key}_after", key):
+            if name in rounds:
+                words.append(f"{name} {mean(rounds[name])}")
+    for name in (
+        *("detected_before", "detected_after", "false_alarm_before", "false_alarm_after"),
+        *("attributed", "violated", "undecided_before", "undecided_after", "undecided"),
+    ):
+        if name in rounds:
+            words.append(f"{name} {share(rounds[name])}")
+    if "ber_after" in rounds:
+        words.append(f"BER {mean(rounds['ber_after'])}")
+    if not options.marked_alone:
+        bits = measure(trials).bits
+        words.append(f"{bits.value:.3f} bits, certified {bits.lower:.3f}")
+    words.append(f"{seconds:.2f} s a text, {dealing:.0f} s of dealing")
+    last = rounds.get("evidence_after", rounds.get("evidence"))
+    return "; ".join(words), math.inf if last is None else float(last.mean())
+
+
+def marked_alone(dealt: Any) -> Any:
+    """Return a deal of the rounds whose text is marked; the others are judged as they are.
+
+    What an attacker does to unmarked texts costs as much, and says nothing of what is left.
+    """
+    from hartley.core import Outcome
+
+    marked = [k for k, one in enumerate(dealt.rounds) if len(one.truth) > 1 or one.truth[0]]
+
+    def judge(rounds: Any, outcomes: Any) -> list[Any]:
+        del rounds
+        all_outcomes = [Outcome(asset=one.view.data) for one in dealt.rounds]
+        for k, outcome in zip(marked, outcomes, strict=True):
+            all_outcomes[k] = outcome
+        received = dealt.judge(dealt.rounds, all_outcomes)
+        return [received[k] for k in marked]
+
+    return replace(dealt, rounds=tuple(dealt.rounds[k] for k in marked), judge=judge)
+
+
+def mean(values: np.ndarray) -> str:
+    """Return a mean over texts with its interval (Student's t, 2.5 % on either side) and n."""
+    from scipy import stats
+
+    n = len(values)
+    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n) if n > 1 else math.nan
+    return f"{values.mean():.2f} [{values.mean() - half:.2f}, {values.mean() + half:.2f}] ({n})"
 
 
 # ── speed ────────────────────────────────────────────────────────────────────────────────────────
@@ -563,6 +658,7 @@ PARTS = {
         smollm2,
         removals,
         forgery,
+        defenses,
         speed,
     )
 }
@@ -573,10 +669,13 @@ def main() -> int:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--tokens", type=int, default=WINDOW)
-    parser.add_argument("--rounds", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--marks", nargs="+", default=[*MARKS], choices=[*MARKS, "none"])
-    parser.add_argument("--defense", default="", help="what the owner deploys, such as multi_key")
+    parser.add_argument("--defense", default="", help="the only one that is played")
+    parser.add_argument("--span", type=int, default=6, help="words that are rewritten at once")
+    parser.add_argument("--marked-alone", action="store_true", help="leave out unmarked texts")
+    parser.add_argument("--by", default="model", choices=("model", "translator"))
     parser.add_argument("--removals", nargs="+", default=[*REMOVALS])
     parser.add_argument("--temperature", nargs="+", type=float, default=[1.0, 0.7, 0.5])
     parser.add_argument("--corpus", default="chatterbot_corpus/data")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from hartley.attacks.data_to_data.watermark._shared.rewording import WordPairs, most_edits
-from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules
+from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules, under_one_key
+from hartley.attacks.data_to_data.watermark.detector_walk import _effects
+from hartley.core import Applied, Data, Modality
 
 
 def test_fitting_words_are_those_between_the_neighbours():
@@ -60,3 +62,37 @@ def test_stolen_rules_know_which_words_an_owner_prefers():
             liked[np.flatnonzero(words == w)[0]] for w in before
         )
         assert sign * change > 10
+
+
+def test_an_attacker_who_knows_of_several_keys_learns_from_the_texts_most_like_this_one():
+    rng = np.random.default_rng(1)
+    words = np.array([f"w{k}" for k in range(200)])
+    laws = np.where(rng.random((3, 200)) < 0.5, 6.0, 1.0)
+    keys = np.arange(60) % 3
+    texts = [" ".join(rng.choice(words, 80, p=laws[k] / laws[k].sum())) for k in keys]
+    others = Data("others", Modality.LANGUAGE, np.array(texts[3:]))
+    several = (Applied("multi_key", {"keys": 3}),)
+    for k in range(3):
+        alike = under_one_key(others, texts[k], several).x.tolist()
+        assert len(alike) == 19
+        assert np.mean([keys[texts.index(text)] == k for text in alike]) > 0.6
+    assert under_one_key(others, texts[0], ()) is others
+
+
+def test_questions_about_many_blocks_average_the_noise_of_answers():
+    rng = np.random.default_rng(2)
+    effects = rng.normal(0, 1, 32)
+    blocks = [[(k, "x")] for k in range(32)]
+    asked = []
+
+    def ask(tried):
+        asked.append(len(tried))
+        true = [20 + sum(effects[place] for place, _ in edits) for edits in tried]
+        return np.array(true) + rng.normal(0, 1, len(tried))
+
+    one = _effects(ask, blocks, 256, rng, noisy=False)
+    many = _effects(ask, blocks, 256, rng, noisy=True)
+    assert asked == [32, 256]
+    noise = [np.std(read - read.mean() - effects + effects.mean()) for read in (one, many)]
+    # √(256 / 4) = 8 of a deviation, but for the ridge and for chance
+    assert noise[1] < noise[0] / 4

@@ -51,7 +51,7 @@ def prose(
     tokens: Annotated[int, Range(8, CONTEXT - PROMPT)] = 200,
     bits: Annotated[int, Range(1, 32)] = 16,
     temperature: Annotated[float, Range(0, open_low=True)] = 0.8,
-    owners: Annotated[int, Range(0, 1000)] = 4,
+    owners: Annotated[int, Range(0, 1000)] = 0,
     similarity: Literal["words", "meaning"] = "words",
     epochs: Annotated[int, Range(0)] = 2,
     unmarked: Annotated[int, Range(1, 512)] = 64,
@@ -67,7 +67,8 @@ def prose(
         tokens: of each text.
         bits: of a message.
         temperature: of the model's law; less makes it surer, and leaves a mark less room.
-        owners: keys that the texts are shared out among; 0: each text has a key of its own.
+        owners: keys that the texts are shared out among; 0: each text has a key of its own. Fewer
+            save writing the further texts of each owner, but intervals are over owners.
         similarity: what a rewritten text is held to: ``words`` (F1 of the words), or ``meaning``
             (MiniLM's cosine and the model's perplexity; needs the pack minilm).
         epochs: passes over the novel.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.attacks.data_to_data.watermark._shared.rewording import most_edits, outcome
-from hartley.attacks.data_to_data.watermark._shared.stolen_rules import stolen
+from hartley.attacks.data_to_data.watermark._shared.stolen_rules import stolen, under_one_key
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.forgery import ForgeryBrief, forgery
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.19361",
     game_params={"others": 64},
+    adapts=True,
 )
 def stolen_forgery(
     view: View[ForgeryBrief],
@@ -35,8 +36,9 @@ def stolen_forgery(
     Args:
         share: of the possible edits that are made at most.
     """
-    del rng
     words = str(view.data.x[0]).split()
-    edits = stolen(view.brief.others, view.brief.public).edits(words, 1)
+    others = view.brief.others
+    some = str(others.x[int(rng.integers(len(others)))])
+    edits = stolen(under_one_key(others, some, view.defenses), view.brief.public).edits(words, 1)
     count = max(1, round(share * len(edits)))
     return outcome(most_edits(view.brief, words, edits[:count]), "forged")

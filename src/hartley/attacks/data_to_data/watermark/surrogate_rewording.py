@@ -13,6 +13,7 @@ from hartley.attacks.data_to_data.watermark._shared.rewording import (
     outcome,
     word_pairs,
 )
+from hartley.attacks.data_to_data.watermark._shared.stolen_rules import under_one_key
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit import logistic
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="hartley",
     game_params={"others": 64},
+    adapts=True,
     sweep={"ridge": (0.001, 0.1)},
 )
 def surrogate_rewording(
@@ -43,6 +45,7 @@ def surrogate_rewording(
 
     Features are words and pairs of neighbours, hashed. Every place gets the fitting word that
     lowers the classifier's score most; the largest gains come first, as many as the floor allows.
+    Where the owner is known to have several keys, the marked texts are those most like this one.
 
     Args:
         features: buckets of the hash.
@@ -51,7 +54,8 @@ def surrogate_rewording(
     del rng
     words = str(view.data.x[0]).split()
     pairs = word_pairs(view.brief.public)
-    marked = [str(one).split() for one in view.brief.others.x.tolist()]
+    others = under_one_key(view.brief.others, str(view.data.x[0]), view.defenses)
+    marked = [str(one).split() for one in others.x.tolist()]
     unmarked = [str(one).split() for one in view.brief.public.x.tolist()]
     weights = _trained(marked, unmarked, features, ridge)
     edited, edits, gains = list(words), [], []

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from hartley.attacks.data_to_data.watermark._shared.rewording import Edit, WordPairs, word_pairs
 
 if TYPE_CHECKING:
-    from hartley.core import Data
+    from hartley.core import Applied, Data
 
 PRIOR = 2.0
 """Count that is added to what is observed and to what is expected: ratios of rare words shrink."""
@@ -92,3 +93,23 @@ def stolen(others: Data, public: Data) -> StolenRules:
     rules = StolenRules(WordPairs(texts), base)
     _STOLEN[:] = [rules, *_STOLEN[:7]]
     return rules
+
+
+def under_one_key(others: Data, text: str, defenses: Sequence[Applied]) -> Data:
+    """Return the owner's further texts that an attacker takes for those under the key of a text.
+
+    Behind ``multi_key`` these are as many as one of the keys has, which share most words and pairs
+    of neighbours with the text: a mark prefers the same ones under the same key. Else all.
+    """
+    keys = max([int(d.params["keys"]) for d in defenses if d.name == "multi_key"], default=1)
+    if keys == 1:
+        return others
+    here = _grams(text)
+    shared = np.array([len(here & _grams(str(other))) for other in others.x.tolist()])
+    nearest = np.argsort(-shared, kind="stable")[: max(1, len(others) // keys)]
+    return replace(others, x=others.x[np.sort(nearest)])
+
+
+def _grams(text: str) -> set[object]:
+    words = text.split()
+    return {*words, *pairwise(words)}
