@@ -7,9 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.watermark._shared.block_effects import effects
 from hartley.attacks.data_to_data.watermark._shared.rewording import WordPairs, most_edits
 from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules, under_one_key
-from hartley.attacks.data_to_data.watermark.detector_walk import _effects
 from hartley.core import Applied, Data, Modality
 
 
@@ -81,18 +81,18 @@ def test_an_attacker_who_knows_of_several_keys_learns_from_the_texts_most_like_t
 
 def test_questions_about_many_blocks_average_the_noise_of_answers():
     rng = np.random.default_rng(2)
-    effects = rng.normal(0, 1, 32)
+    true = rng.normal(0, 1, 32)
     blocks = [[(k, "x")] for k in range(32)]
     asked = []
 
     def ask(tried):
         asked.append(len(tried))
-        true = [20 + sum(effects[place] for place, _ in edits) for edits in tried]
-        return np.array(true) + rng.normal(0, 1, len(tried))
+        sums = [20 + sum(true[place] for place, _ in edits) for edits in tried]
+        return np.array(sums) + rng.normal(0, 1, len(tried))
 
-    one = _effects(ask, blocks, 256, rng, noisy=False)
-    many = _effects(ask, blocks, 256, rng, noisy=True)
+    one = effects(ask, blocks, 256, rng, noisy=False)
+    many = effects(ask, blocks, 256, rng, noisy=True)
     assert asked == [32, 256]
-    noise = [np.std(read - read.mean() - effects + effects.mean()) for read in (one, many)]
+    noise = [np.std(read - read.mean() - true + true.mean()) for read in (one, many)]
     # √(256 / 4) = 8 of a deviation, but for the ridge and for chance
     assert noise[1] < noise[0] / 4

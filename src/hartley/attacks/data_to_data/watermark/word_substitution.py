@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from hartley.attacks.data_to_data.watermark._shared.rewording import (
     most_edits,
     outcome,
+    reworded,
     word_pairs,
 )
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
@@ -39,11 +40,5 @@ def word_substitution(
     words = str(view.data.x[0]).split()
     pairs = word_pairs(view.brief.public)
     places = rng.permutation(len(words))[: max(1, round(share * len(words)))].tolist()
-    edits = []
-    for place in places:
-        left = words[place - 1] if place else ""
-        right = words[place + 1] if place + 1 < len(words) else ""
-        fitting = pairs.fitting(left, words[place], right)
-        if fitting:
-            edits.append((place, fitting[int(rng.integers(len(fitting)))]))
+    edits = reworded(pairs, words, places, rng)
     return outcome(most_edits(view.brief, words, edits), "substituted")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hartley.core.parts import Rng
+
 FEW = 12
 """Words that fit a place, at most."""
 
@@ -138,6 +140,18 @@ def word_pairs(*sources: Data) -> WordPairs:
     if not _LAST or _LAST[0].texts != texts:
         _LAST[:] = [WordPairs(texts)]
     return _LAST[0]
+
+
+def reworded(pairs: WordPairs, words: Sequence[str], places: Sequence[int], rng: Rng) -> list[Edit]:
+    """Return other words for some places, as they fit between the words of the text."""
+    edits: list[Edit] = []
+    for place in places:
+        left = words[place - 1] if place else ""
+        right = words[place + 1] if place + 1 < len(words) else ""
+        fitting = pairs.fitting(left, words[place], right)
+        if fitting:
+            edits.append((place, fitting[int(rng.integers(len(fitting)))]))
+    return edits
 
 
 def most_edits(brief: Held, words: Sequence[str], edits: Sequence[Edit]) -> str:
