@@ -73,11 +73,17 @@ class PlantedItem:
         places: (m,) where the secret is: what the attacker is asked about. Places of the item's
             first axis, or plain numbers 0..m−1 where the secret is about the item as a whole.
         secret: (m,) uniform integers in 0..symbols−1.
+        known: (n, …) plain form of the item's last n places, which the attacker has besides, since
+            they gave them to the owner or know them from elsewhere; None where they have none.
+        candidates: (m, symbols, …) what each place may be, where a secret says which of several;
+            the attacker does not see them.
     """
 
     item: NDArray[Any]
     places: NDArray[Any]
     secret: NDArray[Any]
+    known: NDArray[Any] | None = None
+    candidates: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,9 @@ class PlantedItems:
             metrics of the modality, ``solved`` among them: whether all that was not planted is
             right.
         usual: the protection of a scene that names none.
+        read: (planted item, what the attacker says the item is) → (m,) symbols that a fixed matcher
+            reads of it, −1 for none. They are then what was received, whatever the attacker
+            guesses. None: the attacker's guess is.
     """
 
     name: str
@@ -109,6 +118,7 @@ class PlantedItems:
     payload: int
     figures: Callable[[PlantedItem, NDArray[Any]], Mapping[str, float]]
     usual: Protection
+    read: Callable[[PlantedItem, NDArray[Any]], NDArray[Any]] | None = None
 
 
 def natural(planted: PlantedItem) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Re-keying: encrypt fewer letters or records under each key than determine the key."""
+"""Re-keying: encrypt fewer letters, records or pictures under each key than determine the key."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     term=Term.BANDWIDTH,
     stage="cipher",
     protects=("decryption",),
-    modalities=(Modality.LANGUAGE, Modality.TABULAR),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     strongest={"every": 1},
     keeps_proof=True,
     requires=("planted_items",),
 )
 def rekeying(scene: Scene, rng: Rng, *, every: Annotated[int, Range(1)] = 25) -> Scene:
-    """Change the key after a number of letters or records, below the unicity distance.
+    """Change the key after a number of letters, records or pictures, below the unicity distance.
 
     Args:
-        every: letters or records under one key; 28 letters determine the key of a simple
-            substitution, and 1 gives every record of a column a key of its own.
+        every: letters, records or pictures under one key; 28 letters determine the key of a simple
+            substitution, and 1 gives every record of a column and every picture a key of its own.
     """
     del rng
     inner = scene.find(Protection) or items_of(scene).usual

@@ -1,9 +1,9 @@
 """Decryption: what does a protected item reveal about symbols that only the auditor knows?
 
-An item (a message of English prose, a column of a table) has a payload of uniformly drawn symbols
-at known places. The attacker sees the item in its protected form, knows what such items usually
-look like, and guesses the payload. Prose can be guessed without any ciphertext; a uniform payload
-cannot, so a model of the language alone reads 0 bits.
+An item (a message of English prose, a column of a table, an album of pictures) has a payload of
+uniformly drawn symbols at known places. The attacker sees the item in its protected form, knows
+what such items usually look like, and guesses the payload. Prose can be guessed without any
+ciphertext; a uniform payload cannot, so a model of the language alone reads 0 bits.
 
 Shannon's information between plaintext and ciphertext is large as soon as the text is longer than
 the unicity distance, for AES as well. This game measures *usable* information (Xu et al.,
@@ -36,7 +36,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.games.decryption import ciphers, columns, messages
+from hartley.games.decryption import albums, ciphers, columns, messages, picture_ciphers
 from hartley.kit.protection import PlantedItem, PlantedItems, Protection, aes_gcm
 
 if TYPE_CHECKING:
@@ -46,11 +46,16 @@ if TYPE_CHECKING:
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
-    """Long prose under one shift of the alphabet; columns whose order and equality are visible."""
+    """Items under protections that hide nearly nothing from any attack of their modality.
+
+    Long prose under one shift of the alphabet; columns whose order and equality are visible;
+    pictures whose blocks change places.
+    """
     del rng
     readable = {
         Modality.LANGUAGE: ciphers.caesar,
         Modality.TABULAR: columns.order_preserving,
+        Modality.VISION: picture_ciphers.block_scramble,
     }
     return _scene("live", modality, readable[modality]())
 
@@ -73,6 +78,8 @@ class DecryptionBrief:
         symbols: how many values one symbol can have.
         units: how many different units the protection writes; 0 where there is no finite alphabet.
         clear: what is sent in the clear besides: nonces and tags.
+        known: plain form of the item's last places, which the attacker has besides: pictures of
+            their own that the owner encrypted under the same key. None where they have none.
     """
 
     question: Data
@@ -80,6 +87,7 @@ class DecryptionBrief:
     symbols: int
     units: int
     clear: bytes
+    known: Data | None = None
 
 
 @game(
@@ -90,12 +98,11 @@ class DecryptionBrief:
     live=live,
     dead=dead,
     brief=DecryptionBrief,
-    modalities=(Modality.LANGUAGE, Modality.TABULAR),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
     unfit={
-        "vision": "secrets are planted in letters and in columns",
-        "audio": "secrets are planted in letters and in columns",
-        "graph": "secrets are planted in letters and in columns",
-        "paired": "secrets are planted in letters and in columns",
+        "audio": "secrets are planted in letters, in columns and in albums of pictures",
+        "graph": "secrets are planted in letters, in columns and in albums of pictures",
+        "paired": "secrets are planted in letters, in columns and in albums of pictures",
     },
     requires=("planted_items",),
     metrics=("solved", "length"),
@@ -113,8 +120,9 @@ def decryption(
 
     Args:
         rounds: number of items, each with its own key; each is one cluster.
-        length: size of an item without the payload, in letters of prose or records of a column; 0
-            takes the usual one of the items (400 letters, 800 records).
+        length: size of an item without the payload, in letters of prose, records of a column or
+            pictures that the attacker knows; 0 takes the usual one of the items (400 letters, 800
+            records, 16 pictures).
         payload: number of secret symbols in an item, drawn uniformly; 0 takes the usual number.
 
     Raises:
@@ -129,6 +137,10 @@ def decryption(
         )
     planted = items.draw(rounds, length or items.length, payload or items.payload, rng)
     salt = int(rng.integers(2**31))
+
+    def known(one: PlantedItem) -> Data | None:
+        return None if one.known is None else Data("known", scene.modality, one.known)
+
     dealt = []
     for one in planted:
         published = protection.protect(one.item, rng)
@@ -147,6 +159,7 @@ def decryption(
                         symbols=items.symbols,
                         units=protection.units,
                         clear=published.clear,
+                        known=known(one),
                     ),
                     defenses=scene.defenses,
                     salt=salt,
@@ -196,9 +209,10 @@ def _judge(
                 f"decryption: the loot must have the shape {(1, *one.item.shape)}, one "
                 f"{items.name} as it was before its protection, got {decrypted.shape}"
             )
+        guess = outcome.guess if items.read is None else items.read(one, decrypted[0])
         return Received.of(
             outcome,
-            np.asarray(outcome.guess),
+            np.asarray(guess),
             metrics={
                 **items.figures(one, decrypted[0]),
                 "length": float(len(one.item) - len(one.places)),
@@ -217,5 +231,8 @@ def _key(protection: Protection) -> dict[str, float]:
 
 
 def _scene(name: str, modality: Modality, protection: Protection) -> Scene:
-    items = messages.of_bundled if modality is Modality.LANGUAGE else columns.skewed
-    return Scene(name=name, modality=modality, parts=(items(), protection))
+    if modality is Modality.VISION:
+        items = albums.of_photographs(32)
+    else:
+        items = messages.of_bundled() if modality is Modality.LANGUAGE else columns.skewed()
+    return Scene(name=name, modality=modality, parts=(items, protection))

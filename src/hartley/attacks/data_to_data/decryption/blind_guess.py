@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     game=decryption,
     access=Access.NOTHING,
     term=Term.SIGNAL,
-    modalities=(Modality.LANGUAGE, Modality.TABULAR),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
     paper="hartley",
     control=True,
 )
@@ -25,9 +25,16 @@ def blind_guess(view: View[DecryptionBrief], rng: Rng) -> Outcome:
     """Draw symbols of the payload at random, and take all the rest for the most frequent symbol.
 
     It does not look at what is published. That it has an eighth of the letters of prose right is
-    what a prior is worth without any decryption; of a uniform payload it reads nothing.
+    what a prior is worth without any decryption; of a uniform payload it reads nothing. A picture
+    it takes for one of the attacker's own, which is plausible and shows nothing of the secret one.
     """
     brief, length = view.brief, view.data.x.shape[1]
+    if brief.known is not None:
+        album = brief.public.x[rng.integers(len(brief.public), size=length)]
+        return Outcome(
+            guess=np.full(len(brief.question), -1),
+            asset=Data("album", view.data.modality, album[None], role="plaintext"),
+        )
     frequent = np.bincount(np.asarray(brief.public.x).reshape(-1)).argmax()
     plain = np.full(length, frequent, dtype=np.int64)
     guess = rng.integers(0, brief.symbols, len(brief.question))
