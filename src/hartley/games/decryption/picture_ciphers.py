@@ -70,7 +70,7 @@ def learnable(block: int = SMALL_BLOCK) -> Protection:
 
 
 def extended_learnable(block: int = SMALL_BLOCK) -> Protection:
-    """Return the extended learnable encryption of doi:10.3390/info14060311: blocks also move.
+    """Return the extended learnable encryption of doi:10.3390/info14060311, where blocks also move.
 
     Args:
         block: side of a block, in pixels.
@@ -134,7 +134,7 @@ def _within(blocks: int, size: int, rng: Rng) -> Step:
         halves = nibbles(pieces)
         halves = np.where(negative, 15 - halves, halves)[..., order]
         upper, lower = np.split(halves, 2, axis=-1)
-        return 16 * upper + lower
+        return np.asarray(16 * upper + lower)
 
     return step
 

@@ -46,10 +46,10 @@ def learned_decryption(
     rebuilt[offset:] = known.x
     for stretch in stretches(view):
         pairs = stretch[stretch >= offset]
-        asked = stretch[stretch < offset]
-        if len(pairs) and len(asked):
+        secret = stretch[stretch < offset]
+        if len(pairs) and len(secret):
             plain = known.x[pairs - offset]
-            rebuilt[asked] = _inverted(album[pairs], plain, album[asked], passes)
+            rebuilt[secret] = _inverted(album[pairs], plain, album[secret], passes)
     return Outcome(
         guess=np.full(len(view.brief.question), -1),
         asset=Data("album", Modality.VISION, rebuilt[None], role="plaintext"),
@@ -57,9 +57,9 @@ def learned_decryption(
 
 
 def _inverted(
-    encrypted: NDArray[Any], plain: NDArray[Any], asked: NDArray[Any], passes: int
+    encrypted: NDArray[Any], plain: NDArray[Any], secret: NDArray[Any], passes: int
 ) -> NDArray[np.float64]:
     """Return the pictures that are asked about, as the net gives them."""
     # Whatever is done to larger blocks is also done to the small blocks that they consist of.
-    pieces = (trained(encrypted, plain, SMALL_BLOCK, passes)(asked) + 1) * 127.5
-    return np.asarray(np.clip(np.rint(joined(pieces, asked.shape, SMALL_BLOCK)), 0, 255))
+    pieces = (trained(encrypted, plain, SMALL_BLOCK, passes)(secret) + 1) * 127.5
+    return np.asarray(np.clip(np.rint(joined(pieces, secret.shape, SMALL_BLOCK)), 0, 255))

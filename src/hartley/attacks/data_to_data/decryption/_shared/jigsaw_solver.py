@@ -1,4 +1,4 @@
-"""Jigsaw solver: a tree of the surest joints, bounded by the frame (Gallagher's, with negatives).
+"""Jigsaw solver: a tree of the most certain joints, bounded by the frame (Gallagher's, with negatives).
 
 Pieces are square, of one size, and in their right orientation. Each may be a negative; whether the
 whole is one cannot be known from its borders.
@@ -54,7 +54,7 @@ def solved(
     count = len(pieces)
     group = {k: {k: (0, 0, False)} for k in range(count)}
     home = np.arange(count)
-    for joint in _surest(beside, below):
+    for joint in _by_doubt(beside, below):
         a, b = home[joint.first], home[joint.second]
         if a == b:
             continue
@@ -95,8 +95,8 @@ def _mismatch(
     return np.asarray(np.maximum(out, 0))
 
 
-def _surest(beside: NDArray[Any], below: NDArray[Any]) -> list[Joint]:
-    """Return joints, surest first: those much better than the second best of both their pieces."""
+def _by_doubt(beside: NDArray[Any], below: NDArray[Any]) -> list[Joint]:
+    """Return joints, the most certain first: those much better than the second best of both their pieces."""
     joints = []
     for down, cost in ((False, beside), (True, below)):
         n = cost.shape[1]
