@@ -1,4 +1,4 @@
-"""Jigsaw solver: a tree of the most certain joints, bounded by the frame (Gallagher's, with negatives).
+"""Jigsaw solver: a tree of the most certain joints within a frame (Gallagher, with negatives).
 
 Pieces are square, of one size, and in their right orientation. Each may be a negative; whether the
 whole is one cannot be known from its borders.
@@ -96,7 +96,7 @@ def _mismatch(
 
 
 def _by_doubt(beside: NDArray[Any], below: NDArray[Any]) -> list[Joint]:
-    """Return joints, the most certain first: those much better than the second best of both their pieces."""
+    """Return joints, the most certain first: much better than the next of both their pieces."""
     joints = []
     for down, cost in ((False, beside), (True, below)):
         n = cost.shape[1]
