@@ -136,16 +136,8 @@ def _read(path: Path) -> NDArray[np.float32]:
         import soundfile  # type: ignore[import-untyped]
     except (ImportError, OSError) as error:
         raise MissingExtra("soundfile", "audio") from error
-    from math import gcd
-
-    from scipy.signal import resample_poly
-
     wave, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono = wave.mean(1)
-    if rate != audio.RATE:
-        shared = gcd(rate, audio.RATE)
-        mono = resample_poly(mono, audio.RATE // shared, rate // shared)
-    return np.asarray(mono, dtype=np.float32)
+    return audio.resampled(wave.mean(1), rate)
 
 
 def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:

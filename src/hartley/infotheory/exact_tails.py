@@ -2,7 +2,8 @@
 
 A normal law says too little of the tail (design/measurement.md), and repeated n-grams are not
 independent (arXiv:2308.00113). Scores here are sums over units that are independent when the key
-is random: of exponentials, or of coins that count once or several times.
+is random: of exponentials, of coins that count once or several times, or of features with random
+signs.
 """
 
 from __future__ import annotations
@@ -85,6 +86,31 @@ def log2_weighted_tail(weights: ArrayLike, observed: int, share: float) -> float
         logs = np.log(law[observed:]) - theta * k
     top = float(logs.max())
     return min(0.0, (log_scale + top + math.log(float(np.exp(logs - top).sum()))) / LN2)
+
+
+def log2_sign_sum_tail(weights: NDArray[Any], total: int) -> float:
+    """Return log2 P(Σ sᵢ·wᵢ ≥ total) for independent fair signs sᵢ.
+
+    A detector that adds up features of an item with ±1 signs from a key has this law over keys, on
+    an item that does not depend on the key: nothing is assumed about the item.
+
+    Args:
+        weights: (n,) whole numbers; their signs do not matter. Few different sizes are fast.
+        total: the sum that was observed, a whole number.
+
+    Raises:
+        UsageError: the weights are not whole numbers.
+    """
+    sizes = np.abs(np.asarray(weights))
+    if sizes.dtype.kind not in "iu":
+        raise UsageError(f"weights must be whole numbers, got {sizes.dtype}")
+    largest = int(sizes.sum())
+    if total > largest:
+        return -math.inf
+    if total <= -largest:
+        return 0.0
+    # A weight w adds 0 or 2w to the smallest sum.
+    return log2_weighted_tail(sizes[sizes > 0], (total + largest + 1) // 2, 0.5)
 
 
 def _tilt(

@@ -1,4 +1,4 @@
-"""Sound as pictures: mel spectrograms of waves, in numpy alone.
+"""Sound at one rate, and as pictures: mel spectrograms of waves, in numpy alone.
 
 Records of a scene hold log-mel energies scaled into 0..1, so that one front end serves networks
 trained here and encoders that were trained elsewhere on plain energies: the scale can be undone.
@@ -6,6 +6,7 @@ trained here and encoders that were trained elsewhere on plain energies: the sca
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,22 @@ RATE = 16_000
 
 FLOOR, SPAN = 1e-8, 22.0
 """Energies are raised to the floor; that many nats above it is 1 on the scale of records."""
+
+
+def resampled(wave: NDArray[Any], old: int, new: int = RATE) -> NDArray[np.float32]:
+    """Return a wave (samples,) at another rate, by a polyphase filter; always a copy.
+
+    Args:
+        wave: the samples.
+        old: samples a second that it has.
+        new: samples a second that it shall have.
+    """
+    if old == new:
+        return np.array(wave, dtype=np.float32)
+    from scipy.signal import resample_poly
+
+    shared = gcd(old, new)
+    return np.asarray(resample_poly(wave, new // shared, old // shared), dtype=np.float32)
 
 
 def mel_bank(bins: int, bands: int, low: float, high: float) -> NDArray[np.float64]:

@@ -84,6 +84,8 @@ class Marker:
         bits: usual length of the message; 0: it has none, and says presence alone.
         detect: (item, key) → Detection, exact over fresh keys, whatever the message; None where
             presence is read off the message (``verify``).
+        test: (item, key, message (m,)) → Detection of a message that the owner knows, exact over
+            fresh keys, by all that carries it; None: by its bits alone (``matched``).
         accept: (item, key, m) → the message if the item passes the scheme's own check (a checksum,
             a code word near enough), else None; None where every message is taken.
         chance: m → chance that ``accept`` takes some message from a random item: exact, or a bound
@@ -108,6 +110,7 @@ class Marker:
     modality: Modality = Modality.VISION
     bits: int = 32
     detect: Callable[[Any, int], Detection] | None = None
+    test: Callable[[Any, int, NDArray[Any]], Detection] | None = None
     accept: Callable[[Any, int, int], NDArray[Any] | None] | None = None
     chance: Callable[[int], float] = _certain
     plain: Callable[[Any, Rng], Any] = _as_it_is
@@ -136,14 +139,16 @@ class Marker:
     def verify(self, item: Any, key: int, message: NDArray[Any]) -> Detection:
         """Test whether an item has the watermark with a message that the owner knows.
 
-        Bits of an item that was not marked under this key are fair and independent over fresh keys,
-        so that the count of right ones is binomial, and the test is of these alone. Without a
-        message the test is that of presence.
+        Without a test of the mark's own it is of the bits: in an item that was not marked under
+        this key they are fair and independent over fresh keys, so that the count of right ones is
+        binomial. Without a message the test is that of presence.
         """
         if self.bits == 0 or not len(message):
             if self.detect is not None:
                 return self.detect(item, key)
             return presence(self).verify(item, key, message)
+        if self.test is not None:
+            return self.test(item, key, message)
         return matched(self.read(item, key, len(message)), message)
 
 
@@ -173,8 +178,8 @@ def matched(soft: NDArray[Any], message: NDArray[Any]) -> Detection:
 def presence(marker: Marker) -> Marker:
     """Use a mark with a message as one of presence alone: the message is drawn from the key.
 
-    What is tested is ``detect`` where the mark has a test of its own, such as that of its pilots;
-    else the bits of that message.
+    What is tested is that message, by a test of the mark's own where it has one; else ``detect``,
+    such as that of pilots; else the bits of the message.
     """
     if marker.bits == 0:
         return marker
@@ -195,7 +200,9 @@ def presence(marker: Marker) -> Marker:
         return marker.embed_all(items, drawn, keys, rng)
 
     def detect(item: Any, key: int) -> Detection:
-        return matched(marker.read(item, key, m), message(key))
+        if marker.test is None and marker.detect is not None:
+            return marker.detect(item, key)
+        return marker.verify(item, key, message(key))
 
     return replace(
         marker,
@@ -203,7 +210,8 @@ def presence(marker: Marker) -> Marker:
         embed=embed,
         soft=None,
         bits=0,
-        detect=marker.detect or detect,
+        detect=detect,
+        test=None,
         accept=None,
         fits=lambda item, _: marker.fits(item, m),
         embed_all=None if marker.embed_all is None else embed_all,
@@ -233,6 +241,10 @@ def voting(marker: Marker, votes: int) -> Marker:
         counted[tie] = 0.5 * np.tanh(np.nansum(copies[:, tie], axis=0))
         return np.where(np.isnan(copies).all(0), np.nan, counted)
 
+    def test(item: Any, key: int, message: NDArray[Any]) -> Detection:
+        assert marker.test is not None
+        return marker.test(item, key, np.tile(message, votes))
+
     if marker.bits == 0:
         raise TypeError(f"voting is about the bits of a message: {marker.name} has none")
     return replace(
@@ -241,6 +253,7 @@ def voting(marker: Marker, votes: int) -> Marker:
         embed=embed,
         soft=soft,
         detect=None,
+        test=None if marker.test is None else test,
         accept=None,
         fits=lambda item, m: marker.fits(item, votes * m),
         embed_all=None if marker.embed_all is None else embed_all,
@@ -292,6 +305,10 @@ def read_under(marker: Marker, keys: Callable[[Any, int], Sequence[int]], count:
         assert marker.detect is not None
         return smallest([marker.detect(item, one) for one in keys(item, key)])
 
+    def test(item: Any, key: int, message: NDArray[Any]) -> Detection:
+        assert marker.test is not None
+        return smallest([marker.test(item, one, message) for one in keys(item, key)])
+
     def accept(item: Any, key: int, m: int) -> NDArray[Any] | None:
         assert marker.accept is not None
         messages = (marker.accept(item, one, m) for one in keys(item, key))
@@ -301,6 +318,7 @@ def read_under(marker: Marker, keys: Callable[[Any, int], Sequence[int]], count:
         marker,
         soft=None if marker.soft is None else soft,
         detect=None if marker.detect is None else detect,
+        test=None if marker.test is None else test,
         accept=None if marker.accept is None else accept,
         chance=lambda m: min(1.0, count * marker.chance(m)),
     )

@@ -80,7 +80,7 @@ class Perth:
             spectrum = torch.polar(floor, torch.angle(spectrum)) * gain
             window = torch.hann_window(TRANSFORM)
             marked = torch.istft(spectrum, TRANSFORM, HOP, TRANSFORM, window).numpy()
-        back = _resampled(marked, RATE, rate)
+        back = audio.resampled(marked, RATE, rate)
         out = np.asarray(wave, np.float32).copy()
         # The last windows of a recording may not fill a hop; what they leave stays as it is.
         out[: len(back)] = back[: len(out)]
@@ -197,23 +197,13 @@ def perth_mark(unmarked: NDArray[Any]) -> Marker:
 def _tensor(wave: NDArray[Any], rate: int) -> Any:
     import torch
 
-    samples = _resampled(np.asarray(wave, np.float32), rate, RATE)
+    samples = audio.resampled(np.asarray(wave, np.float32), rate, RATE)
     if len(samples) < SHORTEST:
         raise UsageError(
             f"a recording must have at least {-(-SHORTEST * rate // RATE)} samples at {rate} a "
             f"second for Perth, got {len(wave)}"
         )
     return torch.from_numpy(samples)
-
-
-def _resampled(wave: NDArray[Any], old: int, new: int) -> NDArray[np.float32]:
-    from math import gcd
-
-    from scipy.signal import resample_poly
-
-    shared = gcd(old, new)
-    out = wave if old == new else resample_poly(wave, new // shared, old // shared)
-    return np.array(out, dtype=np.float32)
 
 
 def _spectrum(wave: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 from hartley.core.errors import MissingExtra
 from hartley.data.packs import locate
+from hartley.kit.audio import RATE
 from hartley.kit.media import spoken_text
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ class Whisper:
         """Return what is said in one passage (samples,), greedily."""
         import torch
 
-        whole, longest = "", WINDOWS[-1] * spoken_text.RATE
+        whole, longest = "", WINDOWS[-1] * RATE
         for at in range(0, max(len(wave), 1), longest):
             some = np.asarray(wave[at : at + longest], np.float32)
-            window = next(w for w in WINDOWS if len(some) <= w * spoken_text.RATE)
+            window = next(w for w in WINDOWS if len(some) <= w * RATE)
             spectrum = self.features[window](
-                some, sampling_rate=spoken_text.RATE, return_tensors="pt"
+                some, sampling_rate=RATE, return_tensors="pt"
             ).input_features
             with torch.inference_mode():
                 states = self.encoders[window](spectrum)

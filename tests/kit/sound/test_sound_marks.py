@@ -9,7 +9,7 @@ import pytest
 from hartley.core.errors import UsageError
 from hartley.kit.marker import FALSE_ALARMS, presence
 from hartley.kit.sound import fidelity, marks, transforms
-from hartley.kit.sound.keyed_pattern import KeyedPattern
+from hartley.kit.sound.keyed_pattern import KeyedPattern, best_aligned, log2_tail
 
 RATE, BITS = 16_000, 16
 MARKS = [marks.spread_mark, marks.echo_mark]
@@ -47,14 +47,24 @@ def test_the_owner_reads_the_message_and_nobody_else_does(marked) -> None:
     assert fidelity.spectral_snr(item, original) > 16
 
 
-def test_presence_is_what_the_pilots_say(marked) -> None:
-    """Sixteen bits alone would say at most sixteen binary digits."""
+def test_presence_is_what_all_features_say(marked) -> None:
+    """A third of them are pilots, and sixteen bits alone would say at most sixteen digits."""
     marker, original, _, _ = marked
-    alone = presence(marker)
-    item = alone.embed(original, np.zeros(0, int), 77, np.random.default_rng(0))
-    assert alone.verify(item, 77, np.zeros(0, int)) == marker.detect(item, 77)
-    assert alone.verify(item, 77, np.zeros(0, int)).log2_p < -40
-    assert alone.verify(original, 77, np.zeros(0, int)).marked() is False
+    alone, nothing = presence(marker), np.zeros(0, int)
+    item = alone.embed(original, nothing, 77, np.random.default_rng(0))
+    found = alone.verify(item, 77, nothing)
+    assert found.log2_p < 2 * marker.detect(item, 77).log2_p < -80
+    assert found.units > 2 * marker.detect(item, 77).units
+    assert alone.verify(item, 78, nothing).marked() is False
+    assert alone.verify(original, 77, nothing).marked() is False
+
+
+def test_a_known_message_is_tested_by_all_that_carries_it(marked) -> None:
+    marker, original, item, message = marked
+    assert marker.verify(item, 77, message).log2_p < 2 * marker.detect(item, 77).log2_p
+    # Of another message the pilots alone agree, and the rest disagrees.
+    assert marker.verify(item, 77, 1 - message).log2_p > marker.detect(item, 77).log2_p
+    assert marker.verify(original, 77, message).marked() is False
 
 
 @pytest.mark.parametrize(
@@ -79,18 +89,35 @@ def test_what_the_message_survives(marked, change) -> None:
 def test_p_values_hold_over_fresh_keys(mark) -> None:
     """The share of fresh keys under which an unmarked recording has p ≤ a is at most about a."""
     marker, wave = mark(), voice(3, 1.0)
-    logs = np.array([marker.detect(wave, key).log2_p for key in range(15)])
-    # Times the number of grids: the union bound leaves it well below.
-    assert np.mean(logs <= math.log2(0.1)) <= 0.1
-    assert (logs <= 0).all()
+    alone = presence(marker)
+    for detect in (marker.detect, alone.detect):
+        logs = np.array([detect(wave, key).log2_p for key in range(150)])
+        # A union bound: the rate is below the level.
+        assert np.mean(logs <= math.log2(0.1)) <= 0.1
+        assert (logs <= 0).all()
 
 
 def test_pilots_are_exact_over_fresh_keys() -> None:
     """On a fixed recording the tail itself, without a search, is uniform up to its steps."""
     features = np.random.default_rng(0).standard_normal(300) ** 3
-    tails = np.array([KeyedPattern.of(k, 300, 8).log2_tail(features)[0] for k in range(2000)])
+    pilots = (KeyedPattern.of(k, 300, 8).pilots for k in range(1000))
+    tails = np.array([log2_tail(features, signs)[0] for signs in pilots])
     for level in (0.5, 0.1, 0.02):
         assert np.mean(tails <= math.log2(level)) == pytest.approx(level, abs=3 * level**0.5 / 44)
+
+
+def test_shares_of_false_alarms_add_up() -> None:
+    """Each group of places alarms as often as its share says, and all together at the level."""
+    rng, level = np.random.default_rng(0), 0.1
+    features = rng.standard_normal((9, 200))
+    alarms = []
+    for _ in range(500):
+        signs = rng.choice([-1.0, 1.0], 200)
+        some = features[1:][int(np.argmax(features[1:] @ signs))]
+        groups = [(0.5, 1, features[0]), (0.5, 8, some)]
+        alarms.append(best_aligned(groups, signs).log2_p <= math.log2(level))
+    # Nine nearly independent sums at 0.05 and eight times 0.05 / 8.
+    assert np.mean(alarms) == pytest.approx(0.097, abs=0.04)
 
 
 def test_messages_of_unmarked_features_are_uniform() -> None:

@@ -257,7 +257,10 @@ def _judge(
         marked = victim.others[0]
         if m:
             soft = marker.read(item, victim.key, m)
-            detection, guess = matched(soft, victim.message), hard(soft)
+            own, guess = marker.test, hard(soft)
+            detection = (
+                own(item, victim.key, victim.message) if own else matched(soft, victim.message)
+            )
             reads = np.mean(marker.decode(marked, victim.key, m) == victim.message)
         else:
             detection = marker.verify(item, victim.key, victim.message)

@@ -319,7 +319,8 @@ def reading(marker: Marker, item: Any, key: int, message: NDArray[Any], word: st
     """
     if len(message):
         soft = marker.read(item, key, len(message))
-        detection, symbols = matched(soft, message), hard(soft)
+        own, symbols = marker.test, hard(soft)
+        detection = own(item, key, message) if own else matched(soft, message)
     else:
         detection = marker.verify(item, key, message)
         flag = detection.marked()

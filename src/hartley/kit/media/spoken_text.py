@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import MissingExtra, RunError, UsageError
+from hartley.kit.audio import RATE, resampled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-RATE = 16_000
-"""Samples a second."""
 
 PAUSE, SILENCE = 0.4, 0.25
 """Seconds between two sentences as they are spoken, and from which on silence ends a passage."""
@@ -124,10 +122,6 @@ def from_file(content: bytes) -> NDArray[np.float32]:
         UsageError: it is not a recording, or it is longer than ``LONGEST``.
         MissingExtra: soundfile is not installed.
     """
-    from math import gcd
-
-    from scipy.signal import resample_poly
-
     soundfile = _soundfile()
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
@@ -140,11 +134,7 @@ def from_file(content: bytes) -> NDArray[np.float32]:
             wave = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, TypeError) as error:
         raise UsageError(f"a recording must be a sound file, got {error}") from None
-    shared = gcd(rate, RATE)
-    mono = wave.mean(1)
-    if rate != RATE:
-        mono = resample_poly(mono, RATE // shared, rate // shared)
-    return np.asarray(mono, dtype=np.float32)
+    return resampled(wave.mean(1), rate)
 
 
 def _soundfile() -> Any:
@@ -156,13 +146,7 @@ def _soundfile() -> Any:
 
 
 def _spoken(sentence: str, speaking: Speaking) -> NDArray[np.float32]:
-    from math import gcd
-
-    from scipy.signal import resample_poly
-
-    wave, rate = _synthesiser().spoken(sentence, speaking)
-    shared = gcd(rate, RATE)
-    return np.asarray(resample_poly(wave, RATE // shared, rate // shared), dtype=np.float32)
+    return resampled(*_synthesiser().spoken(sentence, speaking))
 
 
 @cache

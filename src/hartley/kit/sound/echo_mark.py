@@ -3,7 +3,8 @@
 Echoes that are spread over time are inaudible and cannot be seen in the cepstrum without the key
 (Ko, Nishimura and Suzuki, doi:10.1109/ICASSP.2002.5745024). Here most carry a message. An echo at
 some lag adds its size to the cepstrum at that lag, wherever a recording is cut, so the reader needs
-no synchronisation; only a changed speed moves lags, and the reader tries speeds.
+no synchronisation; only a changed speed moves lags, and the reader tries speeds. Half of the false
+alarms goes to the published speed and half to all others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.kit.sound.keyed_pattern import KeyedPattern
+from hartley.kit.sound.keyed_pattern import Aligned, KeyedPattern, best_aligned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 ROUNDS = 3
 FLOOR = 1e-3
 """Share of the mean energy that is added to every frequency before the logarithm."""
+
+SHARES = (0.5, 0.5)
+"""Of the false alarms: at the published speed, and at others."""
 
 COARSE = 0.0005
 """Step of the speeds that are tried: the last of a thousand lags moves by half a sample."""
@@ -81,19 +85,25 @@ class EchoMark:
         at = (self.first + np.arange(self.lags)) * slower
         return np.asarray(np.interp(at, np.arange(len(values)), values))
 
-    def aligned(self, wave: NDArray[Any], key: int) -> tuple[NDArray[Any], float, float, int]:
-        """Return what the pilots say at the best speed.
-
-        Returns:
-            Features (lags,); their exact log2 tail; the least that it could have been; how many
-            speeds were tried.
-        """
-        cepstrum, pattern = self.cepstrum(wave), KeyedPattern.of(key, self.lags, 0)
-        steps = round(self.fastest / COARSE)
-        speeds = 1 + COARSE * np.arange(-steps, steps + 1)
+    def readings(self, wave: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the cepstrum (speeds, lags) at the lags of each speed, the published one first."""
+        cepstrum, steps = self.cepstrum(wave), round(self.fastest / COARSE)
+        away = np.concatenate([np.arange(1, steps + 1), -np.arange(1, steps + 1)])
+        speeds = 1 + COARSE * np.concatenate([[0], away])
         rows = np.stack([self.features(cepstrum=cepstrum, slower=s) for s in speeds])
-        rows = np.clip(rows, *(np.array([[-3], [3]]) * np.median(np.abs(rows)) / 0.6745))
-        sums = rows @ pattern.pilots
-        sizes = np.sqrt(rows**2 @ np.abs(pattern.pilots)) + 1e-12
-        best = rows[int(np.argmax(sums / sizes))]
-        return best, *pattern.log2_tail(best), len(speeds)
+        # A peak of the recording's own pitch counts no more than three usual ones.
+        most = 3 * np.median(np.abs(rows)) / 0.6745
+        return np.asarray(np.clip(rows, -most, most))
+
+    def aligned(self, readings: NDArray[Any], signs: NDArray[Any]) -> Aligned:
+        """Return what a keyed sum says at the best speed.
+
+        Args:
+            readings: of a recording, at all speeds.
+            signs: (lags,) of the sum; 0 where a lag does not count.
+        """
+        scores = readings @ signs / (np.sqrt(readings**2 @ np.abs(signs)) + 1e-12)
+        groups = []
+        for share, some in zip(SHARES, np.split(np.arange(len(scores)), [1]), strict=True):
+            groups.append((share, len(some), readings[some[int(np.argmax(scores[some]))]]))
+        return best_aligned(groups, signs)

@@ -1,17 +1,20 @@
 """A keyed pattern of signs over many features of a recording, and what is read through it.
 
 A third of the features are *pilots*, whose signs alone say that a mark is there. The others carry
-the bits of an error-correcting code, each in several features.
+the bits of an error-correcting code, each in several features. Who knows the message knows the
+signs of all features, and tests them all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.infotheory.sign_sums import log2_best_tail, log2_sign_sum_tail
+from hartley.infotheory.exact_tails import log2_sign_sum_tail
 from hartley.kit import convolutional_code
 
 if TYPE_CHECKING:
@@ -70,16 +73,60 @@ class KeyedPattern:
         agreed = float((convolutional_code.signs(bits) * votes).sum() / size) if size else 0.0
         return np.asarray((2.0 * bits - 1.0) * max(agreed, 1e-6))
 
-    def log2_tail(self, features: NDArray[Any]) -> tuple[float, float]:
-        """Return the pilots' exact log2 tail over fresh keys, and the least it could have been.
 
-        Features are rounded to a few levels first, which does not look at the key.
-        """
-        values = features[self.symbols == 0]
-        # A few large features would leave all others at level 0.
-        scale = min(float(np.abs(values).max()), 3.0 * float(np.sqrt(np.mean(values**2))))
-        if not scale > 0:
-            return 0.0, 0.0
-        whole = np.clip(np.round(values / scale * LEVELS), -LEVELS, LEVELS).astype(np.int64)
-        total = int((whole * self.signs[self.symbols == 0]).sum())
-        return log2_sign_sum_tail(whole, total), log2_best_tail(whole)
+def log2_tail(features: NDArray[Any], signs: NDArray[Any]) -> tuple[float, float]:
+    """Return the exact log2 tail of a sum with signs over fresh keys, and the least there could be.
+
+    Features are rounded to a few levels first, which does not look at the key.
+
+    Args:
+        features: (n,) of a recording.
+        signs: (n,) −1 or 1, fair and independent over keys; 0 where a feature does not count.
+    """
+    used = signs != 0
+    values = features[used]
+    # A few large features would leave all others at level 0.
+    scale = min(float(np.abs(values).max()), 3.0 * float(np.sqrt(np.mean(values**2))))
+    if not scale > 0:
+        return 0.0, 0.0
+    whole = np.clip(np.round(values / scale * LEVELS), -LEVELS, LEVELS).astype(np.int64)
+    total = int((whole * signs[used]).sum())
+    return log2_sign_sum_tail(whole, total), -float(np.count_nonzero(whole))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aligned:
+    """What a keyed sum says at the best of many places where a pattern may begin.
+
+    Attributes:
+        features: (n,) at that place.
+        log2_p: the exact tail there, times what the search costs: a union bound.
+        least: the smallest that ``log2_p`` could have been.
+        units: features that counted.
+    """
+
+    features: NDArray[np.float64]
+    log2_p: float
+    least: float
+    units: int
+
+
+def best_aligned(groups: Sequence[tuple[float, int, NDArray[Any]]], signs: NDArray[Any]) -> Aligned:
+    """Return the smallest p-value over groups of places, each with its share of false alarms.
+
+    A place of a group has the group's share over the number of its places, so that all shares add
+    up to 1: a recording that nobody cut or stretched pays little for the search elsewhere.
+
+    Args:
+        groups: shares, how many places a group has, and the features (n,) at one of them, which
+            was chosen in any way.
+        signs: (n,) of the sum.
+    """
+    each = []
+    for share, places, features in groups:
+        tail, least = log2_tail(features, signs)
+        cost = math.log2(places / share)
+        each.append(Aligned(features, tail + cost, least + cost, -round(least)))
+    one = min(each, key=lambda aligned: aligned.log2_p)
+    least = min(aligned.least for aligned in each)
+    return replace(one, log2_p=min(0.0, one.log2_p), least=least)

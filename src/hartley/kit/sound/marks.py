@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from hartley.core.errors import UsageError
 from hartley.kit.audio import RATE
 from hartley.kit.marker import FALSE_ALARMS, Detection, Marker
 from hartley.kit.sound.echo_mark import EchoMark
-from hartley.kit.sound.keyed_pattern import KeyedPattern
+from hartley.kit.sound.keyed_pattern import Aligned, KeyedPattern
 from hartley.kit.sound.spread_mark import SpreadMark
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def spread_mark(strength: float = 2.0) -> Marker:
     """Spread-spectrum in the log energies of time-frequency tiles (``kit.sound.spread_mark``).
 
     Args:
-        strength: most that a tile is changed, in dB.
+        strength: most that a tile is changed, in dB (twice as much where little carries sound).
     """
     scheme = SpreadMark(strength=strength)
     return _marker("spread_tiles", scheme, scheme.size, (("strength", strength),))
@@ -88,47 +90,79 @@ def _marker(
         wave = as_recording(item)
         return wave if too_short(wave) else stored(scheme.embed(wave, message, key))
 
-    def soft(item: Any, key: int, m: int) -> NDArray[np.float64]:
-        wave = as_recording(item)
-        if too_short(wave):
-            return np.full(m, np.nan)
-        return KeyedPattern.of(key, size, m).soft(scheme.aligned(wave, key)[0], m)
-
-    def detect(item: Any, key: int) -> Detection:
-        wave = as_recording(item)
-        if reason := too_short(wave):
-            return Detection(0.0, 0.0, 0, reason)
-        _, tail, least, tried = scheme.aligned(wave, key)
-        if least + math.log2(tried) > math.log2(FALSE_ALARMS):
-            reason = f"undecided at {len(wave)} samples: too few of them carry sound"
-            return Detection(0.0, 0.0, -round(least), reason)
-        log2_p = min(0.0, tail + math.log2(tried))
-        return Detection(-log2_p, log2_p, -round(least), least_log2_p=least + math.log2(tried))
-
-    def accept(item: Any, key: int, m: int) -> NDArray[np.int64] | None:
-        if detect(item, key).log2_p > TAKEN:
-            return None
-        return (soft(item, key, m) > 0).astype(np.int64)
-
     def fits(item: Any, m: int) -> bool:
         wave = np.asarray(item)
         # Three features for each bit of the code are the least that add anything up.
         features = size - size // 3
         return len(wave) >= SHORTEST * RATE and 3 * KeyedPattern.of(0, size, m).count <= features
 
+    # Readings do not look at the key, and one recording is often read under several keys, or for
+    # its pilots and for its message.
+    reader = _Reader(
+        scheme,
+        size,
+        lru_cache(maxsize=2)(lambda wave: scheme.readings(np.frombuffer(wave, np.float32))),
+    )
     return Marker(
         name,
         embed,
-        soft,
+        reader.soft,
         facts,
         fits,
         modality=Modality.AUDIO,
         bits=BITS,
-        detect=detect,
-        accept=accept,
+        detect=reader.detect,
+        test=reader.test,
+        accept=reader.accept,
         chance=_chance,
         plain=_plain,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """The owner's reader.
+
+    Attributes:
+        scheme: of the mark.
+        size: features of a pattern.
+        readings: bytes of a recording → what it says at all places, whatever the key.
+    """
+
+    scheme: SpreadMark | EchoMark
+    size: int
+    readings: Callable[[bytes], NDArray[np.float64]]
+
+    def soft(self, item: Any, key: int, m: int) -> NDArray[np.float64]:
+        wave = as_recording(item)
+        if too_short(wave):
+            return np.full(m, np.nan)
+        pattern = KeyedPattern.of(key, self.size, m)
+        return pattern.soft(self._aligned(wave, pattern.pilots).features, m)
+
+    def detect(self, item: Any, key: int) -> Detection:
+        return self._tested(item, KeyedPattern.of(key, self.size, 0).pilots)
+
+    def test(self, item: Any, key: int, message: NDArray[Any]) -> Detection:
+        return self._tested(item, KeyedPattern.of(key, self.size, len(message)).wanted(message))
+
+    def accept(self, item: Any, key: int, m: int) -> NDArray[np.int64] | None:
+        if self.detect(item, key).log2_p > TAKEN:
+            return None
+        return (self.soft(item, key, m) > 0).astype(np.int64)
+
+    def _tested(self, item: Any, signs: NDArray[Any]) -> Detection:
+        wave = as_recording(item)
+        if reason := too_short(wave):
+            return Detection(0.0, 0.0, 0, reason)
+        best = self._aligned(wave, signs)
+        if best.least > math.log2(FALSE_ALARMS):
+            reason = f"undecided at {len(wave)} samples: too few of them carry sound"
+            return Detection(0.0, 0.0, best.units, reason)
+        return Detection(-best.log2_p, best.log2_p, best.units, least_log2_p=best.least)
+
+    def _aligned(self, wave: NDArray[Any], signs: NDArray[Any]) -> Aligned:
+        return self.scheme.aligned(self.readings(wave.tobytes()), signs)
 
 
 def stored(wave: NDArray[Any]) -> NDArray[np.float32]:

@@ -9,8 +9,10 @@ far as its own content does not already say the right thing (Malvar and Florenci
 doi:10.1109/TSP.2003.809385).
 
 The reader tries grids that are slower and faster, with frequencies that are lower and higher. Over
-fresh keys the pilots' sum is a sum with random signs, whose tail is exact
-(``infotheory.sign_sums``), times the number of grids that were tried.
+fresh keys the sum of the pilots, or of all tiles where the message is known, is a sum with random
+signs, whose tail is exact (``infotheory.exact_tails``), times what the search costs. A quarter of
+the false alarms goes to the grid as it was published, a quarter to those that begin elsewhere, and
+half to all other speeds.
 """
 
 from __future__ import annotations
@@ -21,14 +23,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.kit.audio import RATE
-from hartley.kit.sound.keyed_pattern import KeyedPattern
+from hartley.kit.sound.keyed_pattern import Aligned, KeyedPattern, best_aligned, log2_tail
 from hartley.kit.sound.tiles import HOP, Energies, Grid, contrast, spectrum, wave_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+SHARES = (0.25, 0.25, 0.5)
+"""Of the false alarms: at the published grid, at others of its speed, at other speeds."""
+
 ROUNDS = 4
 """Times that the owner looks at what the tiles say and changes them."""
+
+LOUDER, SURE = (1.0, 1.5, 2.0), -20.0
+"""Times the strength that are tried in turn, until log2 of the tail of all tiles is so small."""
 
 AIM = 1.5
 """What a symbol's tiles must say on average, in strengths: most tiles are changed in full."""
@@ -39,7 +47,8 @@ class SpreadMark:
     """The scheme.
 
     Attributes:
-        strength: most that a tile is changed, in dB.
+        strength: most that a tile is changed, in dB; up to twice as much in a recording of which
+            so little carries sound that it would not be read else.
         period: tiles of time after which the pattern repeats.
         furthest: the reader tries tiles from 1 − this to 1 + this times as long.
         stretches: how many lengths it tries.
@@ -63,13 +72,24 @@ class SpreadMark:
 
     def embed(self, wave: NDArray[Any], message: NDArray[Any], key: int) -> NDArray[np.float32]:
         """Return the marked recording (samples,)."""
+        marked = np.asarray(wave, np.float32)
+        if not len(Energies.of(marked).tiles(self.grid)):
+            return marked
+        pattern = KeyedPattern.of(key, self.size, len(message))
+        wanted = pattern.wanted(message)
+        for times in LOUDER:
+            marked = self._changed(wave, wanted, pattern.symbols, times * self.strength)
+            if log2_tail(self.folded(Energies.of(marked)).ravel(), wanted)[0] <= SURE:
+                break
+        return marked
+
+    def _changed(
+        self, wave: NDArray[Any], wanted: NDArray[Any], symbols: NDArray[Any], most: float
+    ) -> NDArray[np.float32]:
+        """Return a recording whose tiles say what is wanted, each changed by at most so many dB."""
         marked = np.asarray(wave, np.float64)
         count = len(Energies.of(marked).tiles(self.grid))
-        if not count:
-            return np.asarray(wave, np.float32)
-        pattern = KeyedPattern.of(key, self.size, len(message))
-        signs = self._repeated(pattern.wanted(message), count)
-        symbols = self._repeated(pattern.symbols, count)
+        signs, symbols = self._repeated(wanted, count), self._repeated(symbols, count)
         windows = spectrum(marked)
         change = np.zeros(signs.shape)
         for _ in range(ROUNDS):
@@ -77,8 +97,8 @@ class SpreadMark:
             spoke = np.bincount(symbols.ravel(), (rest * weight * signs).ravel())
             mean = spoke / np.maximum(np.bincount(symbols.ravel(), weight.ravel()), 1e-9)
             # Every symbol's tiles shall say it, whatever the recording itself would.
-            lack = AIM * self.strength - mean
-            change = np.clip(change + signs * lack[symbols], -self.strength, self.strength)
+            lack = AIM * most - mean
+            change = np.clip(change + signs * lack[symbols], -most, most)
             scaled = windows.copy()
             gain = self._gain(change, windows.shape[1])
             scaled[: len(gain)] *= 10 ** (gain / 20)
@@ -94,33 +114,43 @@ class SpreadMark:
         np.add.at(out, np.arange(len(rest)) % self.period, rest * weight)
         return out
 
-    def aligned(self, wave: NDArray[Any], key: int) -> tuple[NDArray[Any], float, float, int]:
-        """Return what the pilots say on the best grid.
+    def readings(self, wave: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the contrasts (grids, period, bands) on each grid, the published one first."""
+        energies = Energies.of(wave)
+        return np.stack(
+            [
+                self.folded(energies, slower=slower, lower=lower, shift=phase / self.phases)
+                for slower, lower in self._speeds()
+                for phase in range(self.phases)
+            ]
+        )
 
-        Returns:
-            Features (tiles of a period,); their exact log2 tail; the least that it could have
-            been; how many grids were tried.
+    def aligned(self, readings: NDArray[Any], signs: NDArray[Any]) -> Aligned:
+        """Return what a keyed sum says on the best grid.
+
+        Args:
+            readings: of a recording, on all grids.
+            signs: (tiles of a period,) of the sum; 0 where a tile does not count.
         """
-        energies, pattern = Energies.of(wave), KeyedPattern.of(key, self.size, 0)
-        pilots = pattern.pilots.reshape(self.period, -1)
-        turned = np.stack([np.roll(pilots, turn, axis=0) for turn in range(self.period)])
-        used, best, features, tried = np.abs(turned), -np.inf, np.zeros(self.size), 0
-        for slower, lower in self._speeds():
-            for phase in range(self.phases):
-                fold = self.folded(energies, slower=slower, lower=lower, shift=phase / self.phases)
-                sums = np.tensordot(turned, fold, 2)
-                scores = sums / (np.sqrt(np.tensordot(used, fold**2, 2)) + 1e-12)
-                turn, tried = int(np.argmax(scores)), tried + self.period
-                if scores[turn] > best:
-                    best = float(scores[turn])
-                    features = np.roll(fold, -turn, axis=0).ravel()
-        return features, *pattern.log2_tail(features), tried
+        pattern = signs.reshape(self.period, -1)
+        turned = np.stack([np.roll(pattern, turn, axis=0) for turn in range(self.period)])
+        flat, turns = readings.reshape(len(readings), -1), turned.reshape(self.period, -1)
+        scores = flat @ turns.T / (np.sqrt(flat**2 @ np.abs(turns).T) + 1e-12)
+        # Grids of the published speed come first, and of these the published one.
+        places = np.arange(scores.size).reshape(scores.shape)
+        groups = []
+        for share, some in zip(
+            SHARES, np.split(places.ravel(), [1, self.phases * self.period]), strict=True
+        ):
+            grid, turn = np.unravel_index(some[int(np.argmax(scores.ravel()[some]))], scores.shape)
+            groups.append((share, len(some), np.roll(readings[grid], -int(turn), axis=0).ravel()))
+        return best_aligned(groups, signs)
 
     def _speeds(self) -> list[tuple[float, float]]:
         """Pairs of how much slower and how much lower: of a stretch, and of another speed."""
         each = np.linspace(1 - self.furthest, 1 + self.furthest, self.stretches)
-        times = [float(s) for s in each]
-        return [*((s, 1.0) for s in times), *((s, s) for s in times if abs(s - 1) > 1e-9)]
+        others = [float(s) for s in each if abs(s - 1) > 1e-9]
+        return [(1.0, 1.0), *((s, 1.0) for s in others), *((s, s) for s in others)]
 
     def _repeated(self, values: NDArray[Any], count: int) -> NDArray[Any]:
         """Return values of a period's tiles for ``count`` tiles of time, (count, bands)."""

@@ -7,13 +7,12 @@ same length unless it changes the speed. Delays of codecs are taken out.
 from __future__ import annotations
 
 import io
-from math import gcd
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hartley.core.errors import MissingExtra
-from hartley.kit.audio import RATE
+from hartley.kit.audio import RATE, resampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,15 +35,6 @@ WINDOW = 1_024
 
 SPOKEN, ORDER, PITCHES = 640, 18, (40, 230)
 """Samples of a window of the vocoder, its coefficients, and its periods: 70 to 400 Hz."""
-
-
-def resampled(wave: NDArray[Any], old: int, new: int) -> NDArray[np.float32]:
-    """Return a recording at another rate."""
-    from scipy.signal import resample_poly
-
-    shared = gcd(old, new)
-    out = wave if old == new else resample_poly(wave, new // shared, old // shared)
-    return np.asarray(out, dtype=np.float32)
 
 
 def through_rate(wave: NDArray[Any], rate: int) -> NDArray[np.float32]:

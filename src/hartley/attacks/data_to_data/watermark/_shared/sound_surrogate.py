@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core.errors import MissingExtra
-from hartley.kit.audio import RATE
+from hartley.kit.audio import RATE, resampled
 from hartley.kit.eager_optimizers import eager
-from hartley.kit.sound.transforms import fitted, resampled
+from hartley.kit.sound.transforms import fitted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def descended(
     """Return a change (samples,) that lowers what a surrogate reads, of a signal-to-noise ratio."""
     import torch
 
-    start = torch.from_numpy(resampled(marked, RATE, rate).copy())
+    start = torch.from_numpy(resampled(marked, RATE, rate))
     size = float(start.square().sum()) ** 0.5 * 10 ** (-reach / 20)
     change = torch.zeros_like(start, requires_grad=True)
     # A recording's own loudness hides a change, so that quiet places change less.
