@@ -140,6 +140,19 @@ def _read(path: Path) -> NDArray[np.float32]:
     return audio.resampled(wave.mean(1), rate)
 
 
+def keyword_energies(second: NDArray[Any]) -> NDArray[np.float32]:
+    """Return mel energies (40, 101) of a second of sound (samples,), as :func:`keywords` does."""
+    return audio.mel(second, window=512, hop=160, low=50)
+
+
+def keyword_records(energies: NDArray[Any]) -> NDArray[np.float32]:
+    """Return mel energies (n, 40, 101) as records of :func:`keywords`, (n, 40, 101)."""
+    logs = np.log(energies + 1e-6)
+    mean, spread = (of(logs, axis=(1, 2), keepdims=True) for of in (np.mean, np.std))
+    # Two and a half standard deviations to either side of a clip's own mean fill 0..1.
+    return np.asarray(np.clip(0.5 + (logs - mean) / (5 * spread + 1e-6), 0, 1), dtype=np.float32)
+
+
 def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
     wave = wave / max(float(np.abs(wave).max()), 1e-6)
     loud = np.flatnonzero(np.abs(wave) > QUIET)
@@ -147,10 +160,7 @@ def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
     second = np.zeros(audio.RATE, np.float32)
     clip = wave[first : first + audio.RATE]
     second[: len(clip)] = clip
-    logs = np.log(audio.mel(second, window=512, hop=160, low=50) + 1e-6)
-    # Two and a half standard deviations to either side of a clip's own mean fill 0..1.
-    scaled = np.clip(0.5 + (logs - logs.mean()) / (5 * logs.std() + 1e-6), 0, 1)
-    return np.asarray(scaled, dtype=np.float32)
+    return keyword_records(keyword_energies(second)[None])[0]
 
 
 def _spoken(wave: NDArray[Any]) -> NDArray[np.float32]:

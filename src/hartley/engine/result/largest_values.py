@@ -54,6 +54,7 @@ SHARES = (
         "rows_kept",
         "rows_own",
         "own_words",
+        "recognised",
         "replayed",
     ),
 )
