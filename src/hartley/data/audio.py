@@ -148,7 +148,7 @@ def keyword_energies(second: NDArray[Any]) -> NDArray[np.float32]:
 def keyword_records(energies: NDArray[Any]) -> NDArray[np.float32]:
     """Return mel energies (n, 40, 101) as records of :func:`keywords`, (n, 40, 101)."""
     logs = np.log(energies + 1e-6)
-    mean, spread = (of(logs, axis=(1, 2), keepdims=True) for of in (np.mean, np.std))
+    mean, spread = logs.mean((1, 2), keepdims=True), logs.std((1, 2), keepdims=True)
     # Two and a half standard deviations to either side of a clip's own mean fill 0..1.
     return np.asarray(np.clip(0.5 + (logs - mean) / (5 * spread + 1e-6), 0, 1), dtype=np.float32)
 
@@ -160,7 +160,8 @@ def _keyword(wave: NDArray[Any]) -> NDArray[np.float32]:
     second = np.zeros(audio.RATE, np.float32)
     clip = wave[first : first + audio.RATE]
     second[: len(clip)] = clip
-    return keyword_records(keyword_energies(second)[None])[0]
+    (record,) = keyword_records(keyword_energies(second)[None])
+    return np.asarray(record)
 
 
 def _spoken(wave: NDArray[Any]) -> NDArray[np.float32]:
