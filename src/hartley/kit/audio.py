@@ -27,7 +27,7 @@ def resampled(wave: NDArray[Any], old: int, new: int = RATE) -> NDArray[np.float
     Args:
         wave: the samples.
         old: samples a second that it has.
-        new: samples a second that it shall have.
+        new: samples a second wanted.
     """
     if old == new:
         return np.array(wave, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A recogniser of voices as a judge of recordings: does it still hear what it heard before?
+"""A recogniser of voices as a judge of recordings: does it name the same voice as before?
 
 The net of the scene ``keywords``, trained on one-second windows of recordings that nobody marks.
 The language that it names is, for most of them, one speaker. Most of the windows that it learns
@@ -95,13 +95,14 @@ def by_voice(quality: ItemQuality, recogniser: Recogniser, least: float) -> Item
     """
 
     @lru_cache(maxsize=4)
-    def heard(wave: bytes, count: int) -> NDArray[Any]:
+    def shares_of(wave: bytes, count: int) -> NDArray[Any]:
         return recogniser(windows(np.frombuffer(wave, np.float32), count))
 
     def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
         count = _seconds(published)
         before, after = (
-            heard(np.asarray(wave, np.float32).tobytes(), count) for wave in (published, candidate)
+            shares_of(np.asarray(wave, np.float32).tobytes(), count)
+            for wave in (published, candidate)
         )
         common = float(np.minimum(before, after).sum(1).mean())
         return {**quality.figures(candidate, published), "recognised": min(1.0, common)}

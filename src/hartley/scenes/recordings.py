@@ -80,7 +80,7 @@ def recordings(
     clean = replace(clean, x=clean.x[:TAUGHT], y=clean.labels[:TAUGHT])
     recogniser = cache(lambda: voice_recogniser(clean))
 
-    def heard(records: NDArray[Any]) -> NDArray[Any]:
+    def voices(records: NDArray[Any]) -> NDArray[Any]:
         # Not trained before someone asks.
         return recogniser()(records)
 
@@ -95,7 +95,7 @@ def recordings(
             }
         ),
         extra={"carriers": parts["carriers"], "unmarked": parts["unmarked"]},
-        parts=(marker, by_voice(item_quality.sounds(floor), heard, voice), DetectionService()),
+        parts=(marker, by_voice(item_quality.sounds(floor), voices, voice), DetectionService()),
         utility=partial(utility, seed=seed),
         facts={"mark": marker.name, "seconds": SHORT if neural else seconds, "carriers": owned},
     )

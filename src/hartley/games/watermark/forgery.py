@@ -257,9 +257,9 @@ def _judge(
         marked = victim.others[0]
         if m:
             soft = marker.read(item, victim.key, m)
-            own, guess = marker.test, hard(soft)
+            test, guess = marker.test, hard(soft)
             detection = (
-                own(item, victim.key, victim.message) if own else matched(soft, victim.message)
+                test(item, victim.key, victim.message) if test else matched(soft, victim.message)
             )
             reads = np.mean(marker.decode(marked, victim.key, m) == victim.message)
         else:

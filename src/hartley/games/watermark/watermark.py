@@ -319,8 +319,8 @@ def reading(marker: Marker, item: Any, key: int, message: NDArray[Any], word: st
     """
     if len(message):
         soft = marker.read(item, key, len(message))
-        own, symbols = marker.test, hard(soft)
-        detection = own(item, key, message) if own else matched(soft, message)
+        test, symbols = marker.test, hard(soft)
+        detection = test(item, key, message) if test else matched(soft, message)
     else:
         detection = marker.verify(item, key, message)
         flag = detection.marked()

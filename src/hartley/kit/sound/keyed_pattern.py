@@ -1,8 +1,8 @@
 """A keyed pattern of signs over many features of a recording, and what is read through it.
 
 A third of the features are *pilots*, whose signs alone say that a mark is there. The others carry
-the bits of an error-correcting code, each in several features. Who knows the message knows the
-signs of all features, and tests them all.
+the bits of an error-correcting code, each in several features. A reader that knows the message
+knows the signs of all features, and tests them all.
 """
 
 from __future__ import annotations
