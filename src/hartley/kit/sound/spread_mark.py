@@ -86,7 +86,7 @@ class SpreadMark:
     def _changed(
         self, wave: NDArray[Any], wanted: NDArray[Any], symbols: NDArray[Any], most: float
     ) -> NDArray[np.float32]:
-        """Return a recording whose tiles say what is wanted, each changed by ``most`` dB or less."""
+        """Return a recording whose tiles say what is wanted, each moved by ``most`` dB or less."""
         marked = np.asarray(wave, np.float64)
         count = len(Energies.of(marked).tiles(self.grid))
         signs, symbols = self._repeated(wanted, count), self._repeated(symbols, count)
