@@ -82,6 +82,12 @@ class OwnModel:
             command with {in} and {key} that prints it.
         message_bits: Length of the watermark's message. Default: 0, it says presence alone.
         detector_gives: What a detector of presence returns: marked (the default) or p, a p-value.
+        release: Instead of a model: a table of people, and what was released of it (a synthetic
+            table, or its rows without names).
+        control: Others of the same population, whom the release was not made of.
+        known: Columns of the table that an attacker knows of a person, joined by commas. Default:
+            all but the sensitive one.
+        row_id: Column of the table and of its release that says whose a row is, for linkage.
     """
 
     model: str | None = None
@@ -129,11 +135,18 @@ class OwnModel:
     detector: str | None = None
     message_bits: int | None = None
     detector_gives: str | None = None
+    release: tuple[str, str] | None = None
+    control: str | None = None
+    known: str | None = None
+    row_id: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""
         as_shipped = asdict(OwnModel())
-        return {k: v for k, v in asdict(self).items() if v is not None and v != as_shipped[k]}
+        given = {k: v for k, v in asdict(self).items() if v is not None and v != as_shipped[k]}
+        if "release" in given:
+            given["original"], given["released"] = given.pop("release")
+        return given
 
 
 NOT_SET = OwnModel()
@@ -175,7 +188,7 @@ def chosen_scene(scene: str | None, settings: Mapping[str, Any]) -> tuple[str, d
     if scene is None:
         raise UsageError(
             "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
-            "your own --model with --train and --test, a data set with --records, or a watermark "
-            "with --items"
+            "your own --model with --train and --test, a data set with --records, a watermark "
+            "with --items, or a table with --release"
         )
     return scene, {}

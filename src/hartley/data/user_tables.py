@@ -174,6 +174,23 @@ def read_tables(
     return form, [form.encode(table) for table in tables], targets
 
 
+def form_of_columns(
+    names: Sequence[str], tables: Sequence[dict[str, Column]], path: Path
+) -> TableForm:
+    """Return the form of columns that several tables have.
+
+    Args:
+        names: of the columns.
+        tables: what ``kit.table_files.read_columns`` read from each.
+        path: the first of their files, for messages.
+
+    Raises:
+        UsageError: a column is neither numbers nor words, or has too many different words.
+    """
+    fields = tuple(_field(name, [t[name].values for t in tables], path) for name in names)
+    return TableForm(fields, named=True)
+
+
 def check_target(paths: Sequence[Path], tables: Sequence[dict[str, Column]], target: str) -> None:
     """Check that tables have rows and a target, before a model is there to read the rest.
 

@@ -7,6 +7,7 @@ joined by "and". Predicate singling out is defined in arXiv:1904.06009.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
     Floats = NDArray[np.float64]
+    Choose = Callable[[Rng, int, int, int], NDArray[np.int64]]
 
 BATCH = 1000
 """Predicates that are drawn at a time, as in anonymeter 1.1.0."""
@@ -86,12 +88,12 @@ def multivariate(
     count: int,
     columns: int,
     attempts: int,
+    choose: Choose | None = None,
 ) -> Floats:
     """Return predicates on several columns that match exactly one row of a table.
 
     Each is made of one row: of a number "≥ its value" where that is above the column's median and
-    "≤ its value" where it is not, of a category "= its value". The draws are those of anonymeter
-    1.1.0, so that the same generator gives the same predicates.
+    "≤ its value" where it is not, of a category "= its value".
 
     Args:
         rows: (n, d), each once.
@@ -100,6 +102,8 @@ def multivariate(
         count: predicates at most.
         columns: how many columns each asks about.
         attempts: predicates that are tried at most.
+        choose: draws the columns; ``chosen_one_by_one`` makes the draws of anonymeter 1.1.0, so
+            that the same generator gives the same predicates.
 
     Returns:
         (q, d, 2), each once, q ≤ count.
@@ -111,7 +115,7 @@ def multivariate(
     singled: list[Floats] = []
     while len(singled) < count and tried < attempts:
         records = rows[rng.integers(low=0, high=len(rows), size=batch)]
-        chosen = np.stack([rng.choice(width, size=columns, replace=False) for _ in range(batch)])
+        chosen = (choose or chosen_at_once)(rng, width, columns, batch)
         chosen_mask = np.zeros((batch, width), dtype=bool)
         np.put_along_axis(chosen_mask, chosen, True, axis=1)
         above = records > medians
@@ -127,6 +131,16 @@ def multivariate(
                     break
         tried += batch
     return np.stack(singled) if singled else everything(0, width)
+
+
+def chosen_at_once(rng: Rng, width: int, columns: int, count: int) -> NDArray[np.int64]:
+    """Return different places in 0..width−1 for each of ``count`` predicates: (count, columns)."""
+    return np.argsort(rng.random((count, width)), axis=1)[:, :columns]
+
+
+def chosen_one_by_one(rng: Rng, width: int, columns: int, count: int) -> NDArray[np.int64]:
+    """Return the same as ``chosen_at_once`` by other draws: one ``rng.choice`` after another."""
+    return np.stack([rng.choice(width, size=columns, replace=False) for _ in range(count)])
 
 
 def whole_rows(rows: Floats, slack: Floats) -> Floats:

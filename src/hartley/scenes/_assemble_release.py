@@ -15,6 +15,7 @@ from hartley.kit.releases.private_tree import tree_rows
 from hartley.kit.releases.public_bins import PublicBins
 from hartley.kit.releases.table_release import (
     RowOwners,
+    SecretColumn,
     TableRelease,
     as_floats,
     halves_of,
@@ -86,14 +87,13 @@ def assembled(
         publish=_publish(way, columns, as_floats(parts["public"].x), spare),
         rows=way in ("pseudonymised", "independent"),
         known=tuple(places[one] for one in known),
-        secret=places[secret],
         halves=halves_of(tuple(range(len(columns)))),
     )
     return Scene(
         name=name,
         modality=Modality.TABULAR,
         extra=parts,
-        parts=(release, RowOwners()),
+        parts=(release, RowOwners(), SecretColumn(places[secret])),
         utility=_utility(places[label], seed),
         settings=Settings({"released_tables": DEAR[way]} if way in DEAR else {}),
         facts={

@@ -13,7 +13,10 @@ from hartley import catalog
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.targets.python_object import is_object
 
-RECIPES = ("own_table", "own_network", "own_texts", "own_chat", "own_records", "own_marks")
+RECIPES = (
+    *("own_table", "own_network", "own_texts", "own_chat", "own_records", "own_marks"),
+    "own_release",
+)
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
 """Those whose attackers leave out reference models that would add little."""
@@ -23,6 +26,7 @@ DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
     *("canaries", "withheld", "sensitive", "records", "clean", "false_alarms"),
     *("items", "marked"),
+    *("original", "released", "control", "known", "row_id"),
 )
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 
@@ -46,6 +50,8 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     if "records" in values or "clean" in values:
         _check_records(values, parameters["own_records"])
         candidates = ("own_records",)
+    elif {"original", "released", "control"} & values.keys():
+        candidates = ("own_release",)
     fitting = [name for name in candidates if values.keys() <= parameters[name]]
     if not fitting:
         # The recipe that takes the most of them is what was meant.

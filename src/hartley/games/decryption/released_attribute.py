@@ -30,7 +30,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.games.decryption import released_tables
 from hartley.games.decryption.released_tables import Publication
 from hartley.kit.mixed_tables import TableColumn
-from hartley.kit.releases.table_release import TableRelease
+from hartley.kit.releases.table_release import SecretColumn, TableRelease
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ class ReleasedAttributeBrief:
     dead=dead,
     brief=ReleasedAttributeBrief,
     modalities=(Modality.TABULAR,),
-    requires=("table_release", "people"),
+    requires=("table_release", "people", "secret_column"),
     metrics=("auc", "attack_rate", "control_rate", "residual_risk"),
     loot="data",
     paper="arXiv:2211.10459",
@@ -97,12 +97,11 @@ def released_attribute(
         rounds: tables that are published, each with its own people; 0 takes the scene's default.
 
     Raises:
-        UsageError: there are too few people, or no secret column.
+        UsageError: there are too few people, or no known column.
     """
     part = scene.part(TableRelease)
-    if part.secret is None:
-        raise UsageError(f"{scene.name} must have a secret column to infer, got none")
-    secret, values = part.secret, part.columns[part.secret].values
+    secret = scene.part(SecretColumn).place
+    values = part.columns[secret].values
     known = tuple(column for column in part.known if column != secret)
     if not known or values < 2:
         raise UsageError(

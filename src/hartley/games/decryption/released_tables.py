@@ -26,6 +26,7 @@ from hartley.core.errors import RunError, UsageError
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import (
     RowOwners,
+    SecretColumn,
     TableRelease,
     as_floats,
     halves_of,
@@ -265,7 +266,6 @@ def _scene(name: str, modality: Modality, rng: Rng, publish: Publish) -> Scene:
         publish=publish,
         rows=True,
         known=every[:-1],
-        secret=every[-1],
         halves=halves_of(every),
     )
     return Scene(
@@ -275,5 +275,5 @@ def _scene(name: str, modality: Modality, rng: Rng, publish: Publish) -> Scene:
             "people": Data("people", modality, _random_table(LIVE_PEOPLE, rng)),
             "public": Data("public", modality, _random_table(LIVE_PEOPLE, rng)),
         },
-        parts=(part, RowOwners()),
+        parts=(part, RowOwners(), SecretColumn(every[-1])),
     )

@@ -31,7 +31,6 @@ class TableRelease:
         rows: whether the k-th published row is that of the k-th person; its order is shuffled
             before anyone sees it.
         known: the columns that an attacker knows of a person (quasi-identifiers).
-        secret: the column that they infer; it is a category.
         halves: the two sets of columns that linkability connects.
     """
 
@@ -40,7 +39,6 @@ class TableRelease:
     publish: Publish
     rows: bool
     known: tuple[int, ...]
-    secret: int | None
     halves: tuple[tuple[int, ...], tuple[int, ...]]
     collect: Publish | None = None
 
@@ -60,6 +58,17 @@ class RowOwners:
     """
 
     places: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretColumn:
+    """The column that an attacker infers of a person.
+
+    Attributes:
+        place: of it in the table; it is a category.
+    """
+
+    place: int
 
 
 def pseudonymised(table: Floats, rng: Rng) -> Floats:

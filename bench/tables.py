@@ -1,0 +1,248 @@
+"""Released tables against anonymeter 1.1.0, and what they say at settings with a known answer.
+
+    python bench/tables.py inputs FOLDER             writes the tables that both sides read
+    PEER/bin/python bench/peers/anonymeter_figures.py FOLDER   its figures and times, in its own env
+    python bench/tables.py parity FOLDER             our figures beside them
+    python bench/tables.py speed FOLDER              our times beside them
+    python bench/tables.py truths [SCENE]            bits of each attack by the way of publishing
+    python bench/tables.py budgets                   private synthesis: bits, ceiling, utility by rho
+
+The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import hartley
+from hartley import catalog
+from hartley.data import tabular
+from hartley.engine.build_scene import build
+from hartley.engine.defend import defended
+from hartley.kit import table_predicates
+from hartley.kit.mixed_tables import TableColumn, distinct, gower_nearest, numbers_of
+from hartley.kit.releases import copulas
+from hartley.kit.residual_risk import residual_risk, success_rate
+
+SEEDS = (0, 1, 2)
+ATTACKS, COLUMNS = 500, 4
+GAMES = {
+    "univariate_predicates": "singling_out",
+    "multivariate_predicates": "singling_out",
+    "row_predicates": "singling_out",
+    "common_neighbour": "linkability",
+    "nearest_value": "released_attribute",
+    "closest_record": "released_membership",
+    "density_ratio": "released_membership",
+    "nearest_row": "linkage",
+    "fellegi_sunter": "linkage",
+}
+
+
+def inputs(folder: Path) -> None:
+    """Write original, synthetic and control tables: one of numbers without ties, one mixed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (table, columns), size in (
+        ("tumours", tabular.measured_tumours(), 190),
+        ("census", tabular.people(), 2000),
+        ("census_large", tabular.people(), 16_000),
+    ):
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(table))
+        original, control = table[order[:size]], table[order[size : 2 * size]]
+        synthetic = copulas.synthetic(original, numbers_of(columns), rng)
+        # A quarter of the release are rows of the original, so that there is a risk to measure.
+        synthetic[: size // 4] = original[: size // 4]
+        for kind, rows in (("ori", original), ("syn", synthetic), ("control", control)):
+            frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+            for column in columns:
+                if column.values:
+                    titles = np.array(column.titles)
+                    frame[column.name] = titles[frame[column.name].astype(int)]
+            frame.to_csv(folder / f"{name}.{kind}.csv", index=False)
+
+
+def _read(folder: Path, name: str) -> tuple[dict[str, np.ndarray], list[TableColumn]]:
+    frames = {k: pd.read_csv(folder / f"{name}.{k}.csv") for k in ("ori", "syn", "control")}
+    both = pd.concat(frames)
+    columns, tables = [], {k: [] for k in frames}
+    for column in both.columns:
+        words = both[column].dtype.kind not in "iufb"
+        values = sorted(both[column].unique()) if words else []
+        columns.append(TableColumn(column, len(values), tuple(values)))
+        place = {value: k for k, value in enumerate(values)}
+        for k, frame in frames.items():
+            cells = frame[column].map(place) if words else frame[column]
+            tables[k].append(cells.to_numpy(dtype=float))
+    return {k: np.column_stack(parts) for k, parts in tables.items()}, columns
+
+
+def _risk(inside: float, outside: float, count: int) -> list[float]:
+    risk = residual_risk(success_rate(inside, count), success_rate(outside, count))
+    return [risk.cut, *risk.interval]
+
+
+def _sorted_places(columns: list[TableColumn], names: list[str]) -> list[int]:
+    """anonymeter sorts columns by name, numbers first: the order of a sum of floats."""
+    return [next(i for i, c in enumerate(columns) if c.name == name) for name in sorted(names)]
+
+
+def ours(folder: Path, task: dict) -> dict:
+    """Return our figures of one task of the peer's file, and the seconds they took."""
+    tables, columns = _read(folder, task["table"])
+    began = time.process_time(), time.perf_counter()
+    if task["kind"].startswith("singling"):
+        figures = _singling_out(tables, columns, task)
+    elif task["kind"] == "linkability":
+        figures = _linkability(tables, columns, task)
+    else:
+        figures = _inference(tables, columns, task)
+    cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
+    return {**figures, "cpu": cpu, "wall": wall}
+
+
+def _singling_out(tables: dict, columns: list[TableColumn], task: dict) -> dict:
+    rows = {k: t[distinct(t)] for k, t in tables.items()}
+    kinds = numbers_of(columns)
+    if task["kind"] == "singling_univariate":
+        made = table_predicates.univariate(rows["syn"], kinds)
+    else:
+        made = table_predicates.multivariate(
+            rows["syn"],
+            kinds,
+            np.random.default_rng(task["seed"]),
+            count=task["attacks"],
+            columns=COLUMNS,
+            attempts=10_000_000,
+            choose=table_predicates.chosen_one_by_one,
+        )
+    inside, outside = (
+        int((table_predicates.counts(made, rows[k]) == 1).sum()) for k in ("ori", "control")
+    )
+    return {
+        "queries": len(made),
+        "success": inside,
+        "control": outside,
+        "risk": _risk(inside, outside, task["attacks"]),
+    }
+
+
+def _linkability(tables: dict, columns: list[TableColumn], task: dict) -> dict:
+    counts = []
+    for kind in ("ori", "control"):
+        near = []
+        for names in task["aux"]:
+            places = _sorted_places(columns, names)
+            targets = tables[kind][task["targets"][kind]][:, places]
+            part = [columns[place] for place in places]
+            near.append(gower_nearest(targets, tables["syn"][:, places], part, task["k"])[0])
+        counts.append(sum(bool(set(a) & set(b)) for a, b in zip(*near, strict=True)))
+    return {
+        "success": counts[0],
+        "control": counts[1],
+        "risk": _risk(counts[0], counts[1], task["attacks"]),
+    }
+
+
+def _inference(tables: dict, columns: list[TableColumn], task: dict) -> dict:
+    places = _sorted_places(columns, task["aux"])
+    part = [columns[place] for place in places]
+    secret = next(i for i, c in enumerate(columns) if c.name == task["secret"])
+    counts = []
+    for kind in ("ori", "control"):
+        targets = tables[kind][task["targets"][kind]]
+        near, _ = gower_nearest(targets[:, places], tables["syn"][:, places], part)
+        counts.append(int((tables["syn"][near[:, 0], secret] == targets[:, secret]).sum()))
+    return {
+        "success": counts[0],
+        "control": counts[1],
+        "risk": _risk(counts[0], counts[1], task["attacks"]),
+    }
+
+
+def parity(folder: Path) -> None:
+    """Print both sides' figures and the largest difference of each task."""
+    worst = 0.0
+    for task in json.loads((folder / "anonymeter.json").read_text()):
+        if task["table"] == "census_large":
+            continue
+        mine, theirs = ours(folder, task), task["figures"]
+        keys = ("success", "control")
+        gap = max(abs(a - b) for a, b in zip(mine["risk"], theirs["risk"], strict=True))
+        exact = all(mine[k] == theirs[k] for k in keys) and gap <= 1e-6
+        worst = max(worst, gap) if task["ties"] != "numba" else worst
+        print(
+            f"{task['table']:9s} {task['kind']:22s} ties {task['ties']:7s} "
+            f"ours {[mine[k] for k in keys]} theirs {[theirs[k] for k in keys]} "
+            f"risk {mine['risk'][0]:.6f} {theirs['risk'][0]:.6f} gap {gap:.1e} "
+            f"{'equal' if exact else 'DIFFERS'}"
+        )
+    print(f"largest difference of a risk or its ends, ties in order: {worst:.1e}")
+
+
+def speed(folder: Path) -> None:
+    """Print CPU seconds of both sides, the least of three runs."""
+    for task in json.loads((folder / "anonymeter.json").read_text()):
+        runs = [ours(folder, task) for _ in range(3)]
+        cpu = min(run["cpu"] for run in runs)
+        print(
+            f"{task['table']:13s} {task['kind']:22s} ties {task['ties']:7s} ours {cpu:.3f} s, "
+            f"anonymeter {task['cpu']:.3f} s of CPU: {task['cpu'] / cpu:.1f} times"
+        )
+
+
+def _line(label: str, name: str, scene: hartley.Scene, params: dict, seed: int = 0) -> None:
+    channel = hartley.measure(hartley.play(name, scene, seed=seed, params=params))
+    high = channel.ceiling.value if channel.high is None else channel.high
+    shown = ("attack_rate", "control_rate", "residual_risk", "linked")
+    figures = {
+        k: round(float(channel.metrics[k]["value"]), 3) for k in shown if k in channel.metrics
+    }
+    print(
+        f"{label:34s} {name:24s} {params or ''!s:16s} {channel.bits.value:.4f} "
+        f"[{channel.bits.lower:.4f}, {high:.4f}] of {channel.ceiling.value:.4f} n {channel.bits.n} "
+        f"{figures}",
+        flush=True,
+    )
+
+
+def truths(name: str) -> None:
+    """Print the bits of every attack on a copy, on synthetic tables and on an independent draw."""
+    for way in ("pseudonymised", "copula", "tree", "vine", "independent"):
+        try:
+            scene = build(name, {"release": way})
+            utility = scene.utility(scene)["accuracy"]
+            for attack in GAMES:
+                _line(f"{name} {way} (accuracy {utility:.3f})", attack, scene, {})
+        except hartley.core.errors.MissingExtra as absent:
+            print(f"{name} {way}: {absent}")
+
+
+def budgets() -> None:
+    """Print bits, ceilings and utility of defenses of the census by their strength."""
+    plain = build("released_census")
+    lines = [("dp_synthesis", {"rho": rho}) for rho in (0.02, 0.1, 0.5, 2.0, 10.0)]
+    lines += [("local_dp", {"epsilon": epsilon}) for epsilon in (2.0, 8.0, 32.0)]
+    lines += [("k_anonymity", {"k": k}) for k in (2, 5, 20)]
+    for defense, params in lines:
+        scene = defended(plain, catalog.load("defense", defense), params)
+        utility = scene.utility(scene)["accuracy"]
+        label = f"{defense} {params} (accuracy {utility:.3f})"
+        for attack in ("row_predicates", "nearest_value", "closest_record", "fellegi_sunter"):
+            _line(label, attack, scene, {"slack": 0.05} if attack == "row_predicates" else {})
+
+
+if __name__ == "__main__":
+    {
+        "inputs": lambda: inputs(Path(sys.argv[2])),
+        "parity": lambda: parity(Path(sys.argv[2])),
+        "speed": lambda: speed(Path(sys.argv[2])),
+        "truths": lambda: truths(sys.argv[2] if len(sys.argv) > 2 else "released_census"),
+        "budgets": budgets,
+    }[sys.argv[1]]()

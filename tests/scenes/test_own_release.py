@@ -1,0 +1,172 @@
+"""A table of the user's own, its release and a control: what it reads, and what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import hartley
+from hartley.core import Scene
+from hartley.core.errors import HartleyError
+from hartley.engine.build_scene import build
+from hartley.engine.plan.own_scene import own_scene
+
+
+def people(n: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, n),
+            "hours": rng.normal(40, 10, n).round(1),
+            "job": rng.choice(["clerk", "baker", "smith", "3+"], n),
+            "town": rng.choice([f"town {k}" for k in range(20)], n),
+            "children": rng.integers(0, 4, n),
+        }
+    )
+    table.loc[rng.random(n) < 0.1, "hours"] = np.nan
+    return table
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("release")
+    real, control = people(300, 0), people(300, 1)
+    real.to_csv(place / "real.csv", index=False)
+    control.to_csv(place / "control.csv", index=False)
+    control.to_parquet(place / "control.parquet")
+    real.sample(frac=1, random_state=0).to_csv(place / "copy.csv", index=False)
+    people(300, 2).to_csv(place / "draw.csv", index=False)
+    real[:200].to_csv(place / "members.csv", index=False)
+    named = real.assign(id=[f"p{k}" for k in range(300)])
+    named.to_csv(place / "named.csv", index=False)
+    named.sample(frac=1, random_state=1).to_csv(place / "rows.csv", index=False)
+    return place
+
+
+def scene(folder: Path, released: str, original: str = "real.csv", **more: str) -> Scene:
+    files = {"original": original, "released": released, "control": "control.csv"}
+    paths = {what: str(folder / name) if name else "" for what, name in files.items()}
+    return build("own_release", paths | more)
+
+
+def bits(name: str, scene: Scene) -> float:
+    return float(hartley.measure(hartley.play(name, scene, seed=0), redraws=1).bits.value)
+
+
+def test_a_copy_is_near_the_ceiling_and_an_independent_draw_at_0(folder: Path) -> None:
+    copy, draw = scene(folder, "copy.csv"), scene(folder, "draw.csv")
+    for name in ("row_predicates", "closest_record"):
+        assert bits(name, copy) > 0.95
+        channel = hartley.measure(hartley.play(name, draw, seed=0), redraws=1)
+        # With 300 pairs a point estimate of nothing is a few hundredths.
+        assert channel.bits.lower == 0.0 and channel.bits.value < 0.05
+
+
+def test_files_of_two_kinds_are_one_form_and_missing_numbers_are_kept(folder: Path) -> None:
+    built = build(
+        "own_release",
+        {
+            "original": str(folder / "real.csv"),
+            "released": str(folder / "copy.csv"),
+            "control": str(folder / "control.parquet"),
+            "sensitive": "children",
+            "known": "age, job",
+        },
+    )
+    assert built.extra["people"].x.shape[1] == 6  # hours takes two
+    assert built.facts["known"] == "age, job" and built.has("secret_column")
+    assert not built.has("row_owners") and bits("nearest_value", built) > 0.1
+    assert not scene(folder, "copy.csv").has("secret_column")
+
+
+def test_rows_with_an_id_are_linked(folder: Path) -> None:
+    built = scene(folder, "rows.csv", "named.csv", row_id="id")
+    assert bits("nearest_row", built) > 0.95 * np.log2(300)
+    assert "id" not in [column.name for column in hartley_columns(built)]
+
+
+def hartley_columns(scene: Scene) -> tuple:
+    from hartley.kit.releases.table_release import TableRelease
+
+    return scene.part(TableRelease).columns
+
+
+def test_flags_lead_to_the_scene_and_those_of_models_do_not() -> None:
+    name, _ = own_scene({"original": "a", "released": "b", "control": "c", "sensitive": "d"})
+    assert name == "own_release"
+    with pytest.raises(HartleyError, match="--target is for own_table and does not go with"):
+        own_scene({"original": "a", "released": "b", "control": "c", "target": "d"})
+
+
+REFUSED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame] | None, dict, str]] = {
+    "fewer": (lambda t: t.drop(columns="age"), {}, "columns of .*real.csv: it has no age"),
+    "more": (lambda t: t.assign(x=1), {}, "it has x besides"),
+    "renamed": (lambda t: t.rename(columns={"age": "agee"}), {}, "did you mean agee"),
+    "header": (lambda t: t[:0], {}, "must have rows, got a header alone"),
+    "mixed": (
+        lambda t: t.assign(age=["old", *t.age[1:].astype(str)]),
+        {},
+        "column 'age' must be of one type in all files, got numbers in .*real.csv and words in "
+        r".*changed.csv \(such as 'old'\)",
+    ),
+    "absent": (lambda t: t.assign(age=None), {}, "column 'age' of .* must have values"),
+    "no id": (None, {"row_id": "id"}, "--row-id must be a column of .*real.csv, got 'id'"),
+    "secret": (None, {"sensitive": "jobs"}, "--sensitive must be a column .* did you mean job"),
+    "numbers": (None, {"sensitive": "hours"}, "--sensitive must be a column of 2 to 64 different"),
+    "known": (None, {"known": "age,jov"}, "--known must be columns of the tables, got 'jov'"),
+    "alone": (None, {"known": "job", "sensitive": "job"}, "--known must be a column besides"),
+    "no control": (None, {"control": ""}, "--control must be a table, got none: others of the"),
+    "same": (None, {"released": "real.csv"}, "must be three files, got one of them twice"),
+    "member": (None, {"control": "members.csv"}, "--control must be others than .* 100% of its"),
+    "gone": (None, {"released": "gone.csv"}, "--release must be a file that is there"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_go_together_is_refused_in_one_line(case: str, folder: Path) -> None:
+    change, more, message = REFUSED[case]
+    given = {"original": "real.csv", "released": "copy.csv", "control": "control.csv"}
+    files = {k: v for k, v in {**given, **more}.items() if k in given}
+    if change is not None:
+        change(pd.read_csv(folder / "copy.csv")).to_csv(folder / "changed.csv", index=False)
+        files["released"] = "changed.csv"
+    paths = {k: str(folder / v) if v else "" for k, v in files.items()}
+    with pytest.raises(HartleyError, match=message) as caught:
+        build("own_release", paths | {k: v for k, v in more.items() if k not in given})
+    assert "\n" not in str(caught.value)
+
+
+def test_ids_that_repeat_or_link_nothing_are_refused(folder: Path) -> None:
+    rows = pd.read_csv(folder / "rows.csv")
+    rows.assign(id=[*rows.id[:-1], rows.id[0]]).to_csv(folder / "twice.csv", index=False)
+    rows.assign(id=[f"q{k}" for k in range(300)]).to_csv(folder / "others.csv", index=False)
+    with pytest.raises(HartleyError, match=r"'id' of .*twice.csv has 'p.*' 2 times"):
+        scene(folder, "twice.csv", "named.csv", row_id="id")
+    with pytest.raises(HartleyError, match="--row-id must link the tables"):
+        scene(folder, "others.csv", "named.csv", row_id="id")
+    with pytest.raises(HartleyError, match="named by --row-id"):
+        scene(folder, "rows.csv", "named.csv")
+
+
+def test_text_that_is_not_utf8_and_columns_of_numbers_and_words_are_refused(folder: Path) -> None:
+    text = (folder / "copy.csv").read_text().replace("clerk", "clérk")
+    (folder / "latin.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(HartleyError, match="a table must be UTF-8"):
+        scene(folder, "latin.csv")
+    for name in ("real", "copy", "control"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        odd = ["old", *table.age[1:].astype(str)]
+        table.assign(age=odd).to_csv(folder / f"odd_{name}.csv", index=False)
+    with pytest.raises(HartleyError, match=r"must be numbers or words, got both in age \(old\)"):
+        build(
+            "own_release",
+            {
+                "original": str(folder / "odd_real.csv"),
+                "released": str(folder / "odd_copy.csv"),
+                "control": str(folder / "odd_control.csv"),
+            },
+        )
