@@ -5,7 +5,7 @@
     python bench/tables.py parity FOLDER             our figures beside them
     python bench/tables.py speed FOLDER              our times beside them
     python bench/tables.py truths [SCENE]            bits of each attack by the way of publishing
-    python bench/tables.py budgets                   private synthesis: bits, ceiling, utility by rho
+    python bench/tables.py budgets                   bits, ceilings and utility by strength
 
 The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,115 +55,86 @@ def figures(evaluator):
     }
 
 
-def drawn(frames, attacks):
-    """The places of the targets that pandas draws from the seeded global generator, in its order."""
-    np.random.seed(SEED)
+def seeded():
+    """Seed the global generator, which pandas draws targets from."""
+    np.random.seed(SEED)  # noqa: NPY002 - what anonymeter draws from
+
+
+def places(frames, attacks, baseline):
+    """Return the places of the targets that pandas draws, in its order.
+
+    The baseline of inference draws as many people and released rows first.
+    """
+    seeded()
+    if baseline:
+        frames["ori"].sample(attacks, replace=False)
+        frames["syn"].sample(attacks)
     return {
-        kind: frames[kind].reset_index(drop=True).sample(attacks, replace=False).index.tolist()
+        kind: frames[kind].sample(attacks, replace=False).index.tolist()
         for kind in ("ori", "control")
     }
 
 
-def main(folder: Path) -> None:
-    out = []
+def singled_out(frames, mode, count):
+    return SinglingOutEvaluator(**frames, n_attacks=count, n_cols=4, seed=SEED).evaluate(mode=mode)
+
+
+def linked(frames, aux, attacks, k):
+    seeded()
+    return LinkabilityEvaluator(**frames, aux_cols=aux, n_attacks=attacks, n_neighbors=k).evaluate(
+        n_jobs=1
+    )
+
+
+def inferred(frames, known, secret, attacks):
+    seeded()
+    return InferenceEvaluator(**frames, aux_cols=known, secret=secret, n_attacks=attacks).evaluate(
+        n_jobs=1
+    )
+
+
+def tasks_of(table, secret, folder):
+    frames = {k: pd.read_csv(folder / f"{table}.{k}.csv") for k in ("ori", "syn", "control")}
+    attacks = min(ATTACKS, len(frames["ori"]))
+    names = list(frames["ori"].columns)
+    aux = (names[::2], names[1::2])
+    known = [name for name in names if name != secret]
+    for mode, count in (("univariate", 100_000), ("multivariate", attacks)):
+        evaluator, cpu = timed(partial(singled_out, frames, mode, count))
+        yield {
+            **{"table": table, "kind": f"singling_{mode}", "ties": "none", "seed": SEED},
+            **{"attacks": count, "figures": figures(evaluator), "cpu": cpu},
+        }
     shipped = neighbours._nearest_neighbors
-    for table, secret in SECRET.items():
-        frames = {k: pd.read_csv(folder / f"{table}.{k}.csv") for k in ("ori", "syn", "control")}
-        attacks = min(ATTACKS, len(frames["ori"]))
-        names = list(frames["ori"].columns)
-        aux = (names[::2], names[1::2])
-        for mode in ("univariate", "multivariate"):
-            count = 100_000 if mode == "univariate" else attacks
-            evaluator, cpu = timed(
-                lambda mode=mode, count=count: SinglingOutEvaluator(
-                    ori=frames["ori"],
-                    syn=frames["syn"],
-                    control=frames["control"],
-                    n_attacks=count,
-                    n_cols=4,
-                    seed=SEED,
-                ).evaluate(mode=mode)
-            )
-            out.append(
-                {
-                    "table": table,
-                    "kind": f"singling_{mode}",
-                    "ties": "none",
-                    "seed": SEED,
-                    "attacks": count,
-                    "figures": figures(evaluator),
-                    "cpu": cpu,
-                }
-            )
-        for ties, search in (("numba", shipped), ("ordered", stable)):
-            neighbours._nearest_neighbors = search
-            for k in (1, 5):
-
-                def link(k=k):
-                    np.random.seed(SEED)
-                    return LinkabilityEvaluator(
-                        ori=frames["ori"],
-                        syn=frames["syn"],
-                        control=frames["control"],
-                        aux_cols=aux,
-                        n_attacks=attacks,
-                        n_neighbors=k,
-                    ).evaluate(n_jobs=1)
-
-                link()  # compiled
-                evaluator, cpu = timed(link)
-                out.append(
-                    {
-                        "table": table,
-                        "kind": "linkability",
-                        "ties": ties,
-                        "aux": aux,
-                        "k": k,
-                        "attacks": attacks,
-                        "targets": drawn(frames, attacks),
-                        "figures": figures(evaluator),
-                        "cpu": cpu,
-                    }
-                )
-
-            known = [name for name in names if name != secret]
-
-            def infer():
-                np.random.seed(SEED)
-                return InferenceEvaluator(
-                    ori=frames["ori"],
-                    syn=frames["syn"],
-                    control=frames["control"],
-                    aux_cols=known,
-                    secret=secret,
-                    n_attacks=attacks,
-                ).evaluate(n_jobs=1)
-
-            np.random.seed(SEED)
-            # Its baseline draws the same people and as many released rows first.
-            frames["ori"].sample(attacks, replace=False)
-            frames["syn"].sample(attacks)
-            targets = {
-                kind: frames[kind].sample(attacks, replace=False).index.tolist()
-                for kind in ("ori", "control")
+    for ties, search in (("numba", shipped), ("ordered", stable)):
+        neighbours._nearest_neighbors = search
+        linked(frames, aux, 10, 1)  # compiled
+        for k in (1, 5):
+            evaluator, cpu = timed(partial(linked, frames, aux, attacks, k))
+            yield {
+                **{"table": table, "kind": "linkability", "ties": ties, "aux": aux, "k": k},
+                **{"attacks": attacks, "targets": places(frames, attacks, False)},
+                **{"figures": figures(evaluator), "cpu": cpu},
             }
-            evaluator, cpu = timed(infer)
-            out.append(
-                {
-                    "table": table,
-                    "kind": "inference",
-                    "ties": ties,
-                    "aux": known,
-                    "secret": secret,
-                    "attacks": attacks,
-                    "targets": targets,
-                    "figures": figures(evaluator),
-                    "cpu": cpu,
-                }
-            )
-        neighbours._nearest_neighbors = shipped
-    (folder / "anonymeter.json").write_text(json.dumps(out))
+        evaluator, cpu = timed(partial(inferred, frames, known, secret, attacks))
+        yield {
+            **{"table": table, "kind": "inference", "ties": ties, "aux": known, "secret": secret},
+            **{"attacks": attacks, "targets": places(frames, attacks, True)},
+            **{"figures": figures(evaluator), "cpu": cpu},
+        }
+    neighbours._nearest_neighbors = shipped
+
+
+def main(folder: Path, tables: list[str]) -> None:
+    """Write the figures of some tables, all by default, beside those that are there."""
+    place = folder / "anonymeter.json"
+    before = json.loads(place.read_text()) if place.exists() else []
+    chosen = tables or list(SECRET)
+    out = [task for task in before if task["table"] not in chosen]
+    for table in chosen:
+        out += tasks_of(table, SECRET[table], folder)
+    place.write_text(json.dumps(out))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
