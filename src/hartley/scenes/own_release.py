@@ -60,8 +60,8 @@ def own_release(
             if what == CONTROL:
                 raise UsageError(
                     "--control must be a table, got none: others of the same population, set aside "
-                    "before the release was made, without whom a leak cannot be told from what is "
-                    f"true of everybody; {EXAMPLE}"
+                    "before the release was made, without whom a leak cannot be distinguished from "
+                    f"what is true of everybody; {EXAMPLE}"
                 )
             raise UsageError(f"--release must name {what}, got none; {EXAMPLE}")
     check_there({"release": original})
