@@ -56,7 +56,9 @@ def detector_walk(
     count = max(1, min(len(words), queries // 2))
     pairs = word_pairs(view.brief.public)
     repeats = 1 if noisy else max(1, queries // count)
-    places = [block.tolist() for block in np.array_split(np.arange(len(words)), count)]
+    # Few blocks are long ones: words that stand apart break more pairs of neighbours.
+    spread = rng.permutation(len(words)) if "query_budget" in known else np.arange(len(words))
+    places = [block.tolist() for block in np.array_split(spread, count)]
     drawn = [reworded(pairs, words, block, rng) for _ in range(repeats) for block in places]
     blocks = [edits for edits in drawn if edits]
     detector = view.brief.detector
