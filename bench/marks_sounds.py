@@ -4,6 +4,7 @@
     PYTHON bench/marks_sounds.py perth --seconds 5 --changes nothing  # joined recordings
     PYTHON bench/marks_sounds.py alarms    # 10,000 unmarked clips, each under a fresh key
     PYTHON bench/marks_sounds.py removals  # bits destroyed and detection, by mark and removal
+    PYTHON bench/marks_sounds.py defenses  # the same behind defenses of marks
 
 Needs the packs klettres and perth; Codec 2 is played where pycodec2 is installed. Intervals of
 shares are Clopper and Pearson's at 95 %, clips being the unit; those of bits are the game's.
@@ -27,6 +28,7 @@ from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.data import audio
 from hartley.data.packs import locate
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.kit.marker import Marker, presence
@@ -186,42 +188,81 @@ def verdict(claim: str, met: bool) -> None:
     print(f"{'ok     ' if met else 'NOT MET'} {claim}")
 
 
-def of_removals(names: list[str], attacks: list[str], rounds: int, seed: int) -> None:
-    """Each removal at its strongest above the floors, on each mark, and the forgery.
+HEADER = (
+    f"{'':44}{'bits, of 1':20}{'detected after':20}{'wrong':>6}{'dB':>6}{'SNR':>7}{'voice':>6}"
+    f"{'below':>6}"
+)
 
-    Perth says presence alone: a coin marks half of the items, so that it is played twice as often.
-    """
+
+def of_removals(names: list[str], attacks: list[str], rounds: int, seed: int) -> None:
+    """Each removal at its strongest above the floors, on each mark, and the forgery."""
     for name in names:
         scene = recordings(mark=name)
-        print(f"{name}: {scene.utility(scene) if scene.utility else ''}")
-        print(f"{'':34}{'bits, of 1':20}{'detected after':20}{'wrong':>6}{'dB':>6}"
-              f"{'SNR':>7}{'voice':>6}{'below':>6}")  # fmt: skip
+        print(f"{name}: {scene.utility(scene) if scene.utility else ''}\n{HEADER}", flush=True)
         broken: list[tuple[float, str]] = []
-        for attack_name, params in settings(name, attacks):
-            attack = catalog.load("attack", attack_name)
-            removal = attack.game.name == "watermark"
-            played = rounds * (2 if name == "perth" and removal else 1)
-            game = {**attack.game_params, "rounds": played}
-            trials = play(attack, scene, seed=seed, params=params, game_params=game)
-            row, metrics = measure(trials), trials.metrics
-            # Lower ends are certified, upper ones calibrated.
-            ends = f"[{row.bits.lower:.2f}, {row.high:.2f}]"
-            label = " ".join([attack_name, *(str(v) for v in params.values())])
-            after = float(metrics["detected_after" if removal else "attributed"])
-            n = int((trials.truth == 1).sum()) if played > rounds else played
-            low, high = (float(np.asarray(x)) for x in clopper_pearson(round(after * n), n, 0.025))
-            if removal and high < 0.5:
-                broken.append((float(metrics["spectral_snr"]), label))
-            print(
-                f"  {label:32}{row.bits.value:5.2f} {ends:14}"
-                f"{after:.2f} [{low:.2f}, {high:.2f}] of {n:<4}"
-                f"{metrics.get('ber_after', float('nan')):6.2f}{metrics['spectral_snr']:6.1f}"
-                f"{metrics['snr']:7.1f}{metrics['recognised']:6.2f}{metrics['violated']:6.2f}",
-                flush=True,
-            )
+        for attack, params in settings(name, attacks):
+            label = " ".join([attack, *(str(v) for v in params.values())])
+            line, high, near = played(scene, attack, params, rounds, seed)
+            print(f"  {label:42}{line}", flush=True)
+            if high < 0.5 and attack != "pattern_copy":
+                broken.append((near, label))
         if broken:
             print(f"  the nearest recording in which surely fewer than half are detected: "
                   f"{max(broken)[1]}, {max(broken)[0]:.1f} dB")  # fmt: skip
+
+
+def of_defenses(names: list[str], rounds: int, seed: int) -> None:
+    """Defenses of marks, against attackers who know them and who do not."""
+    rows: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+        ("multi_key", {"keys": 4}, "common_pattern", {}),
+        ("voting", {"votes": 3}, "common_pattern", {}),
+        ("voting", {"votes": 3}, "masking_noise", {"colour": "white"}),
+        ("per_item_keys", {"doubtful": 0}, "common_pattern", {}),
+        ("per_item_keys", {"doubtful": 0}, "pattern_copy", {}),
+        ("per_item_keys", {"doubtful": 3}, "pattern_copy", {}),
+    ]
+    for name in names:
+        scene = recordings(mark=name)
+        print(f"{name}\n{HEADER}", flush=True)
+        for defense, setting, attack, params in rows:
+            after, _ = defended(scene, defense, setting)
+            kinds = ["static", *(["adaptive"] if defense == "multi_key" else [])]
+            for kind in kinds:
+                label = " ".join([defense, *map(str, setting.values()), attack, kind])
+                before = scene if kind == "static" else None
+                line, _, _ = played(after, attack, params, rounds, seed, before)
+                print(f"  {label:42}{line}", flush=True)
+
+
+def played(
+    scene: Any,
+    attack_name: str,
+    params: dict[str, Any],
+    rounds: int,
+    seed: int,
+    undefended: Any = None,
+) -> tuple[str, float, float]:
+    """Return a line about an attack, the upper end of what is detected, and the quality in dB.
+
+    A mark of presence alone is played twice as often: a coin marks half of the items.
+    """
+    attack = catalog.load("attack", attack_name)
+    removal = attack.game.name == "watermark"
+    alone = removal and not scene.part(Marker).bits
+    game = {**attack.game_params, "rounds": rounds * (1 + alone)}
+    trials = play(attack, scene, seed=seed, params=params, game_params=game, undefended=undefended)
+    row, metrics = measure(trials), trials.metrics
+    # Lower ends are certified, upper ones calibrated.
+    ends = f"[{row.bits.lower:.2f}, {row.high:.2f}]"
+    after = float(metrics["detected_after" if removal else "attributed"])
+    n = int((trials.truth == 1).sum()) if alone else rounds
+    low, high = (float(np.asarray(x)) for x in clopper_pearson(round(after * n), n, 0.025))
+    line = (
+        f"{row.bits.value:5.2f} {ends:14}{after:.2f} [{low:.2f}, {high:.2f}] of {n:<4}"
+        f"{metrics.get('ber_after', float('nan')):6.2f}{metrics['spectral_snr']:6.1f}"
+        f"{metrics['snr']:7.1f}{metrics['recognised']:6.2f}{metrics['violated']:6.2f}"
+    )
+    return line, high, float(metrics["spectral_snr"])
 
 
 def settings(mark: str, attacks: list[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -238,7 +279,7 @@ def settings(mark: str, attacks: list[str]) -> list[tuple[str, dict[str, Any]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("perth", "alarms", "removals"))
+    parser.add_argument("what", choices=("perth", "alarms", "removals", "defenses"))
     parser.add_argument("--marks", default="spread,echo,perth")
     parser.add_argument("--attacks", default=",".join([*CHEAP, *DEAR]))
     parser.add_argument("--clips", type=int, default=200)
@@ -253,6 +294,8 @@ def main() -> None:
         of_perth(args.clips, args.seconds, chosen, args.seed)
     elif args.what == "alarms":
         of_alarms(args.clips, args.pairs, args.seed)
+    elif args.what == "defenses":
+        of_defenses(args.marks.split(","), args.rounds, args.seed)
     else:
         of_removals(args.marks.split(","), args.attacks.split(","), args.rounds, args.seed)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     modalities=(Modality.AUDIO,),
     paper="doi:10.1109/35.940053",
     game_params={"others": 32},
+    adapts=True,
     sweep={"domain": ("likeliest", "samples", "spectra", "cepstra")},
 )
 def common_pattern(
@@ -33,6 +34,9 @@ def common_pattern(
 ) -> Outcome:
     """Estimate the mark as what recordings under one key share, and take out a multiple of it.
 
+    An attacker who knows that the owner has several keys learns from the recordings that are most
+    like the published one.
+
     Args:
         domain: where the mark is looked for; the likeliest is the one where two halves of the
             recordings agree best.
@@ -41,7 +45,9 @@ def common_pattern(
     """
     del rng
     marked = view.data.x[0]
-    pattern = sound_patterns.common(view.brief.others.x, view.brief.public.x, domain, len(marked))
+    keys = sound_patterns.keys_of(view.defenses)
+    brief = view.brief
+    pattern = sound_patterns.common(brief.others.x, brief.public.x, domain, marked, keys)
     if pattern is None:
         return published(marked, "untouched")
     cleaned = strongest(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     modalities=(Modality.AUDIO,),
     paper="doi:10.1117/12.384991",
     game_params={"others": 32},
+    adapts=True,
     sweep={"domain": ("likeliest", "samples", "spectra", "cepstra")},
 )
 def pattern_copy(
@@ -36,17 +37,20 @@ def pattern_copy(
 ) -> Outcome:
     """Estimate the victim's mark as what their recordings share, and add a multiple of it.
 
+    An attacker who knows that the victim has several keys learns from the recordings that are most
+    like one of them.
+
     Args:
         domain: where the mark is looked for; the likeliest is the one where two halves of the
             recordings agree best.
         most: largest multiple; the largest that the quality floor allows is taken.
         steps: bisections of the multiple.
     """
-    del rng
-    untouched = view.data.x[0]
-    pattern = sound_patterns.common(
-        view.brief.others.x, view.brief.public.x, domain, len(untouched)
-    )
+    untouched, others = view.data.x[0], view.brief.others.x
+    keys = sound_patterns.keys_of(view.defenses)
+    same = [wave for wave in others if len(wave) == len(untouched)]
+    like = same[int(rng.integers(len(same)))] if keys > 1 and same else untouched
+    pattern = sound_patterns.common(others, view.brief.public.x, domain, like, keys)
     if pattern is None:
         return published(untouched, "untouched")
     forged = strongest(

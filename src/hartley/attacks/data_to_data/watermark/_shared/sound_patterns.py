@@ -7,6 +7,7 @@ one where two halves of the recordings agree best is taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,8 @@ from hartley.kit.sound import tiles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hartley.core import Applied
+
 Domain = Literal["likeliest", "samples", "spectra", "cepstra"]
 
 FIRST, LAST = 20, 1100
@@ -24,6 +27,9 @@ FIRST, LAST = 20, 1100
 
 CHANCE = 4.0
 """Standard deviations of a correlation that chance may make."""
+
+ALIKE = 2
+"""Times that recordings under one key are looked for, each time by those that were nearest."""
 
 CLIP = 12.0
 """Decibels by which one bin of one recording counts at most."""
@@ -59,8 +65,17 @@ class SoundPattern:
         return np.asarray(oaconvolve(sound, kernel)[: len(sound)])
 
 
+def keys_of(defenses: Sequence[Applied]) -> int:
+    """Return among how many keys an attacker who knows the defenses takes an owner to choose."""
+    return max([int(d.params["keys"]) for d in defenses if d.name == "multi_key"], default=1)
+
+
 def common(
-    marked: NDArray[Any], unmarked: NDArray[Any], domain: Domain, samples: int
+    marked: NDArray[Any],
+    unmarked: NDArray[Any],
+    domain: Domain,
+    like: NDArray[Any],
+    keys: int = 1,
 ) -> SoundPattern | None:
     """Return what marked recordings have in common that unmarked ones have not.
 
@@ -68,14 +83,16 @@ def common(
         marked: recordings of the owner, (n, samples) or n arrays.
         unmarked: recordings of the attacker, likewise; may be none.
         domain: where to look; ``likeliest`` takes that of the largest agreement.
-        samples: length of the recordings that count; others are left out.
+        like: a marked recording whose mark is asked for; those of another length are left out.
+        keys: of the owner; if there are several, the marked recordings that count are those most
+            like this one, as many as one key has.
 
     Returns:
         The pattern; None where there are fewer than two recordings.
     """
     # The same recording twice would have everything in common with itself.
-    same = list({bytes(wave): wave for wave in marked if len(wave) == samples}.values())
-    plain = [wave for wave in unmarked if len(wave) == samples][: 2 * len(same)]
+    same = list({bytes(wave): wave for wave in marked if len(wave) == len(like)}.values())
+    plain = [wave for wave in unmarked if len(wave) == len(like)][: 2 * len(same)]
     if len(same) < 2:
         return None
     patterns = []
@@ -84,6 +101,8 @@ def common(
             continue
         rows = np.stack([feature(wave) for wave in same])
         others = np.stack([feature(wave) for wave in plain]) if len(plain) > 1 else 0 * rows
+        if keys > 1:
+            rows = _alike(rows, feature(like), others.mean(0), max(2, len(rows) // keys))
         # Halves have nothing in common but the mark: each has half of the unmarked ones.
         first, second = (rows[k::2].mean(0) - others[k::2].mean(0) for k in (0, 1))
         # The correlation of the halves; by chance alone it is within a few times 1/√size of 0.
@@ -91,6 +110,17 @@ def common(
         values = rows.mean(0) - others.mean(0)
         patterns.append(SoundPattern(name, values, agreement - CHANCE / np.sqrt(values.size)))
     return max(patterns, key=lambda pattern: pattern.agreement)
+
+
+def _alike(rows: NDArray[Any], like: NDArray[Any], usual: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return the rows that correlate most with one, beyond what is usual, and then with these."""
+    off, mean = rows - usual, like - usual
+    nearest = np.arange(len(rows))
+    for _ in range(ALIKE):
+        match = np.array([(one * mean).sum() / _size(one, one) ** 0.5 for one in off])
+        nearest = np.sort(np.argsort(-match, kind="stable")[:count])
+        mean = (like - usual + off[nearest].sum(0)) / (1 + count)
+    return np.asarray(rows[nearest])
 
 
 def _size(first: NDArray[Any], second: NDArray[Any]) -> float:
