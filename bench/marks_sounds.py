@@ -225,7 +225,7 @@ def of_defenses(names: list[str], rounds: int, seed: int) -> None:
         scene = recordings(mark=name)
         print(f"{name}\n{HEADER}", flush=True)
         for defense, setting, attack, params in rows:
-            after, _ = defended(scene, defense, setting)
+            after = defended(scene, defense, setting)
             kinds = ["static", *(["adaptive"] if defense == "multi_key" else [])]
             for kind in kinds:
                 label = " ".join([defense, *map(str, setting.values()), attack, kind])
