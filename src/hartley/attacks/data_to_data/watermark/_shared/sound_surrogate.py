@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRANSFORM, HOP = 512, 128
-HIDDEN, CLIPS = 48, 12
-"""Channels of the surrogate, and recordings of a step of its training, half of each kind."""
+HIDDEN, CLIPS, CUT = 48, 12, RATE
+"""Channels of the surrogate; recordings of a step of its training, half of each kind, and the
+samples of each that the step looks at."""
 
 
 def trained(
@@ -55,15 +56,15 @@ def trained(
              for each in (unmarked, marked)]  # fmt: skip
     if not all(kinds):
         return lambda wave: logits(wave[None])[0]
-    shortest = min(len(wave) for each in kinds for wave in each)
+    size = min(CUT, *(len(wave) for each in kinds for wave in each))
     optimizer = eager("Adam")(list(network.parameters()), lr=1e-3)
     truth = torch.cat([torch.zeros(CLIPS // 2), torch.ones(CLIPS // 2)])
     for _ in range(training):
-        waves = [
-            each[int(torch.randint(len(each), (), generator=generator))][:shortest]
-            for each in kinds
-            for _ in range(CLIPS // 2)
-        ]
+        waves = []
+        for each in (kinds[k] for k in (0, 1) for _ in range(CLIPS // 2)):
+            wave = each[int(torch.randint(len(each), (), generator=generator))]
+            start = int(torch.randint(len(wave) - size + 1, (), generator=generator))
+            waves.append(wave[start : start + size])
         loss = nn.functional.binary_cross_entropy_with_logits(logits(torch.stack(waves)), truth)
         optimizer.zero_grad()
         loss.backward()
