@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     term=Term.BANDWIDTH,
     stage="cipher",
     protects=("decryption",),
-    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     strongest={"every": 1},
     keeps_proof=True,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     stage="cipher",
     protects=("decryption",),
-    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     paper="doi:10.6028/NIST.SP.800-38D",
     strongest={"bits": 256},
     keeps_proof=True,

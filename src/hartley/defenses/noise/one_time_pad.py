@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     stage="cipher",
     protects=("decryption",),
-    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     strongest={},
     keeps_proof=True,

@@ -1,9 +1,9 @@
 """Decryption: what does a protected item reveal about symbols that only the auditor knows?
 
-An item (a message of English prose, a column of a table, an album of pictures) has a payload of
-uniformly drawn symbols at known places. The attacker sees the item in its protected form, knows
-what such items usually look like, and guesses the payload. Prose can be guessed without any
-ciphertext; a uniform payload cannot, so a model of the language alone reads 0 bits.
+An item (a message of English prose, a column of a table, an album of pictures or sounds) has a
+payload of uniformly drawn symbols at known places. The attacker sees the item in its protected
+form, knows what such items usually look like, and guesses the payload. Prose can be guessed without
+any ciphertext; a uniform payload cannot, so a model of the language alone reads 0 bits.
 
 Shannon's information between plaintext and ciphertext is large as soon as the text is longer than
 the unicity distance, for AES as well. This game measures *usable* information (Xu et al.,
@@ -36,7 +36,15 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.games.decryption import albums, ciphers, columns, messages, picture_ciphers
+from hartley.games.decryption import (
+    albums,
+    ciphers,
+    columns,
+    messages,
+    picture_ciphers,
+    sound_scramblers,
+    voices,
+)
 from hartley.kit.protection import PlantedItem, PlantedItems, Protection, aes_gcm
 
 if TYPE_CHECKING:
@@ -49,13 +57,14 @@ def live(modality: Modality, rng: Rng) -> Scene:
     """Items under protections that hide nearly nothing from any attack of their modality.
 
     Long prose under one shift of the alphabet; columns whose order and equality are visible;
-    pictures whose blocks change places.
+    pictures whose blocks change places; noise whose bands do.
     """
     del rng
     readable = {
         Modality.LANGUAGE: ciphers.caesar,
         Modality.TABULAR: columns.order_preserving,
         Modality.VISION: picture_ciphers.block_scramble,
+        Modality.AUDIO: sound_scramblers.band_scramble,
     }
     return _scene("live", modality, readable[modality]())
 
@@ -98,11 +107,10 @@ class DecryptionBrief:
     live=live,
     dead=dead,
     brief=DecryptionBrief,
-    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     unfit={
-        "audio": "secrets are planted in letters, in columns and in albums of pictures",
-        "graph": "secrets are planted in letters, in columns and in albums of pictures",
-        "paired": "secrets are planted in letters, in columns and in albums of pictures",
+        "graph": "secrets are planted in letters, in columns and in albums of pictures and sounds",
+        "paired": "secrets are planted in letters, in columns and in albums of pictures and sounds",
     },
     requires=("planted_items",),
     metrics=("solved", "length"),
@@ -233,6 +241,8 @@ def _key(protection: Protection) -> dict[str, float]:
 def _scene(name: str, modality: Modality, protection: Protection) -> Scene:
     if modality is Modality.VISION:
         items = albums.of_photographs(32)
+    elif modality is Modality.AUDIO:
+        items = voices.of_hisses()
     else:
         items = messages.of_bundled() if modality is Modality.LANGUAGE else columns.skewed()
     return Scene(name=name, modality=modality, parts=(items, protection))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     game=decryption,
     access=Access.NOTHING,
     term=Term.SIGNAL,
-    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION),
+    modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     paper="hartley",
     control=True,
 )
