@@ -1,7 +1,7 @@
 """Scrambling of speech: bands of the spectrum change places, and some are turned upside down.
 
 This is what analogue voice scramblers do. Sounds are taken apart into frames of a modified discrete
-cosine transform, which loses nothing: whoever has the key gets the sound as it was.
+cosine transform, which loses nothing: an owner of the key gets the sound as it was.
 """
 
 from __future__ import annotations
