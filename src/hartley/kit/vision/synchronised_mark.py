@@ -9,11 +9,12 @@ a grid of small turns, so that a picture may have been cropped, and resized or t
 then they decode *once*, where the template fits best.
 
 Why this band: JPEG, WebP, blur and halving take the high frequencies, and what a photograph itself
-adds is in the low ones. The mark follows the square root of the local contrast, which hides it, and
-outlives the dead zone of a quantiser, since the picture's own texture dithers it. The reader
-divides by the local contrast and by the radial spectrum, so that the picture is white noise to
-them, and the owner gives more of the energy to code bits that the picture opposes (informed
-embedding, doi:10.1109/TSP.2003.809385).
+adds is in the low ones. The reader divides by the local contrast and by the radial spectrum, so that
+the picture is white noise to them. For a given error the mark is worth most there where as much of
+it as possible outlives a quantiser, and little contrast is in its way: the owner tries on the
+picture what a coarse JPEG leaves of it and shifts its energy to these places, away from plain areas
+that lose all of it and from edges that drown it. They give more of the energy to code bits that the
+picture opposes (informed embedding, doi:10.1109/TSP.2003.809385).
 
 A mask of fair signs, drawn by the key and independent of the template, is on the code bits. A
 picture that was not marked under the key is decoded to a uniform word therefore, whatever it shows
@@ -23,6 +24,7 @@ code words tie.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +47,15 @@ LOW, HIGH = 0.02, 0.25
 TEMPLATE = 0.3
 """Share of the band that carries the template."""
 CONTRAST_FLOOR = 5.0
-"""Contrast of plain areas, in units of 1/255: the mark is as strong there as its root."""
+"""Contrast of plain areas, in units of 1/255."""
+DROWNING = -0.6
+"""Power of the local contrast that the mark's strength begins with, before what outlives is known.
+A reader that divides by contrast wants −1; less of it hides the mark better."""
+TRIALS, TRIAL_QUALITY = 3, 20
+"""How often the owner tries what JPEG leaves of the mark, and its quality."""
+SURVIVAL_WIDE, SURVIVAL_POWER, SURVIVAL_CLIP = 17, 0.7, (0.2, 4.0)
+"""Pixels of the windows in which survival is measured, power of its share of the mean in the
+strength, and where that share is cut."""
 WIDE, NARROW = 17, 9
 """Pixels of the windows of the local mean, and of the local contrast."""
 OUTLIER = 3.0
@@ -275,9 +285,8 @@ def _embed(picture: NDArray[Any], bits: NDArray[Any], key: int, psnr: float) -> 
     flat[_band()[1]] = keyed.phase * np.where(owner >= 0, (signs * strength)[owner], template)
     tile = fft.irfft2(flat.reshape(SIDE, -1), s=(SIDE, SIDE))
     height, width = detail.shape
-    wave = np.tile(tile, (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
-    wave = wave * np.sqrt(contrast + CONTRAST_FLOOR)
-    wave *= 10 ** (-psnr / 20) / np.sqrt(np.mean(wave * wave))
+    wide = np.tile(tile, (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
+    wave = _placed_where_it_lasts(wide, _luma(picture), contrast, 10 ** (-psnr / 20))
     # Rounding and clipping change the error a little: aim again.
     marked = image.eight_bits(picture + wave)
     for _ in range(3):
@@ -287,6 +296,42 @@ def _embed(picture: NDArray[Any], bits: NDArray[Any], key: int, psnr: float) -> 
         wave *= 10 ** ((gap - 0.02) / 20)
         marked = image.eight_bits(picture + wave)
     return marked
+
+
+def _placed_where_it_lasts(
+    wide: NDArray[np.float32],
+    luma: NDArray[np.float32],
+    contrast: NDArray[np.float32],
+    size: float,
+) -> NDArray[np.float32]:
+    """Return the wave (h, w), of a root mean square in 0..1, strong where compression leaves it."""
+    from scipy.ndimage import uniform_filter
+
+    def scaled(strength: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = wide * strength
+        out *= size / np.sqrt(np.mean(out * out))
+        return np.asarray(out, np.float32)
+
+    strength = (contrast + CONTRAST_FLOOR) ** np.float32(DROWNING)
+    wave, before = scaled(strength), _compressed(luma)
+    for _ in range(TRIALS):
+        left = (_compressed(luma + 255 * wave) - before) / 255
+        power = uniform_filter(wave * wave, SURVIVAL_WIDE)
+        share = uniform_filter(left * wave, SURVIVAL_WIDE) / np.maximum(power, 1e-9)
+        share = np.clip(share, 0, 1)
+        strength *= np.clip(share / max(share.mean(), 1e-6), *SURVIVAL_CLIP) ** SURVIVAL_POWER
+        wave = scaled(strength)
+    return wave
+
+
+def _compressed(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a luma (h, w), in units of 1/255, after a coarse JPEG."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    levels = np.round(np.clip(luma, 0, 255)).astype(np.uint8)
+    Image.fromarray(levels).save(stream, "jpeg", quality=TRIAL_QUALITY)
+    return np.asarray(Image.open(stream), np.float32)
 
 
 def _luma(picture: NDArray[Any]) -> NDArray[np.float32]:
