@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.watermark._shared import picture_denoiser
 from hartley.attacks.data_to_data.watermark._shared.pictures import strongest
 from hartley.attacks.data_to_data.watermark.distortion import distortion
 from hartley.attacks.data_to_data.watermark.mean_residual import mean_residual
+from hartley.attacks.data_to_data.watermark.regeneration import regeneration
 from hartley.core import Modality, Scene
 from hartley.data.photos import carriers
 from hartley.engine.run.play import play
@@ -50,6 +52,24 @@ def test_averaging_takes_out_a_pattern_that_pictures_share():
     alone = play(distortion, played, seed=0, game_params=ROUNDS)
     # White noise of the same quality does not know the pattern.
     assert trials.metrics["ber_after"] > alone.metrics["ber_after"] + 0.05
+
+
+def test_a_network_that_saw_other_photographs_takes_noise_out(monkeypatch):
+    monkeypatch.setattr(picture_denoiser, "cached", lambda _, __, build, **___: build())
+    photos, rng = carriers(6, 128).x, np.random.default_rng(0)
+    denoise = picture_denoiser.denoiser(list(photos[:4]), training=120)
+    for photo in (photos[4], photos[5][:, :101, :]):
+        noisy = photo + 0.1 * rng.standard_normal(photo.shape).astype(np.float32)
+        assert image.psnr(denoise(noisy, 0.1), photo) > image.psnr(noisy, photo) + 1
+
+
+def test_regeneration_by_a_network_stays_above_the_floor(monkeypatch):
+    monkeypatch.setattr(picture_denoiser, "cached", lambda _, __, build, **___: build())
+    params = {"by": "network", "training": 3, "steps": 6}
+    trials = play(regeneration, scene(dwt_dct()), seed=0, params=params, game_params={"rounds": 2})
+    assert trials.metrics["violated"] == 0
+    # As much noise as the floor of 34 dB allows, and no less.
+    assert 34 <= trials.metrics["psnr"] < 35
 
 
 def test_the_strongest_change_is_at_the_floor():

@@ -7,7 +7,7 @@ from hartley.kit.marker import Marker
 from hartley.scenes.photographs import MARKS, photographs, utility
 
 
-@pytest.mark.parametrize("mark", [name for name in MARKS if name != "rivagan"])
+@pytest.mark.parametrize("mark", [name for name in MARKS if name not in {"learned", "rivagan"}])
 def test_each_mark_is_found_again(mark, monkeypatch):
     monkeypatch.setattr("hartley.scenes.photographs.JUDGED", 4)
     scene = photographs(mark=mark, count=8, floor=30.0, ssim=0.5)

@@ -1,4 +1,4 @@
-"""Photographs that an owner marks, by one of seven marks."""
+"""Photographs that an owner marks, by one of eight marks."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def _rivagan() -> Marker:
     return rivagan()
 
 
+def _learned() -> Marker:
+    from hartley.kit.vision.learned_mark import learned
+
+    return learned()
+
+
 MARKS: dict[str, Callable[[], Marker]] = {
     "synchronised": synchronised,
     "spread_spectrum": marks.spread_spectrum,
@@ -38,6 +44,7 @@ MARKS: dict[str, Callable[[], Marker]] = {
     "dwt_dct": marks.dwt_dct,
     "widespread_dwt_dct": widespread_dwt_dct,
     "dwt_dct_svd": dwt_dct_svd,
+    "learned": _learned,
     "rivagan": _rivagan,
 }
 
@@ -52,6 +59,7 @@ def photographs(
         "dwt_dct",
         "widespread_dwt_dct",
         "dwt_dct_svd",
+        "learned",
         "rivagan",
     ] = "synchronised",
     count: Annotated[int, Range(8, 48)] = 48,
@@ -61,7 +69,8 @@ def photographs(
 ) -> Scene:
     """Crops of real photographs, 256 × 256, that carry a watermark of 32 bits.
 
-    ``rivagan`` needs the pack of that name; the others need none.
+    ``rivagan`` needs the pack of that name; the others need none. ``learned`` is trained at its
+    first use, for some two minutes of one core.
 
     Args:
         mark: the owner's mark.

@@ -52,6 +52,22 @@ def test_the_message_survives(marked, change):
     assert np.array_equal(accepted, message)
 
 
+def test_the_message_survives_webp_around_lines_on_a_plain_ground():
+    # WebP leaves nothing of a faint mark on a plain ground, and lines drown it.
+    rows, columns = np.mgrid[:512, :512]
+    drawing = np.full((3, 512, 512), 0.72, np.float32)
+    for centre, radius in (((170, 200), 120), ((300, 330), 90), ((380, 170), 70)):
+        away = np.abs(np.hypot(rows - centre[0], columns - centre[1]) - radius)
+        drawing[:, away < 4] = 0.05
+    rng = np.random.default_rng(2)
+    message = rng.integers(0, 2, 32)
+    marked = mark.synchronised().embed(drawing, message, KEY, rng)
+    assert image.psnr(marked, drawing) >= 40
+    accepted = mark.synchronised().accept(changes.webp(marked, 50), KEY, 32)
+    assert accepted is not None
+    assert np.array_equal(accepted, message)
+
+
 def test_the_place_of_a_cut_is_found(marked):
     _, _, picture = marked
     cut = np.ascontiguousarray(picture[:, 31:, 17:])

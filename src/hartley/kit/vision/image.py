@@ -49,6 +49,27 @@ def ssim(image: NDArray[Any], other: NDArray[Any]) -> float:
     return float(judge(image, other, channel_axis=0, data_range=1.0))
 
 
+def at_psnr(picture: NDArray[Any], wave: NDArray[Any], least: float) -> NDArray[Any]:
+    """Return the eight-bit picture plus a wave, scaled so that its PSNR is ``least`` dB, or above.
+
+    Args:
+        picture: (3, h, w) in 0..1.
+        wave: (h, w) or (3, h, w), of any size but 0.
+        least: dB; it is 0.05 more at most, where rounding allows that.
+    """
+    whole = np.broadcast_to(wave, picture.shape)
+    wave = wave * (10 ** (-least / 20) / np.sqrt(np.mean(whole * whole)))
+    # Rounding and clipping change the error a little: aim again.
+    marked = eight_bits(picture + wave)
+    for _ in range(3):
+        gap = psnr(marked, picture) - least
+        if 0 <= gap < 0.05:
+            break
+        wave = wave * 10 ** ((gap - 0.02) / 20)
+        marked = eight_bits(picture + wave)
+    return marked
+
+
 def jpeg(image: NDArray[Any], quality: int, *, halved: bool = True) -> NDArray[Any]:
     """Return the picture after one real trip through JPEG, float32 (3, h, w).
 

@@ -9,12 +9,12 @@ a grid of small turns, so that a picture may have been cropped, and resized or t
 then they decode *once*, where the template fits best.
 
 Why this band: JPEG, WebP, blur and halving take the high frequencies, and what a photograph itself
-adds is in the low ones. The reader divides by the local contrast and by the radial spectrum, so that
-the picture is white noise to them. For a given error the mark is worth most there where as much of
+adds is in the low ones. The reader divides by the local contrast and by the radial spectrum, so
+that the picture is white noise to them. For a given error the mark is worth most where as much of
 it as possible outlives a quantiser, and little contrast is in its way: the owner tries on the
-picture what a coarse JPEG leaves of it and shifts its energy to these places, away from plain areas
-that lose all of it and from edges that drown it. They give more of the energy to code bits that the
-picture opposes (informed embedding, doi:10.1109/TSP.2003.809385).
+picture what a coarse JPEG leaves of it, and shifts its energy to these places, away from plain
+areas that lose all of it and from edges that drown it. They give more of the energy to code bits
+that the picture opposes (informed embedding, doi:10.1109/TSP.2003.809385).
 
 A mask of fair signs, drawn by the key and independent of the template, is on the code bits. A
 picture that was not marked under the key is decoded to a uniform word therefore, whatever it shows
@@ -287,15 +287,7 @@ def _embed(picture: NDArray[Any], bits: NDArray[Any], key: int, psnr: float) -> 
     height, width = detail.shape
     wide = np.tile(tile, (-(-height // SIDE), -(-width // SIDE)))[:height, :width]
     wave = _placed_where_it_lasts(wide, _luma(picture), contrast, 10 ** (-psnr / 20))
-    # Rounding and clipping change the error a little: aim again.
-    marked = image.eight_bits(picture + wave)
-    for _ in range(3):
-        gap = image.psnr(marked, picture) - psnr
-        if 0 <= gap < 0.05:
-            break
-        wave *= 10 ** ((gap - 0.02) / 20)
-        marked = image.eight_bits(picture + wave)
-    return marked
+    return image.at_psnr(picture, wave, psnr)
 
 
 def _placed_where_it_lasts(

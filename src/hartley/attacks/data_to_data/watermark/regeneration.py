@@ -1,18 +1,21 @@
 """Regeneration: encode the picture, add noise to the code, denoise it, and decode it.
 
 Zhao et al. (arXiv:2306.01953) prove that noise in the latent space removes any invisible watermark,
-and regenerate with a VAE or a diffusion model. Here the autoencoder is linear: principal components
-of 8 × 8 colour patches of the attacker's photographs. The denoiser shrinks each component by the
-James–Stein rule and averages four shifted grids of patches.
+and regenerate with a VAE or a diffusion model. Here, by ``components``, the autoencoder is linear:
+principal components of 8 × 8 colour patches of the attacker's photographs. The denoiser shrinks
+each component by the James–Stein rule and averages four shifted grids of patches. By ``network``
+the noise is on the pixels, and a network that learned on the attacker's photographs takes it out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.attacks.data_to_data.watermark._shared.picture_denoiser import LOUDEST, denoiser
+from hartley.attacks.data_to_data.watermark._shared.pictures import published, strongest
+from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import image, patches
 
@@ -28,21 +31,34 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.VISION,),
     paper="arXiv:2306.01953",
+    light={"training": 2},
     sweep={"shrinkage": (1.0, 16.0)},
 )
 def regeneration(
     view: View[WatermarkBrief],
     rng: Rng,
     *,
+    by: Literal["components", "network"] = "components",
     shrinkage: Annotated[float, Range(0)] = 4.0,
     passes: Annotated[int, Range(1)] = 3,
+    training: Annotated[int, Range(1), Stronger.MORE] = 1500,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 7,
 ) -> Outcome:
     """Encode the picture, add as much noise as the quality floor allows, denoise and decode it.
 
     Args:
-        shrinkage: strength of the denoiser, in variances of the noise.
-        passes: regenerations, each nearer to the floor; the last one above it is returned.
+        by: what encodes and denoises.
+        shrinkage: strength of the denoiser of components, in variances of the noise.
+        passes: regenerations by components, each nearer to the floor; the last one above it is
+            returned.
+        training: steps of the network's training.
+        steps: bisections of the noise's level, with the network.
+
+    Raises:
+        MissingExtra: torch is not installed, which the network needs.
     """
+    if by == "network":
+        return _by_network(view, rng, training, steps)
     marked = view.data.x[0].astype(np.float32)
     floor = view.brief.floor.get("psnr", 0.0)
     photos = view.brief.public.x if len(view.brief.public) else view.data.x
@@ -51,18 +67,30 @@ def regeneration(
     noise = rng.standard_normal(code.shape, dtype=np.float32)
     # The error of one grid is larger than that of the mean of four, so its level is a safe start.
     level = _largest_level(code[: len(code) // 4], noise[: len(code) // 4], shrinkage, floor)
-    published = marked
+    best = marked
     for _ in range(passes):
         denoised = _denoise(code + np.float32(level) * noise, level, shrinkage)
         regenerated = image.eight_bits(patches.assembled(denoised @ basis.T + centre, marked.shape))
         margin = image.psnr(regenerated, marked) - floor
         if margin >= 0 and view.brief.holds(regenerated):
-            published = regenerated
+            best = regenerated
         # The error is proportional to the squared level; aim slightly above the floor.
         level *= 10 ** ((margin - 0.05) / 20)
-    return Outcome(
-        asset=Data("regenerated", Modality.VISION, published[None], role="cleaned image")
-    )
+    return published(best, "regenerated")
+
+
+def _by_network(view: View[WatermarkBrief], rng: Rng, training: int, steps: int) -> Outcome:
+    """Add noise and take it out by a network, with as much noise as the floor allows."""
+    marked = view.data.x[0].astype(np.float32)
+    photos = list(view.brief.public.x) if len(view.brief.public) else [marked]
+    denoise = denoiser(photos, training)
+    noise = rng.standard_normal(marked.shape, dtype=np.float32)
+
+    def change(strength: float) -> NDArray[Any]:
+        level = LOUDEST * strength
+        return denoise(marked + np.float32(level) * noise, level)
+
+    return published(strongest(change, view.brief.holds, marked, steps), "regenerated")
 
 
 def _denoise(noisy: NDArray[Any], level: float, shrinkage: float) -> NDArray[Any]:

@@ -1,0 +1,122 @@
+"""A small network that takes noise of a level that it is told out of pictures.
+
+The layers are those of FFDNet (arXiv:1710.04026), fewer and narrower: they work on pictures of half
+the size whose pixels are four of the picture, and the level is one more channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core.errors import MissingExtra
+from hartley.kit.cache import cached, digest
+from hartley.kit.eager_optimizers import eager
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CHANNELS = 24
+PATCH, BATCH = 48, 16
+"""Pixels of a side of the patches that it learns from, and patches of a step."""
+LOUDEST = 0.2
+"""Largest deviation of the noise in training, in 0..1."""
+RATE = 2e-3
+
+Denoise = Callable[["NDArray[Any]", float], "NDArray[np.float32]"]
+
+
+def denoiser(pictures: Sequence[NDArray[Any]], training: int) -> Denoise:
+    """Return a network (picture (3, h, w), deviation of its noise) → picture, from the cache.
+
+    Args:
+        pictures: (3, h, w) in 0..1 without noise, from which it learns.
+        training: steps.
+
+    Raises:
+        MissingExtra: torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "torch") from error
+    recipe = ["pictures", digest(list(pictures)), training, CHANNELS, PATCH, BATCH, LOUDEST, RATE]
+    weights = cached("picture-denoiser", recipe, lambda: _train(pictures, training), code=_train)
+    network = _network()
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    network.requires_grad_(False)
+
+    def denoise(picture: NDArray[Any], level: float) -> NDArray[np.float32]:
+        x = np.asarray(picture, np.float32)
+        edges = [(0, 0), *((0, side % 2) for side in x.shape[1:])]
+        even = torch.from_numpy(np.pad(x, edges, mode="edge"))[None]
+        out: NDArray[np.float32] = network(even, torch.tensor([level]))[0].numpy()
+        return out[:, : x.shape[1], : x.shape[2]]
+
+    return denoise
+
+
+def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray[Any]]:
+    """Return the weights after some steps; what is drawn is fixed, so that all rounds share it."""
+    import torch
+    from torch import nn
+
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    network = _network()
+    layers = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
+    with torch.no_grad():
+        for layer in layers:
+            draw = torch.randn(layer.weight.shape, generator=generator)
+            layer.weight.copy_(draw * (2 / layer.weight[0].numel()) ** 0.5)
+            assert layer.bias is not None
+            layer.bias.zero_()
+        layers[-1].weight.zero_()  # it begins by taking nothing out
+    optimizer = eager("Adam")(list(network.parameters()), lr=RATE)
+    for step in range(training):
+        clean = torch.from_numpy(np.stack([_patch(pictures, rng) for _ in range(BATCH)]))
+        levels = torch.from_numpy(rng.uniform(0, LOUDEST, BATCH).astype(np.float32))
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
+        noisy = clean + levels[:, None, None, None] * noise
+        loss = (network(noisy, levels) - clean).square().mean()
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * (1 - step / training)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
+
+
+def _network() -> Any:
+    import torch
+    from torch import nn
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            widths = (13, CHANNELS, CHANNELS, CHANNELS, 12)
+            layers: list[nn.Module] = []
+            for before, after in pairwise(widths):
+                layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU()]
+            self.layers = nn.Sequential(*layers[:-1])
+
+        def forward(self, noisy: Any, levels: Any) -> Any:
+            small = nn.functional.pixel_unshuffle(noisy - 0.5, 2)
+            shape = (len(small), 1, *small.shape[2:])
+            told = levels[:, None, None, None].expand(shape)
+            taken = self.layers(torch.cat([small, told], 1))
+            return noisy - nn.functional.pixel_shuffle(taken, 2)
+
+    return Network()
+
+
+def _patch(pictures: Sequence[NDArray[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a patch (3, PATCH, PATCH) of some picture; a small one is mirrored at its edges."""
+    picture = pictures[int(rng.integers(len(pictures)))]
+    edges = [(0, 0), *((0, max(0, PATCH - side)) for side in picture.shape[1:])]
+    whole = np.pad(picture, edges, mode="symmetric")
+    top, left = (int(rng.integers(side - PATCH + 1)) for side in whole.shape[1:])
+    patch = whole[:, top : top + PATCH, left : left + PATCH]
+    return np.asarray(patch[:, :, ::-1] if rng.integers(2) else patch, np.float32)
