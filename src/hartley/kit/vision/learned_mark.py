@@ -84,7 +84,7 @@ def learned(psnr: float = 38.0, training: int = 3000) -> Marker:
 
     def soft(picture: NDArray[Any], key: int, m: int) -> NDArray[Any]:
         tiles, _ = _tiles(picture)
-        logits = decoder(torch.from_numpy(tiles)).numpy().sum(0)
+        logits = _logits(decoder, torch.from_numpy(tiles)).numpy().sum(0)
         turned: NDArray[Any] = (logits * (1 - 2 * _turned(key)))[:m].astype(np.float64)
         return turned
 
@@ -128,7 +128,7 @@ def trained(training: int) -> dict[str, NDArray[Any]]:
         psnr = STRONG + (WEAK - STRONG) * min(1.0, 2 * at)
         change = _changed(encoder, tiles, 2 * bits - 1)
         marked = (tiles + 10 ** (-psnr / 20) * change).clamp(0, 1)
-        logits = decoder(_noised(marked, rng))
+        logits = _logits(decoder, _noised(marked, rng))
         loss = nn.functional.binary_cross_entropy_with_logits(logits, bits)
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, 2 * (1 - at))
@@ -144,40 +144,55 @@ def trained(training: int) -> dict[str, NDArray[Any]]:
 
 
 def _networks() -> tuple[Any, Any]:
-    """Return encoder (pictures, signs) → change, and decoder pictures → logits of the bits."""
-    import torch
+    """Return the layers of the encoder, by name, and of the decoder."""
     from torch import nn
 
-    class Encoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.spread = nn.Linear(BITS, WIDTH * (TILE // 4) ** 2)
-            self.seen = nn.Conv2d(3, WIDTH, 3, padding=1)
-            self.mixed = nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1)
-            self.out = nn.Conv2d(2 * WIDTH, 3, 3, padding=1)
+    encoder = nn.ModuleDict(
+        {
+            "spread": nn.Linear(BITS, WIDTH * (TILE // 4) ** 2),
+            "seen": nn.Conv2d(3, WIDTH, 3, padding=1),
+            "mixed": nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1),
+            "out": nn.Conv2d(2 * WIDTH, 3, 3, padding=1),
+        }
+    )
+    decoder = nn.ModuleDict(
+        {
+            "first": nn.Conv2d(3, 2 * WIDTH, 5, padding=2),
+            "second": nn.Conv2d(2 * WIDTH, 3 * WIDTH, 3, stride=2, padding=1),
+            "third": nn.Conv2d(3 * WIDTH, 4 * WIDTH, 3, stride=2, padding=1),
+            "read": nn.Linear(4 * WIDTH * (TILE // 8) ** 2, BITS),
+        }
+    )
+    return encoder, decoder
 
-        def forward(self, tiles: Any, signs: Any) -> Any:
-            small = self.spread(signs).reshape(-1, WIDTH, TILE // 4, TILE // 4)
-            message = nn.functional.interpolate(small, scale_factor=2, mode="bilinear")
-            seen = nn.functional.leaky_relu(self.seen(nn.functional.avg_pool2d(tiles, 2) - 0.5))
-            mixed = nn.functional.leaky_relu(self.mixed(torch.cat([message, seen], 1)))
-            return nn.functional.interpolate(self.out(mixed), scale_factor=2, mode="bilinear")
 
-    class Decoder(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = nn.Conv2d(3, 2 * WIDTH, 5, padding=2)
-            self.second = nn.Conv2d(2 * WIDTH, 3 * WIDTH, 3, stride=2, padding=1)
-            self.third = nn.Conv2d(3 * WIDTH, 4 * WIDTH, 3, stride=2, padding=1)
-            self.read = nn.Linear(4 * WIDTH * (TILE // 8) ** 2, BITS)
+def _changed(encoder: Any, tiles: Any, signs: Any) -> Any:
+    """Return the change of tiles (n, 3, TILE, TILE), each of root mean square 1.
 
-        def forward(self, tiles: Any) -> Any:
-            out = _whitened(nn.functional.avg_pool2d(tiles, 2))
-            for layer in (self.first, self.second, self.third):
-                out = nn.functional.leaky_relu(layer(out))
-            return self.read(out.flatten(1))
+    Args:
+        encoder: its layers.
+        tiles: (n, 3, TILE, TILE) in 0..1.
+        signs: (n, BITS) −1 or 1.
+    """
+    import torch
+    from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 
-    return Encoder(), Decoder()
+    small = encoder["spread"](signs).reshape(-1, WIDTH, TILE // 4, TILE // 4)
+    message = interpolate(small, scale_factor=2, mode="bilinear")
+    seen = leaky_relu(encoder["seen"](avg_pool2d(tiles, 2) - 0.5))
+    mixed = leaky_relu(encoder["mixed"](torch.cat([message, seen], 1)))
+    change = interpolate(encoder["out"](mixed), scale_factor=2, mode="bilinear")
+    return change / (change.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-6)
+
+
+def _logits(decoder: Any, tiles: Any) -> Any:
+    """Return the logits (n, BITS) of the bits that the decoder reads in tiles."""
+    from torch.nn.functional import avg_pool2d, leaky_relu
+
+    out = _whitened(avg_pool2d(tiles, 2))
+    for name in ("first", "second", "third"):
+        out = leaky_relu(decoder[name](out))
+    return decoder["read"](out.flatten(1))
 
 
 def _whitened(tiles: Any) -> Any:
@@ -192,12 +207,6 @@ def _whitened(tiles: Any) -> Any:
 
     detail = tiles - mean(tiles, 9)
     return detail / ((mean(detail * detail, 5) + 1e-6).sqrt() + 0.02)
-
-
-def _changed(encoder: Any, tiles: Any, signs: Any) -> Any:
-    """Return the change of tiles, each of root mean square 1."""
-    change = encoder(tiles, signs)
-    return change / (change.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-6)
 
 
 def _noised(tiles: Any, rng: Rng) -> Any:

@@ -1,4 +1,4 @@
-"""A small network that takes noise of a level that it is told out of pictures.
+"""A small network that takes noise of a level that it is given out of pictures.
 
 The layers are those of FFDNet (arXiv:1710.04026), fewer and narrower: they work on pictures of half
 the size whose pixels are four of the picture, and the level is one more channel.
@@ -53,7 +53,7 @@ def denoiser(pictures: Sequence[NDArray[Any]], training: int) -> Denoise:
         x = np.asarray(picture, np.float32)
         edges = [(0, 0), *((0, side % 2) for side in x.shape[1:])]
         even = torch.from_numpy(np.pad(x, edges, mode="edge"))[None]
-        out: NDArray[np.float32] = network(even, torch.tensor([level]))[0].numpy()
+        out: NDArray[np.float32] = _denoised(network, even, torch.tensor([level]))[0].numpy()
         return out[:, : x.shape[1], : x.shape[2]]
 
     return denoise
@@ -66,7 +66,7 @@ def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray
 
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     network = _network()
-    layers = [layer for layer in network.layers if isinstance(layer, nn.Conv2d)]
+    layers = [layer for layer in network if isinstance(layer, nn.Conv2d)]
     with torch.no_grad():
         for layer in layers:
             draw = torch.randn(layer.weight.shape, generator=generator)
@@ -80,7 +80,7 @@ def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray
         levels = torch.from_numpy(rng.uniform(0, LOUDEST, BATCH).astype(np.float32))
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
         noisy = clean + levels[:, None, None, None] * noise
-        loss = (network(noisy, levels) - clean).square().mean()
+        loss = (_denoised(network, noisy, levels) - clean).square().mean()
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / training)
         optimizer.zero_grad()
@@ -90,26 +90,23 @@ def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray
 
 
 def _network() -> Any:
-    import torch
     from torch import nn
 
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            widths = (13, CHANNELS, CHANNELS, CHANNELS, 12)
-            layers: list[nn.Module] = []
-            for before, after in pairwise(widths):
-                layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU()]
-            self.layers = nn.Sequential(*layers[:-1])
+    widths = (13, CHANNELS, CHANNELS, CHANNELS, 12)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU()]
+    return nn.Sequential(*layers[:-1])
 
-        def forward(self, noisy: Any, levels: Any) -> Any:
-            small = nn.functional.pixel_unshuffle(noisy - 0.5, 2)
-            shape = (len(small), 1, *small.shape[2:])
-            told = levels[:, None, None, None].expand(shape)
-            taken = self.layers(torch.cat([small, told], 1))
-            return noisy - nn.functional.pixel_shuffle(taken, 2)
 
-    return Network()
+def _denoised(network: Any, noisy: Any, levels: Any) -> Any:
+    """Return pictures (n, 3, h, w), of even sides, without their noise of deviations (n,)."""
+    import torch
+    from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+    small = pixel_unshuffle(noisy - 0.5, 2)
+    level_map = levels[:, None, None, None].expand((len(small), 1, *small.shape[2:]))
+    return noisy - pixel_shuffle(network(torch.cat([small, level_map], 1)), 2)
 
 
 def _patch(pictures: Sequence[NDArray[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
