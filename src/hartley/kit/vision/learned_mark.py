@@ -179,8 +179,8 @@ def _changed(encoder: Any, tiles: Any, signs: Any) -> Any:
 
     small = encoder["spread"](signs).reshape(-1, WIDTH, TILE // 4, TILE // 4)
     message = interpolate(small, scale_factor=2, mode="bilinear")
-    seen = leaky_relu(encoder["seen"](avg_pool2d(tiles, 2) - 0.5))
-    mixed = leaky_relu(encoder["mixed"](torch.cat([message, seen], 1)))
+    picture = leaky_relu(encoder["seen"](avg_pool2d(tiles, 2) - 0.5))
+    mixed = leaky_relu(encoder["mixed"](torch.cat([message, picture], 1)))
     change = interpolate(encoder["out"](mixed), scale_factor=2, mode="bilinear")
     return change / (change.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-6)
 

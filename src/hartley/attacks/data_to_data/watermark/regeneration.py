@@ -49,10 +49,9 @@ def regeneration(
     Args:
         by: what encodes and denoises.
         shrinkage: strength of the denoiser of components, in variances of the noise.
-        passes: regenerations by components, each nearer to the floor; the last one above it is
-            returned.
+        passes: regenerations by components, each nearer to the floor; the last above it counts.
         training: steps of the network's training.
-        steps: bisections of the noise's level, with the network.
+        steps: bisections of the level of the network's noise.
 
     Raises:
         MissingExtra: torch is not installed, which the network needs.
@@ -87,8 +86,7 @@ def _by_network(view: View[WatermarkBrief], rng: Rng, training: int, steps: int)
     noise = rng.standard_normal(marked.shape, dtype=np.float32)
 
     def change(strength: float) -> NDArray[Any]:
-        level = LOUDEST * strength
-        return denoise(marked + np.float32(level) * noise, level)
+        return denoise(marked + np.float32(LOUDEST * strength) * noise, LOUDEST * strength)
 
     return published(strongest(change, view.brief.holds, marked, steps), "regenerated")
 
@@ -117,7 +115,6 @@ def _autoencoder(photos: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return principal directions (192, 192) and the mean (192,) of patches of photographs."""
     rows = np.concatenate([patches.grid(photo.astype(np.float32)) for photo in photos])
     rows = rows[:: max(1, len(rows) // 2048)]
-    centre = rows.mean(0)
-    centred = rows - centre
+    centred = rows - (centre := rows.mean(0))
     _, basis = np.linalg.eigh((centred.T @ centred).astype(np.float64))
     return basis.astype(np.float32), centre
