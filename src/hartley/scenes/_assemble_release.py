@@ -81,10 +81,12 @@ def assembled(
         at += size
     spare = as_floats(parts.pop("spare").x)
     places = {column.name: place for place, column in enumerate(columns)}
+    publish = _publish(way, columns, as_floats(parts["public"].x), spare)
     release = TableRelease(
         name=way,
         columns=tuple(columns),
-        publish=_publish(way, columns, as_floats(parts["public"].x), spare),
+        publish=publish,
+        known_way=publish,
         rows=way in ("pseudonymised", "independent"),
         known=tuple(places[one] for one in known),
         halves=halves_of(tuple(range(len(columns)))),

@@ -7,7 +7,7 @@ distance to the closest released record is known to show little of it (arXiv:250
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -25,6 +25,7 @@ from hartley.core import (
     Stronger,
     game,
 )
+from hartley.core.brief import ADAPTIVE_ONLY
 from hartley.core.errors import RunError
 from hartley.games.decryption import released_tables
 from hartley.games.decryption.released_tables import Publication
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+    from hartley.kit.releases.table_release import Publish
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -57,11 +59,16 @@ class ReleasedMembershipBrief:
             who is in the table.
         public: (n, d) records of the attacker's own, of the same population and of nobody who is
             asked about; None where they have none.
+        way: (table (n, d), rng) → what the owner would publish of it, before any defense; None
+            where nobody knows it.
+        defended_way: the same behind the defenses.
     """
 
     columns: tuple[TableColumn, ...]
     question: Data
     public: Data | None
+    way: Publish | None = None
+    defended_way: Publish | None = field(default=None, metadata=ADAPTIVE_ONLY)
 
 
 @game(
@@ -96,7 +103,13 @@ def released_membership(
     def brief(one: Publication, rng: Rng) -> ReleasedMembershipBrief:
         del rng
         question = Data("people", scene.modality, one.people, role="records")
-        return ReleasedMembershipBrief(part.columns, question, scene.extra.get("public"))
+        return ReleasedMembershipBrief(
+            columns=part.columns,
+            question=question,
+            public=scene.extra.get("public"),
+            way=part.known_way,
+            defended_way=None if part.known_way is None else part.released,
+        )
 
     def scored(one: Publication, outcome: Outcome) -> NDArray[np.float64]:
         guess = np.asarray(outcome.guess, dtype=np.float64)

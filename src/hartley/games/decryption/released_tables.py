@@ -267,6 +267,7 @@ def _scene(name: str, modality: Modality, rng: Rng, publish: Publish) -> Scene:
         rows=True,
         known=every[:-1],
         halves=halves_of(every),
+        known_way=publish,
     )
     return Scene(
         name=name,

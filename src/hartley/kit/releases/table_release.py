@@ -32,6 +32,8 @@ class TableRelease:
             before anyone sees it.
         known: the columns that an attacker knows of a person (quasi-identifiers).
         halves: the two sets of columns that linkability connects.
+        known_way: the way of publishing before any defense, which attackers know as well; None
+            where they do not.
     """
 
     name: str
@@ -40,6 +42,7 @@ class TableRelease:
     rows: bool
     known: tuple[int, ...]
     halves: tuple[tuple[int, ...], tuple[int, ...]]
+    known_way: Publish | None = None
     collect: Publish | None = None
 
     def released(self, table: Floats, rng: Rng) -> Floats:
