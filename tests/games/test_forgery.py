@@ -149,7 +149,9 @@ def test_the_forger_sees_neither_identity_nor_key_nor_a_marked_item_of_their_own
     table = deal(residual_copy, live, seed=0, params=FEW)
     for one in table.rounds:
         known = {field.name for field in fields(one.view.brief)}
-        assert known == {"public", "bits", "floor", "quality", "others", "detector", "model"}
+        assert known == {
+            "public", "bits", "floor", "quality", "others", "detector", "model", "pages"
+        }  # fmt: skip
         assert one.view.brief.detector.query(one.view.data.x).argmax(1).tolist() == [0]
         assert one.view.brief.detector.query(one.view.brief.others.x).argmax(1).all()
         assert len(one.view.brief.public) == 4

@@ -66,7 +66,9 @@ def test_the_attacker_sees_neither_message_nor_key_nor_original(live):
     photos = {one.tobytes() for one in image.eight_bits(live.extra["carriers"].x)}
     for one in table.rounds:
         known = {field.name for field in fields(one.view.brief)}
-        assert known == {"public", "bits", "floor", "quality", "others", "detector", "model"}
+        assert known == {
+            "public", "bits", "floor", "quality", "others", "detector", "model", "pages"
+        }  # fmt: skip
         assert one.view.data.x[0].tobytes() not in photos
         own = {row.tobytes() for row in one.view.brief.public.x}
         assert one.view.data.x[0].tobytes() not in own

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Modality
+from hartley.kit.media import pages as page_layout
+from hartley.kit.media.pages import Pages
 from hartley.kit.sound import fidelity
 from hartley.kit.vision import image
 
@@ -166,6 +168,39 @@ def _runs(text: str) -> list[tuple[str, ...]]:
     """Return each run of RUN words of a text, whatever their case and what is between them."""
     words = re.findall(r"\w+", str(text).lower())
     return [tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1)]
+
+
+def pages(layout: Pages, similarity: float = 0.8, psnr: float = 34.0) -> ItemQuality:
+    """Floors of pages that carry a text: F1 of the words read in them, and PSNR of the page in dB.
+
+    The text may be set anew (``kit.media.pages.psnr``); what is read is held to the floor of texts.
+    """
+    by_words = texts(similarity)
+
+    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
+        same = by_words.figures(layout.text(candidate), layout.text(published))
+        return {**same, "psnr": page_layout.psnr(layout, candidate, published)}
+
+    def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
+        return image.eight_bits(_numbers(candidate, published.shape))
+
+    def beside(item: NDArray[Any], others: Sequence[Any]) -> Callable[[Any], Figures]:
+        known: list[Callable[[str], Figures]] = []
+
+        def figures(candidate: NDArray[Any]) -> Figures:
+            text = layout.text(candidate)
+            if text == layout.text(item):
+                return {"own_words": 1.0}
+            if not known:  # the victim's pages are read only where a text is another one
+                known.append(own_words(layout.text(item), [*map(layout.text, others)]))
+            return known[0](text)
+
+        return figures
+
+    least = {"word_f1": similarity, "psnr": psnr}
+    return ItemQuality(
+        read, figures, least, _mean_square, {**least, "own_words": OWN_WORDS}, beside
+    )
 
 
 def links(share: float = 0.9) -> ItemQuality:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         "language": "marks of texts are keyed by the words before each token already",
         "graph": "no digest of a graph outlives rewiring here",
         "tabular": "no digest of a table outlives the loss of rows here",
-        "paired": "a picture with its text is marked as a picture, or as a text",
+        "paired": "blank paper looks alike on all pages, so that its digest is no key",
     },
     paper="doi:10.1117/12.384991",
     strongest={"doubtful": 0},

@@ -39,6 +39,7 @@ from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
 from hartley.kit.marker import DetectionService, Marker, hard, matched, presence
+from hartley.kit.media.pages import Pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,6 +75,7 @@ class ForgeryBrief:
             under the victim's key, so that scores say how many of its bits are right.
         model: the model that owners write marked texts with, without the mark; None where a mark is
             put into what exists already.
+        pages: how pages are drawn and read; None where items are not pages.
     """
 
     public: Data
@@ -83,6 +85,7 @@ class ForgeryBrief:
     others: Data
     detector: Model | None = None
     model: Model | None = None
+    pages: Pages | None = None
 
     def holds(self, candidate: Any) -> bool:
         """Whether a candidate is above every floor."""
@@ -131,8 +134,8 @@ def _figures(
         Modality.AUDIO,
         Modality.GRAPH,
         Modality.TABULAR,
+        Modality.PAIRED,
     ),
-    unfit={"paired": "a picture with its text is marked as a picture, or as a text"},
     requires=("carriers",),
     metrics=("attributed", "evidence", "mark_reads", "violated"),
     loot="data",
@@ -216,6 +219,7 @@ def forgery(
                 ),
                 detector=detector,
                 model=scene.model if marker.generates else None,
+                pages=scene.find(Pages),
             ),
             defenses=scene.defenses,
             salt=salt,

@@ -13,6 +13,7 @@ from hartley.core import Data, Form, Modality, Scene
 from hartley.kit import item_quality
 from hartley.kit.graph.planted_links import planted_links
 from hartley.kit.marker import DetectionService, Marker
+from hartley.kit.media.pages import block_letters
 from hartley.kit.table_mark import green_cells
 from hartley.kit.vision import marks
 
@@ -26,8 +27,8 @@ SAMPLES = 4000
 NODES, DENSITY = 48, 0.3
 ROWS, COLUMNS, DIGITS = 120, 8, 4
 """Of a table; its last column is a label besides."""
-WORDS, LENGTH, ENDING = 60, 80, 8
-"""Different words, words of a text, and letters of an ending that says bits."""
+WORDS, LENGTH, ENDING, PAGE = 60, 80, 8, 16
+"""Different words, words of a text, letters of an ending that says bits, and words of a page."""
 
 
 def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
@@ -39,7 +40,8 @@ def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
         rng: draws the items.
     """
     carriers, marker = _MAKERS[modality](rng)
-    quality = item_quality.DEFAULTS[modality]()
+    layout = block_letters() if modality is Modality.PAIRED else None
+    quality = item_quality.DEFAULTS[modality]() if layout is None else item_quality.pages(layout)
     if modality is Modality.LANGUAGE:
         # A word in five, each of which breaks two pairs, carries a copied message, and leaves
         # half of the blocks of a parity as they are.
@@ -52,7 +54,7 @@ def scene(kind: str, modality: Modality, rng: Rng) -> Scene:
         name=kind,
         modality=modality,
         extra={"carriers": carriers},
-        parts=(marker, quality, DetectionService()),
+        parts=(marker, quality, DetectionService(), *([] if layout is None else [layout])),
     )
 
 
@@ -267,6 +269,16 @@ def _tables(rng: Rng) -> tuple[Data, Marker]:
     return Data("tables", Modality.TABULAR, x, role="carriers"), marker
 
 
+def _drawn_pages(rng: Rng) -> tuple[Data, Marker]:
+    """Pages of random words in a script of blocks."""
+    pages = block_letters()
+    letters = np.array(list("aeioubcdfghklmnprst"))
+    words = ["".join(rng.choice(letters, rng.integers(2, 7))) for _ in range(WORDS)]
+    x = [pages.written(pages.blank(), " ".join(rng.choice(words, PAGE))) for _ in range(ITEMS)]
+    marker = replace(marks.lowest_bit(), modality=Modality.PAIRED)
+    return Data("pages", Modality.PAIRED, np.stack(x), role="carriers"), marker
+
+
 ADDED = 3.0
 """Size of a mark that is added, in units of the last digit of a picture; of sounds, ×64."""
 
@@ -305,6 +317,7 @@ def _added(size: float, digits: int, modality: Modality, plain: Any = None) -> M
 _ADDED: Mapping[Modality, Callable[[], Marker]] = {
     Modality.VISION: lambda: _added(ADDED, 255, Modality.VISION, marks.published),
     Modality.AUDIO: lambda: _added(64 * ADDED, 32767, Modality.AUDIO),
+    Modality.PAIRED: lambda: _added(ADDED, 255, Modality.PAIRED, marks.published),
     Modality.GRAPH: lambda: planted_links(copies=1),
     Modality.TABULAR: green_cells,
     Modality.LANGUAGE: _endings,
@@ -321,6 +334,7 @@ _MAKERS: Mapping[Modality, Callable[[Any], tuple[Data, Marker]]] = {
     Modality.VISION: _pictures,
     Modality.LANGUAGE: _texts,
     Modality.AUDIO: _sounds,
+    Modality.PAIRED: _drawn_pages,
     Modality.GRAPH: _graphs,
     Modality.TABULAR: _tables,
 }

@@ -36,6 +36,7 @@ from hartley.core import (
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
 from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
+from hartley.kit.media.pages import Pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +70,7 @@ class WatermarkBrief:
             own message under the owner's key, so that scores say how many of its bits are right.
         model: the model that owners write marked texts with, without the mark; None where a mark is
             put into what exists already.
+        pages: how pages are drawn and read; None where items are not pages.
     """
 
     public: Data
@@ -78,6 +80,7 @@ class WatermarkBrief:
     others: Data
     detector: Model | None = None
     model: Model | None = None
+    pages: Pages | None = None
 
     def holds(self, candidate: Any) -> bool:
         """Whether a candidate is above every floor."""
@@ -115,6 +118,7 @@ def aim(
                 floor=quality.floors(floor),
                 quality=partial(marked_items.figures_of, quality, item),
                 others=none,
+                pages=scene.find(Pages),
             ),
             defenses=scene.defenses,
             salt=salt,
@@ -149,8 +153,8 @@ class _Item:
         Modality.AUDIO,
         Modality.GRAPH,
         Modality.TABULAR,
+        Modality.PAIRED,
     ),
-    unfit={"paired": "a picture with its text is marked as a picture, or as a text"},
     requires=("carriers",),
     metrics=("ber_before", "ber_after", "violated"),
     loot="data",
@@ -238,6 +242,7 @@ def watermark(
                         f"detector {k}",
                     ),
                     model=scene.model if marker.generates else None,
+                    pages=scene.find(Pages),
                 ),
                 defenses=scene.defenses,
                 salt=salt,
