@@ -29,6 +29,12 @@ SIDE, FREQUENCIES = 16, 4
 FRAMES, BANDS = 4, 6
 """Stretches of a clip, and bands of each, that a digest compares."""
 
+SIGNS = 20
+"""Signs of the digest of a table."""
+
+TRIES = 8
+"""Embeddings until the marked item is read under the key that it was marked with."""
+
 Digest = Callable[[Any], "NDArray[Any]"]
 """Item → real numbers whose signs are its digest."""
 
@@ -57,6 +63,26 @@ def wave_digest(wave: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(np.diff(np.diff(table, axis=0), axis=1).ravel())
 
 
+def table_digest(reference: NDArray[Any]) -> Digest:
+    """Return a digest of tables (rows, columns): where the means of its columns lie.
+
+    Neither the order of rows nor the loss of a few changes it. The last column, a label, does not
+    count.
+
+    Args:
+        reference: (rows, columns) what tables are like; of their columns' mean and deviation.
+    """
+    known = np.asarray(reference, np.float64)[:, :-1]
+    centre, spread = known.mean(0), known.std(0) + 1e-12
+    mixing = np.random.default_rng(known.shape[1]).standard_normal((SIGNS, known.shape[1]))
+
+    def digest(table: NDArray[Any]) -> NDArray[np.float64]:
+        means = (np.asarray(table, np.float64)[:, :-1].mean(0) - centre) / spread
+        return np.asarray(mixing @ means)
+
+    return digest
+
+
 def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
     """Mark each item under a key of its own, drawn from the owner's key and its digest.
 
@@ -78,7 +104,15 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         return out
 
     def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
-        return marker.embed(item, message, keys(item, key)[0], rng)
+        out, under = item, keys(item, key)[0]
+        for _ in range(TRIES):
+            out = marker.embed(item, message, under, rng)
+            readable = keys(out, key)
+            if under in readable:
+                break
+            # The mark itself turned a sign: try the key of what it made.
+            under = readable[0]
+        return out
 
     return replace(
         read_under(marker, keys, 2**doubtful),

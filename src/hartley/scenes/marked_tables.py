@@ -1,13 +1,13 @@
-"""Marked tables: parts of a table of breast tumours, marked in the fine cells of their numbers."""
+"""Marked tables: parts of a table of tumours or of a census, marked in cells of their numbers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
 from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
-from hartley.data import tabular as data
+from hartley.data import tabular
 from hartley.kit.marker import DetectionService
 from hartley.kit.table_mark import green_cells
 
@@ -15,28 +15,36 @@ from hartley.kit.table_mark import green_cells
 @recipe(modality=Modality.TABULAR)
 def marked_tables(
     *,
+    data: Literal["tumours", "income"] = "tumours",
     items: Annotated[int, Range(3, 1000)] = 48,
     rows: Annotated[int, Range(16, 500)] = 200,
     width: Annotated[float, Range(0, open_low=True)] = 0.02,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
-    """Tables of 30 measures of tumours with their label, each marked with 32 bits.
+    """Tables of 30 measures of tumours, or of people of a census, with a label and 32 bits each.
+
+    Of a person five numbers are marked (age, years of school, gains, losses, hours), and the 60
+    columns that say categories are left alone; ``income`` needs the pack ``adult``.
 
     Args:
-        items: tables; rows are drawn from 569 without repetition in a table, so that tables share
-            some.
+        data: ``tumours`` or ``income``.
+        items: tables; rows are drawn without repetition in a table, from 569 tumours, so that
+            tables share some, or from 40,664 people.
         rows: of a table.
         width: of a marked cell, in deviations of a column.
         seed: of the rows.
     """
-    tumours = data.tumours()
-    whole = np.column_stack([np.asarray(tumours.x, np.float64), tumours.labels])
+    records = tabular.tumours() if data == "tumours" else tabular.income()
+    marked = 0 if data == "tumours" else len(tabular.NUMBERS)
+    whole = np.column_stack([np.asarray(records.x, np.float64), records.labels])
     rng = np.random.default_rng(spawn(seed, "marked tables"))
     tables = np.stack([whole[rng.permutation(len(whole))[:rows]] for _ in range(items)])
     return Scene(
         name="marked_tables",
         modality=Modality.TABULAR,
-        extra={"carriers": Data("tables of tumours", Modality.TABULAR, tables, role="carriers")},
-        parts=(green_cells(width), DetectionService()),
+        extra={
+            "carriers": Data(f"tables of {records.name}", Modality.TABULAR, tables, role="carriers")
+        },
+        parts=(green_cells(width, marked), DetectionService()),
         facts={"tables": items, "rows": rows, "columns": whole.shape[1]},
     )

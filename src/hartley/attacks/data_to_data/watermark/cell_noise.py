@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, numeric
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -29,7 +29,7 @@ def cell_noise(
     most: Annotated[float, Range(0, open_low=True)] = 1.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 7,
 ) -> Outcome:
-    """Add as much noise as the quality floor allows.
+    """Add as much noise to numbers as the quality floor allows; columns of two values stay.
 
     Args:
         most: largest deviation of the noise, in deviations of each column.
@@ -37,7 +37,7 @@ def cell_noise(
     """
     table = view.data.x[0]
     noise = rng.standard_normal(table[:, :-1].shape)
-    spread = table[:, :-1].std(0)
+    spread = np.where(numeric(table), table[:, :-1].std(0), 0.0)
 
     def noisy(level: float) -> np.ndarray:
         return np.column_stack([table[:, :-1] + level * spread * noise, table[:, -1]])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, numeric
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -37,9 +37,10 @@ def cell_rounding(
     """
     del rng
     table = view.data.x[0]
-    spread = table[:, :-1].std(0) + 1e-12
+    spread = np.where(numeric(table), table[:, :-1].std(0), 0.0) + 1e-12
 
     def rounded(level: float) -> np.ndarray:
+        # A column of two values keeps them: its grid is finer than they are apart.
         grid = np.maximum(level * spread, 1e-12)
         return np.column_stack([np.round(table[:, :-1] / grid) * grid, table[:, -1]])
 

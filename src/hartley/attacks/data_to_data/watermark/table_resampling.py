@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot
+from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, numeric
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -54,12 +54,14 @@ def table_resampling(
 def _drawn(rows: np.ndarray, rng: Rng, components: int) -> np.ndarray:
     """Return as many rows of one label, drawn from a Gaussian copula with the rows' own margins.
 
-    The margins are smoothed by a kernel, so that no number is one of the table's.
+    The margins are smoothed by a kernel, so that no number is one of the table's, but where a
+    column has only two.
     """
     from scipy.special import ndtr
 
     numbers = rows[:, :-1]
     n, width = numbers.shape
+    between = numeric(rows)
     centred = (numbers - numbers.mean(0)) / (numbers.std(0) + 1e-12)
     _, values, basis = np.linalg.svd(centred, full_matrices=False)
     size = min(components or width, len(values))
@@ -71,7 +73,10 @@ def _drawn(rows: np.ndarray, rng: Rng, components: int) -> np.ndarray:
     out = np.empty_like(numbers)
     for column in range(width):
         level = ndtr(latent[:, column])
+        noise = rng.standard_normal(n)
+        if not between[column]:
+            out[:, column] = np.quantile(numbers[:, column], level, method="nearest")
+            continue
         smooth = 0.9 * numbers[:, column].std() * n**-0.2 * 0.5
-        out[:, column] = np.quantile(numbers[:, column], level)
-        out[:, column] += smooth * rng.standard_normal(n)
+        out[:, column] = np.quantile(numbers[:, column], level) + smooth * noise
     return np.column_stack([out, rows[:, -1]])

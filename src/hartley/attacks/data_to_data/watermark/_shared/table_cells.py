@@ -21,6 +21,14 @@ Counts = list[dict[int, int]]
 """For each column: how many more numbers are in the upper cell of a pair than in the lower one."""
 
 
+def numeric(table: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which columns of a table (rows, columns), but the last, have more than two values.
+
+    A column of two is a category that was written as numbers: what lies between them would show.
+    """
+    return np.array([len(np.unique(column)) > 2 for column in np.asarray(table)[:, :-1].T])
+
+
 def stolen(tables: Sequence[NDArray[Any]], width: float) -> tuple[float, Counts]:
     """Return the width of cells and which cell of each pair the owner fills.
 
@@ -39,8 +47,12 @@ def stolen(tables: Sequence[NDArray[Any]], width: float) -> tuple[float, Counts]
 def _counts(rows: NDArray[Any], width: float) -> tuple[Counts, float]:
     """Return the imbalance of each pair, and how far beyond chance it is on the whole (χ²)."""
     cells = np.floor(rows / width).astype(np.int64)
-    out, excess, count = [], 0.0, 0
+    out: Counts = []
+    excess, count = 0.0, 0
     for column in range(cells.shape[1]):
+        if len(np.unique(rows[:, column])) < 3:
+            out.append({})
+            continue
         names, place = np.unique(cells[:, column] >> 1, return_inverse=True)
         signs = np.where(cells[:, column] & 1, 1, -1)
         sums, sizes = np.bincount(place, signs), np.bincount(place)
