@@ -15,9 +15,11 @@ from hartley.data.user_items import read_items, read_picture, read_sound
 from hartley.engine.build_scene import build
 from hartley.engine.plan.own_scene import own_scene
 from hartley.engine.run.play import play
+from hartley.targets import user_marker
 
 TOOLS = """
 import sys
+import time
 import numpy as np
 
 
@@ -53,6 +55,18 @@ def late(text):
 
 def wrong(picture, key):
     return [1, 0, 1]
+
+
+def chats(picture, key):
+    return "certainly"
+
+
+def halves(picture, message, key):
+    return picture[::2]
+
+
+def hangs(picture, key):
+    time.sleep(3600)
 
 
 if __name__ == "__main__":
@@ -152,7 +166,7 @@ WRONG = {
         "both",
     ),
     "no items": ({"marker": "T:mark", "detector": "T:read"}, "--items must be a folder"),
-    "no folder": ({"items": "gone", "marker": "T:mark", "detector": "T:read"}, "not there"),
+    "no folder": ({"items": "gone", "marker": "T:mark", "detector": "T:read"}, "--items must be a folder"),
     "no function": (
         {"items": "pictures", "marker": "T:marc", "detector": "T:read"},
         "has no 'marc'; did you mean",
@@ -168,6 +182,14 @@ WRONG = {
     "too few bits": (
         {"items": "pictures", "marker": "T:mark", "detector": "T:wrong", "message_bits": 16},
         "must return 16 bits",
+    ),
+    "words for bits": (
+        {"items": "pictures", "marker": "T:mark", "detector": "T:chats", "message_bits": 16},
+        "must return 16 bits, as --message-bits says, got 'certainly'",
+    ),
+    "another size": (
+        {"items": "pictures", "marker": "T:halves", "detector": "T:read", "message_bits": 16},
+        r"must return an item of shape \(60, 60, 3\), got \(30, 60, 3\)",
     ),
     "not a verdict": (
         {"items": "pictures", "marker": "T:mark", "detector": "T:wrong"},
@@ -197,6 +219,13 @@ def test_what_a_user_gets_wrong_is_one_line(case, tools, pictures):
     with pytest.raises(UsageError, match=message) as caught:
         build("own_marks", params)
     assert "\n" not in str(caught.value)
+
+
+def test_a_function_that_hangs_is_one_line(tools, pictures, monkeypatch):
+    monkeypatch.setattr(user_marker, "SECONDS", 0.2)
+    params = {"items": "pictures", "marker": f"{tools}:mark", "detector": f"{tools}:hangs"}
+    with pytest.raises(UsageError, match=r"--detector .*hangs took over 0.2 s"):
+        build("own_marks", {**params, "message_bits": 16})
 
 
 def bomb():

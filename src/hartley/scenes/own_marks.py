@@ -14,7 +14,6 @@ from hartley.data.user_items import UserItems, read_items
 from hartley.games.watermark.marked_items import several
 from hartley.kit.cache import digest
 from hartley.kit.marker import Detection, DetectionService, Marker
-from hartley.scenes._user_files import check_there
 from hartley.targets.python_object import code_of_object, is_object
 from hartley.targets.user_marker import (
     UserTool,
@@ -66,7 +65,6 @@ def own_marks(
         UsageError: a folder, a function or a command is not there or does not do what it should.
     """
     _check(items, marker, marked, detector, message_bits)
-    check_there({flag: f for flag, f in (("items", items), ("marked", marked)) if f})
     plain = read_items(Path(items), "--items")
     if len(plain.items) < LEAST:
         raise UsageError(f"--items must hold at least {LEAST} items, got {len(plain.items)}")

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,7 +36,7 @@ Gives = Literal["bits", "marked", "p"]
 
 SUFFIX = {Modality.VISION: ".png", Modality.AUDIO: ".wav", Modality.LANGUAGE: ".txt"}
 SECONDS = 120.0
-"""Longest run of one command."""
+"""Longest run of one command, or of one call of a function."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -91,8 +93,31 @@ class UserTool:
             return self._run(item, message, key)
         values = {"message": np.array(message, dtype=np.int64), "key": key}
         arguments = {name: values[name] for name in self.takes}
+        own, function = as_user_has_it(item, self.modality), self.function
         with user_code(f"{self.flag} {self.given}"):
-            return self.function(as_user_has_it(item, self.modality), **arguments)
+            return self._in_time(lambda: function(own, **arguments))
+
+    def _in_time(self, call: Callable[[], Any]) -> Any:
+        """Return what a call returns or raises, within ``SECONDS``.
+
+        A thread that does not end cannot be stopped; as a daemon it does not keep the process.
+        """
+        answers: Queue[tuple[Any, BaseException | None]] = Queue()
+
+        def run() -> None:
+            try:
+                answers.put((call(), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        Thread(target=run, daemon=True).start()
+        try:
+            answer, error = answers.get(timeout=SECONDS)
+        except Empty:
+            raise UsageError(f"{self.flag} {self.given} took over {SECONDS:g} s") from None
+        if error is not None:
+            raise error
+        return answer
 
     def _run(self, item: Any, message: NDArray[Any], key: int) -> Any:
         suffix = SUFFIX[self.modality]
@@ -148,10 +173,9 @@ def read_bits(tool: UserTool, item: Any, key: int, m: int) -> NDArray[np.float64
     answer = tool.call(item, np.zeros(0, np.int64), key)
     if answer is None or (isinstance(answer, str) and not answer):
         return np.full(m, np.nan)
-    if isinstance(answer, str):
-        answer = [int(c) for c in answer if c in "01"]
+    bits = [int(c) for c in answer if c in "01"] if isinstance(answer, str) else answer
     try:
-        values = np.asarray(answer)
+        values = np.asarray(bits)
         numbers = values.astype(np.float64).ravel()
     except (TypeError, ValueError):
         numbers = np.zeros(0)
@@ -228,7 +252,14 @@ def as_item(value: Any, like: Any, tool: UserTool) -> Any:
         if tool.modality is Modality.VISION and array.dtype == np.uint8:
             array = array.astype(np.float32) / np.float32(255)
     if array.shape != np.shape(like):
-        raise UsageError(f"{who} must return an item of shape {np.shape(like)}, got {array.shape}")
+        # The user's pictures have their colours last.
+        due, got = (
+            (*shape[1:], shape[0])
+            if tool.modality is Modality.VISION and len(shape) == 3
+            else shape
+            for shape in (np.shape(like), array.shape)
+        )
+        raise UsageError(f"{who} must return an item of shape {due}, got {got}")
     low = 0.0 if tool.modality is Modality.VISION else -1.0
     if not np.isfinite(array).all() or array.min() < low - 1e-6 or array.max() > 1 + 1e-6:
         raise UsageError(

@@ -195,6 +195,14 @@ def attackers_items(
     )
 
 
+def repeated(carriers: Sequence[int]) -> tuple[int, ...]:
+    """Return the cluster of each round where a carrier serves in several; nothing where none does.
+
+    How well one picture holds a mark is the same each time that it is marked.
+    """
+    return tuple(carriers) if len(set(carriers)) < len(carriers) else ()
+
+
 def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[str, float]:
     """Return the figures of a candidate as a file holds it."""
     return quality.figures(quality.read(candidate, published), published)
