@@ -220,6 +220,17 @@ def test_fewer_owners_than_rounds_share_their_further_items(live):
     assert len(set(sets)) == 2
 
 
+def test_rounds_on_one_carrier_are_one_cluster(live):
+    """Twenty carriers are left for the owner: 44 rounds are on twenty, three on four of them."""
+    untouched, few = act(lambda x, _: x), live.with_part(KeyUse(by_item=True))
+    assert not deal(untouched, few, seed=0, params={"rounds": 20}).groups
+    groups = deal(untouched, few, seed=0, params={"rounds": 44}).groups
+    assert sorted(np.bincount(groups)) == [2] * 16 + [3] * 4
+    trials = play(untouched, few, seed=0, game_params={"rounds": 44, "bits": 0})
+    assert trials.spec.clustered
+    assert trials.cluster.max() + 1 == 20
+
+
 def test_further_items_are_made_from_none_of_those_that_their_owner_publishes(live):
     """Two owners, six rounds: three items of each are in question, and none is among the others."""
     carriers = live.extra["carriers"].x

@@ -1,9 +1,13 @@
 """Scenes of marked graphs and tables: what breaks their marks, and what does not."""
 
+import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.watermark.cell_noise import cell_noise
 from hartley.engine.build_scene import build
+from hartley.engine.defend import defended
 from hartley.engine.run.play import play
+from hartley.kit.marker import Marker
 
 FEW = {"rounds": 3}
 
@@ -28,6 +32,25 @@ def test_a_table_keeps_its_mark_without_most_rows_and_loses_it_to_who_learns_the
     assert stolen["ber_after"] > 0.3
     assert stolen["table_similarity"] > 0.95
     assert read("stolen_cells_copy", tables)["attributed"] == 1
+
+
+def test_a_table_whose_key_is_of_what_it_shows_is_not_forged(tables):
+    behind = defended(tables, "per_item_keys")
+    forged = read("stolen_cells_copy", behind)
+    assert forged["mark_reads"] > 0.9
+    assert forged["attributed"] == 0
+
+
+@pytest.mark.pack
+def test_a_census_is_marked_in_its_numbers_and_its_categories_stay():
+    people = build("marked_tables", {"data": "income", "items": 3})
+    table = people.extra["carriers"].x[0]
+    marked = people.part(Marker).embed(table, np.ones(32, int), 1, np.random.default_rng(0))
+    changed = (marked != table).any(0)
+    assert changed[:5].all() and not changed[5:].any()
+    cleaned = play(cell_noise, people, seed=0, game_params=FEW).metrics
+    assert cleaned["ber_before"] < 0.1 and cleaned["ber_after"] > 0.3
+    assert cleaned["violated"] == 0
 
 
 def test_a_graph_keeps_its_mark_under_rewiring_and_loses_it_to_who_compares_graphs(graphs):

@@ -166,7 +166,10 @@ WRONG = {
         "both",
     ),
     "no items": ({"marker": "T:mark", "detector": "T:read"}, "--items must be a folder"),
-    "no folder": ({"items": "gone", "marker": "T:mark", "detector": "T:read"}, "--items must be a folder"),
+    "no folder": (
+        {"items": "gone", "marker": "T:mark", "detector": "T:read"},
+        "--items must be a folder",
+    ),
     "no function": (
         {"items": "pictures", "marker": "T:marc", "detector": "T:read"},
         "has no 'marc'; did you mean",

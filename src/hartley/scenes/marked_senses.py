@@ -10,7 +10,7 @@ import numpy as np
 from hartley.core import Data, Form, Modality, Range, Scene, Stronger, recipe, spawn
 from hartley.data import graph as data
 from hartley.kit.graph.planted_links import planted_links
-from hartley.kit.marker import DetectionService
+from hartley.kit.marker import DetectionService, KeyUse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def marked_senses(
         name="marked_senses",
         modality=Modality.GRAPH,
         extra={"carriers": carriers},
-        parts=(planted_links(copies, bits), DetectionService()),
+        parts=(planted_links(copies, bits), DetectionService(), KeyUse(by_item=True)),
         facts={
             "graphs": items,
             "nodes": nodes,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
 from hartley.data import tabular
-from hartley.kit.marker import DetectionService
+from hartley.kit.marker import DetectionService, KeyUse
 from hartley.kit.table_mark import green_cells
 
 
@@ -45,6 +45,6 @@ def marked_tables(
         extra={
             "carriers": Data(f"tables of {records.name}", Modality.TABULAR, tables, role="carriers")
         },
-        parts=(green_cells(width, marked), DetectionService()),
+        parts=(green_cells(width, marked), DetectionService(), KeyUse(by_item=True)),
         facts={"tables": items, "rows": rows, "columns": whole.shape[1]},
     )

@@ -13,7 +13,7 @@ from hartley.core.errors import UsageError
 from hartley.data.user_items import UserItems, read_items
 from hartley.games.watermark.marked_items import several
 from hartley.kit.cache import digest
-from hartley.kit.marker import Detection, DetectionService, Marker
+from hartley.kit.marker import Detection, DetectionService, KeyUse, Marker
 from hartley.targets.python_object import code_of_object, is_object
 from hartley.targets.user_marker import (
     UserTool,
@@ -99,7 +99,7 @@ def own_marks(
         # Nothing says whether a command is still the same one.
         resumable=all(is_object(text) for text in tools),
         extra={"carriers": _carriers(plain)},
-        parts=(mark, DetectionService()),
+        parts=(mark, DetectionService(), KeyUse(by_item=True)),
         facts=facts,
     )
 

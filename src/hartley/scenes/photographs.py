@@ -15,7 +15,7 @@ from hartley.games.watermark.marked_items import marked
 from hartley.kit import item_quality
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, mean_figure, share_figure
-from hartley.kit.marker import DetectionService, Marker
+from hartley.kit.marker import DetectionService, KeyUse, Marker
 from hartley.kit.vision import image, marks
 from hartley.kit.vision.synchronised_mark import synchronised
 from hartley.kit.vision.widespread_marks import dwt_dct_svd, widespread_dwt_dct
@@ -93,7 +93,12 @@ def photographs(
             }
         ),
         extra={"carriers": parts["carriers"]},
-        parts=(marker, item_quality.pictures(floor, ssim), DetectionService()),
+        parts=(
+            marker,
+            item_quality.pictures(floor, ssim),
+            DetectionService(),
+            KeyUse(by_item=True),
+        ),
         utility=partial(utility, seed=seed),
         facts={"mark": marker.name, "carriers": count},
     )

@@ -38,7 +38,7 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
-from hartley.kit.marker import DetectionService, Marker, hard, matched, presence
+from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
 from hartley.kit.media.pages import Pages
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def forgery(
     return Deal(
         rounds=tuple(dealt),
         judge=_judge(marker, quality, floors, victims, strangers),
-        groups=marked_items.repeated([victim.carrier for victim in victims]),
+        groups=marked_items.repeated(scene.find(KeyUse), [victim.carrier for victim in victims]),
         unit="" if length else "owner of two",
         metrics=marked_items.chance_of_acceptance(marker, length),
     )

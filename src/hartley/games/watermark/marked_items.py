@@ -12,7 +12,7 @@ from hartley.core import Data, Form, Modality, Outcome, Scene
 from hartley.core.errors import RunError, UsageError
 from hartley.kit import item_quality
 from hartley.kit.item_quality import ItemQuality
-from hartley.kit.marker import Detection, Marker
+from hartley.kit.marker import Detection, KeyUse, Marker
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -195,12 +195,15 @@ def attackers_items(
     )
 
 
-def repeated(carriers: Sequence[int]) -> tuple[int, ...]:
-    """Return the cluster of each round where a carrier serves in several; nothing where none does.
+def repeated(use: KeyUse | None, carriers: Sequence[int]) -> tuple[int, ...]:
+    """Return the cluster of each round by its carrier, where the scene says so (``by_item``).
 
-    How well one picture holds a mark is the same each time that it is marked.
+    Returns:
+        Nothing where no carrier serves in several rounds.
     """
-    return tuple(carriers) if len(set(carriers)) < len(carriers) else ()
+    names, place = np.unique(carriers, return_inverse=True)
+    shared = use is not None and use.by_item and len(names) < len(carriers)
+    return tuple(place.tolist()) if shared else ()
 
 
 def figures_of(quality: ItemQuality, published: Any, candidate: Any) -> Mapping[str, float]:

@@ -256,11 +256,11 @@ def watermark(
         judge=_judge(marker, quality, floors, items),
         # Bits of one item stand or fall together, and so do items under one key, of which an
         # attacker learns from the same further items, and those that one carrier is marked for.
-        cluster=bool(length or use.owners or rounds > len(rest)),
+        cluster=bool(length or use.owners or (use.by_item and rounds > len(rest))),
         groups=(
             tuple(k % use.owners for k in range(rounds))
             if use.owners
-            else marked_items.repeated([item.carrier for item in items])
+            else marked_items.repeated(use, [item.carrier for item in items])
         ),
         unit="" if length else "item",
         metrics=marked_items.chance_of_acceptance(marker, length),
