@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.page_texts import as_loot, redrawn, texts
-from hartley.attacks.data_to_data.watermark._shared.rewording import Edit, most_edits, word_pairs
+from hartley.attacks.data_to_data.watermark._shared.rewording import (
+    Edit,
+    most_edits,
+    reworded,
+    word_pairs,
+)
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -36,7 +41,8 @@ def page_rewording(
     """Try the redrawn page with parts of its words exchanged at the detector.
 
     Each query is the page with one block of words exchanged; as many blocks are exchanged as the
-    floor allows, those first that lower the score the most.
+    floor allows, those first that lower the score the most. An attacker who knows of a budget of
+    queries makes fewer and larger blocks.
 
     Args:
         queries: pages that are shown to the detector at most.
@@ -46,7 +52,9 @@ def page_rewording(
     drawn = redrawn(brief, page, steps)
     if drawn is None:
         return as_loot(page)
-    pages, detector = drawn.pages, brief.detector
+    budget = {one.name: one.params for one in view.defenses}.get("query_budget", {})
+    queries = min(queries, int(budget.get("queries", queries)))
+    pages, detector = drawn.pages, brief.detector if queries else None
 
     def marked(candidates: list[Any]) -> np.ndarray:
         assert detector is not None
@@ -57,19 +65,11 @@ def page_rewording(
         return as_loot(drawn.page)
     words = pages.text(page).split()
     pairs = word_pairs(texts(pages, brief))
-    blocks: list[list[Edit]] = []
-    for block in np.array_split(np.arange(len(words)), max(1, min(len(words), queries - 1))):
-        edits: list[Edit] = []
-        for place in block.tolist():
-            left = words[place - 1] if place else ""
-            right = words[place + 1] if place + 1 < len(words) else ""
-            fitting = pairs.fitting(left, words[place], right)
-            if fitting:
-                edits.append((place, fitting[int(rng.integers(len(fitting)))]))
-        if edits:
-            blocks.append(edits)
+    places = np.array_split(np.arange(len(words)), max(1, min(len(words), queries - 1)))
+    drawn_blocks = [reworded(pairs, words, block.tolist(), rng) for block in places]
+    blocks = [edits for edits in drawn_blocks if edits]
     order = list(range(len(blocks)))
-    if detector is not None and blocks:
+    if detector is not None and 0 < len(blocks) < queries:
         tried = [pages.written(drawn.page, _edited(words, edits)) for edits in blocks]
         order = np.argsort(marked(tried), kind="stable").tolist()
     text = most_edits(drawn, words, [edit for k in order for edit in blocks[k]])
