@@ -110,7 +110,8 @@ def unplayable(
             f"it compares with the model before fine-tuning, which {scene.name} comes without: "
             "name its folder with --reference",
         )
-    if "canaries" in lacking and scene.fit is None and scene.modality is Modality.LANGUAGE:
+    without_canaries = "canaries" in lacking and scene.fit is None and scene.model is not None
+    if without_canaries and scene.modality is Modality.LANGUAGE:
         return Obstacle(
             "access",
             f"it reads planted secrets, and {scene.name} comes without: train on those that "
