@@ -74,7 +74,7 @@ def marked_pages(
         seed: of the training and of the texts.
 
     Raises:
-        UsageError: so many pages cannot be illustrated.
+        UsageError: there are not photographs enough to illustrate the pages.
     """
     top = 192 if illustrated else 0
     pages = _pages(top, 192 if tokens <= 64 else 256)
@@ -96,7 +96,7 @@ def marked_pages(
         text=mark != "picture",
     )
     unmarked = writer.extra["unmarked"]
-    own = [
+    unmarked_pages = [
         _on_page(pages, photo, str(text))
         for photo, text in zip(
             photos[::-1], unmarked.x[unmarked.facts["written"] == 1], strict=True
@@ -116,7 +116,7 @@ def marked_pages(
         model=None,
         extra={
             "carriers": Data("page numbers", Modality.PAIRED, np.arange(items), role="carriers"),
-            "unmarked": Data("own pages", Modality.PAIRED, np.stack(own), role="public"),
+            "unmarked": Data("own pages", Modality.PAIRED, np.stack(unmarked_pages), role="public"),
         },
         parts=(
             marker,

@@ -41,7 +41,7 @@ def page_mark(
         picture: a mark of pictures that is put into the drawn page; None: none is.
         text: whether the text is written with the author's mark.
     """
-    shown = None if picture is None else presence(picture)
+    pixels = None if picture is None else presence(picture)
 
     def embed_all(
         items: Sequence[Any], messages: Any, keys: Sequence[int | None], rng: Rng
@@ -55,15 +55,15 @@ def page_mark(
             page = pages.written(pages.blank(), " ".join(words.split()))
             if illustration is not None:
                 page[:, : pages.top] = illustration
-            if shown is not None and key is not None:
-                page = shown.embed(page, NOTHING, spawn(key, "picture of a page"), rng)
+            if pixels is not None and key is not None:
+                page = pixels.embed(page, NOTHING, spawn(key, "picture of a page"), rng)
             out.append(image.eight_bits(page))
         return out
 
     def detect(page: Any, key: int) -> Detection:
         read = []
-        if shown is not None:
-            read.append(shown.verify(page, spawn(key, "picture of a page"), NOTHING))
+        if pixels is not None:
+            read.append(pixels.verify(page, spawn(key, "picture of a page"), NOTHING))
         if text:
             read.append(author.verify(pages.text(page), spawn(key, "text of a page"), NOTHING))
         return smallest(read)

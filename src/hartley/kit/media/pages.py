@@ -1,6 +1,6 @@
 """Pages: pictures that carry a text, below an illustration if they have one.
 
-Whoever sees a page can read its text and draw it anew, so that how pages are drawn and read is
+Anyone who sees a page can read its text and draw it anew, so that how pages are drawn and read is
 known to the owner and to the attacker.
 """
 

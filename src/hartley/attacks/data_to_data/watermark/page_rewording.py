@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.PAIRED,),
     paper="hartley",
+    adapts=True,
 )
 def page_rewording(
     view: View[WatermarkBrief],
