@@ -93,9 +93,9 @@ class UserTool:
             return self._run(item, message, key)
         values = {"message": np.array(message, dtype=np.int64), "key": key}
         arguments = {name: values[name] for name in self.takes}
-        theirs, function = as_user_has_it(item, self.modality), self.function
+        given, function = as_user_has_it(item, self.modality), self.function
         with user_code(f"{self.flag} {self.given}"):
-            return self._in_time(lambda: function(theirs, **arguments))
+            return self._in_time(lambda: function(given, **arguments))
 
     def _in_time(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns or raises, within ``SECONDS``.
