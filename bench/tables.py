@@ -4,8 +4,8 @@
     PEER/bin/python bench/peers/anonymeter_figures.py FOLDER   its figures and times, in its own env
     python bench/tables.py parity FOLDER             our figures beside them
     python bench/tables.py speed FOLDER              our times beside them
-    python bench/tables.py truths [SCENE]            bits of each attack by the way of publishing
-    python bench/tables.py budgets                   bits, ceilings and utility by strength
+    python bench/tables.py truths [SCENE [WAY]]      bits of each attack by the way of publishing
+    python bench/tables.py budgets [DEFENSE]         bits, ceilings and utility by strength
 
 The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
 """
@@ -30,8 +30,7 @@ from hartley.kit.mixed_tables import TableColumn, distinct, gower_nearest, numbe
 from hartley.kit.releases import copulas
 from hartley.kit.residual_risk import residual_risk, success_rate
 
-SEEDS = (0, 1, 2)
-ATTACKS, COLUMNS = 500, 4
+ATTACKS, COLUMNS, ROUNDS = 500, 4, 24
 GAMES = {
     "univariate_predicates": "singling_out",
     "multivariate_predicates": "singling_out",
@@ -40,6 +39,7 @@ GAMES = {
     "nearest_value": "released_attribute",
     "closest_record": "released_membership",
     "density_ratio": "released_membership",
+    "shadow_releases": "released_membership",
     "nearest_row": "linkage",
     "fellegi_sunter": "linkage",
 }
@@ -198,7 +198,10 @@ def speed(folder: Path) -> None:
 
 
 def _line(label: str, name: str, scene: hartley.Scene, params: dict, seed: int = 0) -> None:
-    channel = hartley.measure(hartley.play(name, scene, seed=seed, params=params))
+    rounds = 8 if "vine" in label else ROUNDS
+    channel = hartley.measure(
+        hartley.play(name, scene, seed=seed, params=params, game_params={"rounds": rounds})
+    )
     high = channel.ceiling.value if channel.high is None else channel.high
     shown = ("attack_rate", "control_rate", "residual_risk", "linked")
     figures = {
@@ -212,25 +215,31 @@ def _line(label: str, name: str, scene: hartley.Scene, params: dict, seed: int =
     )
 
 
-def truths(name: str) -> None:
+def truths(name: str, only: str = "") -> None:
     """Print the bits of every attack on a copy, on synthetic tables and on an independent draw."""
-    for way in ("pseudonymised", "copula", "tree", "vine", "independent"):
+    ways = ("pseudonymised", "copula", "tree", "vine", "independent")
+    for way in (only,) if only else ways:
         try:
             scene = build(name, {"release": way})
             utility = scene.utility(scene)["accuracy"]
             for attack in GAMES:
-                _line(f"{name} {way} (accuracy {utility:.3f})", attack, scene, {})
+                if (way, attack) == ("vine", "shadow_releases"):
+                    continue  # 16 vines a table take minutes
+                params = {"shadows": 16} if attack == "shadow_releases" else {}
+                _line(f"{name} {way} (accuracy {utility:.3f})", attack, scene, params)
         except hartley.core.errors.MissingExtra as absent:
             print(f"{name} {way}: {absent}")
 
 
-def budgets() -> None:
+def budgets(only: str = "") -> None:
     """Print bits, ceilings and utility of defenses of the census by their strength."""
     plain = build("released_census")
     lines = [("dp_synthesis", {"rho": rho}) for rho in (0.02, 0.1, 0.5, 2.0, 10.0)]
     lines += [("local_dp", {"epsilon": epsilon}) for epsilon in (2.0, 8.0, 32.0)]
     lines += [("k_anonymity", {"k": k}) for k in (2, 5, 20)]
     for defense, params in lines:
+        if only not in ("", defense):
+            continue
         scene = defended(plain, catalog.load("defense", defense), params)
         utility = scene.utility(scene)["accuracy"]
         label = f"{defense} {params} (accuracy {utility:.3f})"
@@ -243,6 +252,6 @@ if __name__ == "__main__":
         "inputs": lambda: inputs(Path(sys.argv[2])),
         "parity": lambda: parity(Path(sys.argv[2])),
         "speed": lambda: speed(Path(sys.argv[2])),
-        "truths": lambda: truths(sys.argv[2] if len(sys.argv) > 2 else "released_census"),
-        "budgets": budgets,
+        "truths": lambda: truths(*(sys.argv[2:] or ["released_census"])),
+        "budgets": lambda: budgets(*sys.argv[2:]),
     }[sys.argv[1]]()
