@@ -135,7 +135,7 @@ class OwnModel:
     detector: str | None = None
     message_bits: int | None = None
     detector_gives: str | None = None
-    release: tuple[str, str] | None = None
+    release: Annotated[tuple[str, str] | None, Parameter(negative="")] = None
     control: str | None = None
     known: str | None = None
     row_id: str | None = None
