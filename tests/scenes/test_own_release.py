@@ -113,6 +113,11 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame] | None, dict, st
         "column 'age' must be of one type in all files, got numbers in .*real.csv and words in "
         r".*changed.csv \(such as 'old'\)",
     ),
+    "endless": (
+        lambda t: t.assign(age=np.where(t.index == 3, np.inf, t.age)),
+        {},
+        "column 'age' of .*changed.csv must be finite numbers",
+    ),
     "absent": (lambda t: t.assign(age=None), {}, "column 'age' of .* must have values"),
     "no id": (None, {"row_id": "id"}, "--row-id must be a column of .*real.csv, got 'id'"),
     "secret": (None, {"sensitive": "jobs"}, "--sensitive must be a column .* did you mean job"),

@@ -80,7 +80,14 @@ def as_one_form(
             "cells of missing numbers empty"
         )
     encoded = {what: form.encode(dict(table)) for what, table in tables.items()}
-    return UserRelease(encoded, _columns(form), keys)
+    columns = _columns(form)
+    for what, table in encoded.items():
+        if (endless := ~np.isfinite(table).all(0)).any():
+            odd = columns[int(endless.argmax())].name
+            raise UsageError(
+                f"column {odd!r} of {files[what]} must be finite numbers, got infinity"
+            )
+    return UserRelease(encoded, columns, keys)
 
 
 def _free(form: TableForm) -> TableForm:
