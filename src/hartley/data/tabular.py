@@ -139,6 +139,30 @@ def measured_tumours() -> tuple[NDArray[np.float64], tuple[TableColumn, ...]]:
     return table, (*map(TableColumn, names), diagnosis)
 
 
+def field_values(field: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """One field of all 48,842 people of the census table Adult, as it is in the files.
+
+    Returns:
+        Values (n,) in 0..K−1 in the order of the files, and the K words or numbers that they stand
+        for: numbers ascending, words by the alphabet.
+
+    Raises:
+        MissingPack: the pack ``adult`` was not fetched yet.
+        UsageError: a file of it is not the table, or it has no such field.
+    """
+    from hartley.data.packs import locate
+
+    if field not in FIELDS:
+        raise UsageError(f"field must be one of {', '.join(FIELDS)}, got {field!r}")
+    home, place = locate("adult"), FIELDS.index(field)
+    words = [row[place] for name in ("adult.data", "adult.test") for row in _rows(home, name)]
+    names, values = np.unique(words, return_inverse=True)
+    if field in NUMBERS:
+        order = np.argsort([float(name) for name in names], kind="stable")
+        names, values = names[order], np.argsort(order)[values]
+    return values.reshape(-1).astype(np.int64), tuple(str(name) for name in names)
+
+
 def _income(home: Path) -> dict[str, NDArray[Any]]:
     rows = [row for name in ("adult.data", "adult.test") for row in _rows(home, name)]
     table = {name: [row[i] for row in rows] for i, name in enumerate(FIELDS)}

@@ -1,0 +1,278 @@
+"""Decryption: what attacks read of ciphers, of encrypted columns and of streamed answers.
+
+Each part prints a table, and at its end verdicts on what the issue asked for:
+
+    python bench/ciphers.py substitution   # solves and bits by length, unicity distance, seconds
+    python bench/ciphers.py vigenere       # periods and lengths
+    python bench/ciphers.py controls       # AES-GCM and the one-time pad over 1,000 uses
+    python bench/ciphers.py columns        # deterministic and order-preserving census columns
+
+Bits are of a payload that the auditor drew (seed 0); lower ends are certified at 95 %, upper ends
+calibrated. Shares have Clopper–Pearson intervals of 95 %, items being the unit. Needs the packs
+austen and adult.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from hartley.channel.measure import measure
+from hartley.core import Scene
+from hartley.engine.defend import defended
+from hartley.engine.run.play import deal, play
+
+ALPHA = 0.05
+
+
+def share(right: Any) -> str:
+    """Return a share with its Clopper–Pearson interval."""
+    n, k = len(right), int(np.sum(right))
+    low = stats.beta.ppf(ALPHA / 2, k, n - k + 1) if k else 0.0
+    high = stats.beta.ppf(1 - ALPHA / 2, k + 1, n - k) if k < n else 1.0
+    return f"{k / n:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def bits(channel: Any) -> str:
+    """Return the bits of a channel with their limits."""
+    high = "–" if channel.high is None else f"{channel.high:.3f}"
+    return f"{channel.bits.value:.3f} [{channel.bits.lower or 0:.3f}, {high}]"
+
+
+def verdict(words: str, holds: bool) -> bool:
+    """Print whether something that was asked for holds."""
+    print(f"{'HOLDS ' if holds else 'MISSED'} {words}", flush=True)
+    return holds
+
+
+def each(attack: Any, scene: Scene, rounds: int, params: Any = None, **size: int) -> dict[str, Any]:
+    """Play an attack; return its channel, and what the judge read of each item."""
+    table = deal(attack, scene, seed=0, params={"rounds": rounds, **size})
+    figures: list[dict[str, float]] = []
+
+    def judge(rounds_: Any, outcomes: Any) -> Any:
+        assert table.judge is not None
+        received = table.judge(rounds_, outcomes)
+        figures.extend(dict(one.metrics) for one in received)
+        return received
+
+    from dataclasses import replace
+
+    began = time.process_time()
+    trials = play(
+        attack, scene, seed=0, dealt=replace(table, judge=judge), params=params, undefended=None
+    )
+    took = time.process_time() - began
+    return {"channel": measure(trials, redraws=1), "figures": figures, "seconds": took / rounds}
+
+
+def substitution(texts: int) -> bool:
+    """Whole-text solves, letters and bits by the length of the text."""
+    from hartley.attacks.data_to_data.decryption.blind_guess import blind_guess
+    from hartley.attacks.data_to_data.decryption.ngram_climbing import ngram_climbing
+    from hartley.games.decryption import ciphers
+    from hartley.scenes.encrypted_messages import encrypted_messages
+
+    scene = encrypted_messages()
+    lengths = (8, 12, 16, 19, 28, 36, 44, 52, 60, 80, 100, 150, 200)
+    print(f"{texts} texts a length; unicity {ciphers.unicity(ciphers.substitution()):.1f} letters")
+    print("letters  solved                letters right  constant  bits a letter         s/text")
+    solved: dict[int, Any] = {}
+    lows: dict[int, float] = {}
+    for length in lengths:
+        row = each(ngram_climbing, scene, texts, length=length)
+        prior = each(blind_guess, scene, texts, length=length)
+        seconds = _median_seconds(ngram_climbing, scene, length) if length == lengths[-1] else None
+        solved[length] = [one["solved"] for one in row["figures"]]
+        lows[length] = row["channel"].bits.lower or 0.0
+        right, constant = (
+            np.mean([one["text_accuracy"] for one in r["figures"]]) for r in (row, prior)
+        )
+        print(
+            f"{length:7d}  {share(solved[length])}  {right:.3f}          {constant:.3f}     "
+            f"{bits(row['channel'])}  {row['seconds']:.2f}"
+            + (f", median {seconds:.2f}" if seconds is not None else ""),
+            flush=True,
+        )
+        if seconds is not None:
+            median = seconds
+    half, low, high = _half(solved)
+    print(f"half of the texts are solved at {half:.1f} letters [{low:.1f}, {high:.1f}]")
+    short = [x for n in lengths if n < 20 for x in solved[n]]
+    return all(
+        [
+            verdict(f"at most 1 % solved below 20 letters: {share(short)}", np.mean(short) <= 0.01),
+            verdict(
+                "bits above the blind prior at every length from 28 letters (certified)",
+                all(lows[n] > 0 for n in lengths if n >= 28),
+            ),
+            verdict(
+                f"at least 95 % of 200 letters solved: {share(solved[200])}",
+                np.mean(solved[200]) >= 0.95,
+            ),
+            verdict(f"a median of at most 1 s on one core: {median:.2f} s", median <= 1.0),
+        ]
+    )
+
+
+def _median_seconds(attack: Any, scene: Scene, length: int) -> float:
+    """Return the median of processor seconds of one text, of 21."""
+    table = deal(attack, scene, seed=1, params={"rounds": 21, "length": length})
+    times = []
+    for k, round_ in enumerate(table.rounds):
+        began = time.process_time()
+        attack(round_.view, np.random.default_rng(k))
+        times.append(time.process_time() - began)
+    return float(np.median(times))
+
+
+def _half(solved: dict[int, Any]) -> tuple[float, float, float]:
+    """Return the length at which half are solved, by a logistic curve of log length, and limits.
+
+    Limits are of 400 bootstrap samples of the texts of each length.
+    """
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(0)
+    lengths = np.array(sorted(solved))
+
+    def fitted(shares: Any, n: Any) -> float:
+        x = np.log(lengths)
+
+        def loss(p: Any) -> float:
+            z = p[1] * (x - p[0])
+            return float((n * (np.logaddexp(0, z) - shares * z)).sum())
+
+        return float(np.exp(minimize(loss, [np.log(50.0), 4.0], method="Nelder-Mead").x[0]))
+
+    counts = np.array([len(solved[k]) for k in lengths], dtype=float)
+    point = np.array([np.mean(solved[k]) for k in lengths])
+    draws = [fitted(rng.binomial(counts.astype(int), point) / counts, counts) for _ in range(400)]
+    low, high = np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2])
+    return fitted(point, counts), float(low), float(high)
+
+
+def vigenere(texts: int) -> bool:
+    """Solves and bits by the period and the length of the text; the period is not known."""
+    from hartley.attacks.data_to_data.decryption.periodic_climbing import periodic_climbing
+    from hartley.games.decryption import ciphers
+    from hartley.scenes.encrypted_messages import encrypted_messages
+
+    print("period  unicity  letters  solved                bits a letter         s/text")
+    rows = {}
+    for period in (3, 6, 12, 24):
+        scene = encrypted_messages(cipher="vigenere", period=period)
+        unicity = ciphers.unicity(ciphers.vigenere(period))
+        for length in (int(unicity), 2 * int(unicity), 4 * int(unicity), 10 * period):
+            row = each(periodic_climbing, scene, texts, length=length)
+            right = [one["solved"] for one in row["figures"]]
+            rows[period, length] = np.mean(right)
+            print(
+                f"{period:6d}  {unicity:7.1f}  {length:7d}  {share(right)}  "
+                f"{bits(row['channel'])}  {row['seconds']:.2f}",
+                flush=True,
+            )
+    long = min(value for (period, length), value in rows.items() if length >= 10 * period)
+    return verdict(
+        f"ten letters for each of the key: at least 95 % solved, {long:.3f}", long >= 0.95
+    )
+
+
+def controls(uses: int) -> bool:
+    """AES-GCM and the one-time pad in every modality, by every attack that plays it."""
+    from hartley import catalog
+    from hartley.core import Modality
+    from hartley.games.decryption.decryption import decryption
+    from hartley.kit import protection
+    from hartley.scenes.encrypted_columns import encrypted_columns
+    from hartley.scenes.encrypted_messages import encrypted_messages
+
+    attacks = [catalog.load("attack", e.name) for e in catalog.entries("attack")]
+    scenes = {
+        Modality.LANGUAGE: (encrypted_messages(), 12, 200),
+        Modality.TABULAR: (encrypted_columns(), 16, 400),
+    }
+    print("modality  control       attack                 bits a symbol         uses")
+    fine = []
+    for modality, (scene, payload, length) in scenes.items():
+        for make in (protection.aes_gcm, protection.one_time_pad):
+            closed = scene.with_part(make(modality))
+            for attack in attacks:
+                if attack.game is not decryption or modality not in attack.modalities:
+                    continue
+                rounds = -(-uses // payload)
+                row = each(attack, closed, rounds, attack.light, payload=payload, length=length)
+                channel = row["channel"]
+                fine.append((channel.bits.lower or 0.0) == 0.0 and channel.bits.value < 0.02)
+                print(
+                    f"{modality:9s} {make.__name__:13s} {attack.name:22s} {bits(channel)}  "
+                    f"{rounds * payload}",
+                    flush=True,
+                )
+    return verdict(f"every control reads 0 over {uses:,} uses", all(fine))
+
+
+def columns(rounds: int) -> bool:
+    """Frequency, order and both, of census columns, before and behind defenses."""
+    from hartley.attacks.data_to_data.decryption.blind_guess import blind_guess
+    from hartley.attacks.data_to_data.decryption.cumulative_matching import cumulative_matching
+    from hartley.attacks.data_to_data.decryption.frequency import frequency
+    from hartley.attacks.data_to_data.decryption.sorting import sorting
+    from hartley.defenses.bandwidth.rekeying import rekeying
+    from hartley.defenses.noise.frequency_smoothing import frequency_smoothing
+    from hartley.scenes.encrypted_columns import encrypted_columns
+
+    print("field      encryption        attack               records right  bits a record")
+    fine = []
+
+    def line(field: str, name: str, attack: Any, scene: Scene) -> tuple[float, float]:
+        row = each(attack, scene, rounds)
+        right = float(np.mean([one["record_accuracy"] for one in row["figures"]]))
+        low = row["channel"].bits.lower or 0.0
+        print(
+            f"{field:10s} {name:17s} {attack.name:20s} {right:.3f}          {bits(row['channel'])}"
+        )
+        sys.stdout.flush()
+        return right, low
+
+    for field in ("education", "marital", "occupation", "age", "hours"):
+        scene = encrypted_columns(field=field)
+        prior, nothing = line(field, "deterministic", blind_guess, scene)
+        right, low = line(field, "deterministic", frequency, scene)
+        fine += [nothing == 0.0, low > 0.0, right > prior]
+        for name, defense, params in (
+            ("smoothed", frequency_smoothing, {"copies": 64}),
+            ("a key a record", rekeying, {"every": 1}),
+        ):
+            line(field, name, frequency, defended(scene, defense, params))
+        ordered = encrypted_columns(field=field, encryption="order_preserving")
+        for attack in (frequency, sorting, cumulative_matching):
+            line(field, "order_preserving", attack, ordered)
+    return verdict("frequencies read every column beyond the blind prior", all(fine))
+
+
+PARTS = {
+    "substitution": (substitution, 200),
+    "vigenere": (vigenere, 50),
+    "controls": (controls, 1000),
+    "columns": (columns, 20),
+}
+
+
+def main() -> int:
+    """Run one part, or all; return 1 where a verdict is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=[*PARTS, "all"])
+    parser.add_argument("--n", type=int, default=0, help="items (uses of controls)")
+    given = parser.parse_args()
+    chosen = [given.part] if given.part != "all" else [*PARTS]
+    return 0 if all([PARTS[name][0](given.n or PARTS[name][1]) for name in chosen]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Letter models against counts by hand, and searches for keys against a novel that they do not know."""
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.decryption._shared import ngram_model
+from hartley.attacks.data_to_data.decryption._shared.key_search import Effort, _Search, solve
+from hartley.attacks.data_to_data.decryption.ngram_climbing import ngram_climbing
+from hartley.attacks.data_to_data.decryption.periodic_climbing import periodic_climbing
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality, Scene
+from hartley.data.language import corpus
+from hartley.engine.run.play import play
+from hartley.games.decryption import ciphers, messages
+
+TINY = ciphers.letters("banana and bananas")
+
+
+@pytest.fixture(scope="module")
+def prose():
+    text = ciphers.letters(corpus())
+    public = Data("english", Modality.LANGUAGE, text[None, :300_000])
+    return messages.prose(public, text[300_000:])
+
+
+def test_a_run_falls_back_on_the_shorter_one_by_witten_and_bell():
+    model = ngram_model.learn(TINY)
+    one = np.exp(model.logs[0])
+    # 16 letters of 5 kinds: b a n a n a a n d b a n a n a s.
+    assert one[0] == pytest.approx((7 + 5 / 26) / (16 + 5), rel=1e-5)
+    # After "n": a 4 times, d once.
+    two = np.exp(model.logs[1]).reshape(26, 26)
+    assert two[13, 0] == pytest.approx((4 + 2 * one[0]) / (5 + 2), rel=1e-5)
+    assert two[25, 0] == pytest.approx(one[0], rel=1e-5)
+
+
+def test_the_next_letter_has_one_probability_in_all_by_every_length():
+    model = ngram_model.learn(TINY)
+    for logs in model.logs:
+        assert np.exp(logs).reshape(-1, 26).sum(1) == pytest.approx(1, rel=1e-4)
+    linked = np.ones(6, dtype=bool)
+    for context in ("banan", "zzzzz", "nanaa"):
+        texts = np.stack([np.append(ciphers.letters(context), a) for a in range(26)])
+        before = model.score_long(np.delete(texts, -1, 1)[:1], linked[:5])
+        assert np.exp(model.score_long(texts, linked) - before).sum() == pytest.approx(1, rel=1e-4)
+
+
+def test_a_run_across_a_break_does_not_count():
+    model = ngram_model.learn(TINY)
+    text = ciphers.letters("banana")
+    linked = np.array([False, True, True, False, True, True])
+    halves = [text[:3], text[3:]]
+    whole = sum(float(model.score(half, 2, np.ones(3, dtype=bool))) for half in halves)
+    assert float(model.score(text, 2, linked)) == pytest.approx(whole, rel=1e-5)
+    assert model.score_long(text[None], linked)[0] == 0  # no run of five is whole
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 6])
+def test_a_text_too_short_for_a_run_still_has_a_key(length):
+    model = ngram_model.learn(TINY)
+    units = np.arange(length)
+    key = solve(units, units > 0, model, Effort(3, 2, 1), np.random.default_rng(0))
+    assert sorted(key) == list(range(26))
+
+
+def test_climbing_ends_where_no_swap_is_better(prose):
+    model = ngram_model.learn(prose.public.x[0])
+    units = ciphers.letters(corpus())[310_000:310_090]
+    search = _Search(units, np.arange(90) > 0, model)
+    keys, scores = search.climb(
+        np.random.default_rng(0).permuted(np.tile(np.arange(26), (3, 1)), 1), 4
+    )
+    assert scores == pytest.approx(search.score(keys, 4), rel=1e-5)
+    swaps, _ = search.swaps()
+    for key, score in zip(keys, scores, strict=True):
+        assert search.score(key[swaps], 4).max() <= score + 1e-3 * abs(score)
+
+
+def test_texts_of_200_letters_are_solved_and_the_payload_with_them(prose):
+    scene = Scene("novel", Modality.LANGUAGE, parts=(prose, ciphers.substitution()))
+    channel = measure(play(ngram_climbing, scene, seed=0, game_params={"length": 200, "rounds": 8}))
+    assert channel.metrics["solved"]["value"] >= 0.75
+    assert channel.metrics["text_accuracy"]["value"] > 0.99
+    assert channel.bits.value > 2.5
+
+
+def test_a_text_shorter_than_the_unicity_distance_is_read_by_nobody(prose):
+    scene = Scene("novel", Modality.LANGUAGE, parts=(prose, ciphers.substitution()))
+    size = {"length": 12, "rounds": 20}
+    channel = measure(play(ngram_climbing, scene, seed=0, params={"kicks": 5}, game_params=size))
+    assert channel.metrics["solved"]["value"] == 0
+    assert channel.bits.lower == 0
+
+
+@pytest.mark.parametrize(("period", "length"), [(1, 60), (5, 90), (11, 250)])
+def test_a_vigenere_key_of_unknown_length_is_read(period, length, prose):
+    scene = Scene("novel", Modality.LANGUAGE, parts=(prose, ciphers.vigenere(period)))
+    size = {"length": length, "rounds": 6}
+    trials = play(periodic_climbing, scene, seed=0, params={"longest": 14}, game_params=size)
+    channel = measure(trials)
+    assert channel.metrics["solved"]["value"] == 1
+    assert (trials.guess == trials.truth).all()
