@@ -143,8 +143,8 @@ def field_values(field: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """One field of all 48,842 people of the census table Adult, as it is in the files.
 
     Returns:
-        Values (n,) in 0..K−1 in the order of the files, and the K words or numbers that they stand
-        for: numbers ascending, words by the alphabet.
+        Values (n,) in 0..K−1 in the order of the files, and the K words or numbers that they mean:
+        numbers ascending, words by the alphabet.
 
     Raises:
         MissingPack: the pack ``adult`` was not fetched yet.

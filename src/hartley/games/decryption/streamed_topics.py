@@ -88,8 +88,8 @@ def dead(modality: Modality, rng: Rng) -> Scene:
 def _scene(name: str, modality: Modality, texts: Sequence[Sequence[str]]) -> Scene:
     pools = tuple((answer,) for answer in drafted(texts))
     topics = tuple(f"topic {k}" for k in range(len(texts)))
-    spoken = StreamedAnswers(topics, pools, pools, turns=1, talks=4)
-    return Scene(name=name, modality=modality, parts=(spoken, StreamedService()))
+    service_answers = StreamedAnswers(topics, pools, pools, turns=1, talks=4)
+    return Scene(name=name, modality=modality, parts=(service_answers, StreamedService()))
 
 
 def _known(value: Any, scene: Scene) -> Data | None:
@@ -147,12 +147,14 @@ def streamed_topics(
     Args:
         rounds: number of conversations, each about one topic and over a connection of its own.
     """
-    spoken = scene.part(StreamedAnswers)
+    service_answers = scene.part(StreamedAnswers)
     service = scene.find(StreamedService) or StreamedService()
-    topics = rng.integers(0, len(spoken.topics), rounds)
-    traces = observed(service, [_talk(spoken.answers[t], spoken.turns, rng) for t in topics])
-    plain = _talks(spoken, StreamedService(), scene.modality)
-    brief = StreamedTopicsBrief(spoken.topics, plain, behind(scene))
+    topics = rng.integers(0, len(service_answers.topics), rounds)
+    traces = observed(
+        service, [_talk(service_answers.answers[t], service_answers.turns, rng) for t in topics]
+    )
+    plain = _talks(service_answers, StreamedService(), scene.modality)
+    brief = StreamedTopicsBrief(service_answers.topics, plain, behind(scene))
     salt = int(rng.integers(2**31))
     dealt = tuple(
         Round(
@@ -165,7 +167,7 @@ def streamed_topics(
                 salt=salt,
             ),
             truth=np.array([topic]),
-            alphabet=len(spoken.topics),
+            alphabet=len(service_answers.topics),
         )
         for trace, topic in zip(traces, topics, strict=True)
     )
@@ -189,10 +191,12 @@ def behind(scene: Scene) -> Data | None:
 
 
 @lru_cache(maxsize=16)
-def _talks(spoken: StreamedAnswers, service: StreamedService, modality: Modality) -> Data:
+def _talks(service_answers: StreamedAnswers, service: StreamedService, modality: Modality) -> Data:
     rng = np.random.default_rng(spawn(0, "talks"))
-    topics = np.repeat(np.arange(len(spoken.topics)), spoken.talks)
-    traces = observed(service, [_talk(spoken.known[t], spoken.turns, rng) for t in topics])
+    topics = np.repeat(np.arange(len(service_answers.topics)), service_answers.talks)
+    traces = observed(
+        service, [_talk(service_answers.known[t], service_answers.turns, rng) for t in topics]
+    )
     return Data(
         "talks of the observer", modality, stacked(traces), topics, role="traces", form=Form.ARRAY
     )
