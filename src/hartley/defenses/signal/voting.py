@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     strongest={"votes": 9},
     keeps_proof=True,
     requires=("carriers",),
-    covers_only={"watermark": ("vision",)},
+    covers_only={"watermark": ("vision", "graph")},
 )
 def voting(scene: Scene, rng: Rng, *, votes: Annotated[int, Range(2, 99)] = 3) -> Scene:
     """Embed the message several times over, and read each bit by a majority of its copies.

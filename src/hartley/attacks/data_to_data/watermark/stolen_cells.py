@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.strongest import strongest
-from hartley.attacks.data_to_data.watermark._shared.table_cells import as_loot, moved, stolen
+from hartley.attacks.data_to_data.watermark._shared.table_cells import (
+    as_loot,
+    moved,
+    of_one_key,
+    stolen,
+)
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     term=Term.NOISE,
     modalities=(Modality.TABULAR,),
     paper="arXiv:2402.19361",
+    adapts=True,
     game_params={"others": 16},
 )
 def stolen_cells(
@@ -37,14 +43,20 @@ def stolen_cells(
 ) -> Outcome:
     """Move numbers from the owner's cells to their neighbours.
 
+    An attacker who knows that the owner has several keys learns from the tables alone whose cells
+    are most like those of this one.
+
     Args:
         width: of a cell; 0: the attacker finds it out.
         share: of the numbers in the owner's cells that are moved; half of them leaves no trace.
         steps: bisections of the level.
     """
     table = view.data.x[0]
-    others = [*view.brief.others.x, table]
-    cell, counts = stolen(others, width)
+    others = [*view.brief.others.x]
+    keys = int({one.name: one.params for one in view.defenses}.get("multi_key", {}).get("keys", 1))
+    cell, counts = stolen([*others, table], width)
+    if keys > 1 and others:
+        cell, counts = stolen([*of_one_key(table, others, cell, keys), table], cell)
     seed = int(rng.integers(2**31))
 
     def emptied(level: float) -> np.ndarray:

@@ -44,6 +44,33 @@ def stolen(tables: Sequence[NDArray[Any]], width: float) -> tuple[float, Counts]
     return best, tried[best][0]
 
 
+def of_one_key(
+    table: NDArray[Any], others: Sequence[NDArray[Any]], width: float, keys: int
+) -> list[NDArray[Any]]:
+    """Return the tables that are most likely under the key of a table: those with like cells.
+
+    Args:
+        table: (rows, columns), marked under one of several keys.
+        others: tables of the same owner.
+        width: of a cell.
+        keys: of the owner; one in so many of the others is returned, one at least.
+    """
+    lean = _counts(np.asarray(table, np.float64)[:, :-1], width)[0]
+
+    def agreement(other: NDArray[Any]) -> float:
+        counts = _counts(np.asarray(other, np.float64)[:, :-1], width)[0]
+        return float(
+            sum(
+                np.sign(mine.get(pair, 0)) * count
+                for mine, theirs in zip(lean, counts, strict=True)
+                for pair, count in theirs.items()
+            )
+        )
+
+    ranked = sorted(others, key=agreement, reverse=True)
+    return ranked[: max(1, round(len(others) / keys))]
+
+
 def _counts(rows: NDArray[Any], width: float) -> tuple[Counts, float]:
     """Return the imbalance of each pair, and how far beyond chance it is on the whole (χ²)."""
     cells = np.floor(rows / width).astype(np.int64)
