@@ -53,7 +53,7 @@ def of_one_key(
         table: (rows, columns), marked under one of several keys.
         others: tables of the same owner.
         width: of a cell.
-        keys: of the owner; one in so many of the others is returned, one at least.
+        keys: of the owner; one in ``keys`` of the others is returned, at least one.
     """
     lean = _counts(np.asarray(table, np.float64)[:, :-1], width)[0]
 
@@ -61,9 +61,9 @@ def of_one_key(
         counts = _counts(np.asarray(other, np.float64)[:, :-1], width)[0]
         return float(
             sum(
-                np.sign(mine.get(pair, 0)) * count
-                for mine, theirs in zip(lean, counts, strict=True)
-                for pair, count in theirs.items()
+                np.sign(column.get(pair, 0)) * count
+                for column, sums in zip(lean, counts, strict=True)
+                for pair, count in sums.items()
             )
         )
 
