@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.attacks.data_to_data.watermark._shared.rewording import most_edits, outcome
-from hartley.attacks.data_to_data.watermark._shared.stolen_rules import stolen, under_one_key
+from hartley.attacks.data_to_data.watermark._shared.stolen_rules import stolen
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.19361",
     game_params={"others": 64},
-    adapts=True,
 )
 def stolen_scrubbing(
     view: View[WatermarkBrief],
@@ -32,15 +31,14 @@ def stolen_scrubbing(
 
     The preferences are log ratios of counts, of words and of pairs, in the owner's further texts
     against the attacker's own. Where the owner's keys differ from text to text there is nothing to
-    learn, and the edits are as good as any. An attacker who knows that the owner has several keys
-    learns from the texts that are most like the published one.
+    learn, and the edits are as good as any.
 
     Args:
         share: of the possible edits that are made at most.
     """
     del rng
     words = str(view.data.x[0]).split()
-    others = under_one_key(view.brief.others, str(view.data.x[0]), view.defenses)
-    edits = stolen(others, view.brief.public).edits(words, -1)
+    # Behind several keys too: those texts alone that are most like this one say less than all.
+    edits = stolen(view.brief.others, view.brief.public).edits(words, -1)
     count = max(1, round(share * len(edits)))
     return outcome(most_edits(view.brief, words, edits[:count]), "scrubbed")
