@@ -1,11 +1,22 @@
 """Encrypted pictures: what each attack reads of each protection, before and behind defenses.
 
     python bench/ciphers_pictures.py albums
+    python bench/ciphers_pictures.py sounds
+    python bench/ciphers_pictures.py graphs
+    python bench/ciphers_pictures.py learning
 
 ``albums``: 40 albums under one key each, of 4 secret pictures of 64 × 64 (one of 16 candidates) and
 16 that the attacker knows; four ciphers and AES-GCM, each also with a key for every picture, to an
 attacker who does not know of it (static) and to one who does (adaptive). Intervals of bits are over
 albums at level 0.95, those of the share of pictures that are identified too.
+
+``sounds``: the same with a second of speech from the pack ``klettres``, 20 albums.
+
+``graphs``: 20 releases of a part of WordNet, 40 nodes asked about in each, by overlap of the two
+copies and number of seeds, and behind noise on links.
+
+``learning``: 8 publications of 1,000 pictures of clothes, 50 others asked about each; two laws of
+noise at three bounds, learned from as they are and after each way to squeeze them.
 """
 
 from __future__ import annotations
@@ -13,6 +24,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,6 +35,7 @@ from hartley.core import Modality, Scene
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.decryption import albums, picture_ciphers
+from hartley.games.decryption.deanonymisation import ReleasedGraph
 from hartley.kit.protection import aes_gcm
 
 
@@ -75,7 +88,50 @@ def of_albums() -> None:
                 both(cipher.name, scene, "rekeying", {"every": 1}, attack)
 
 
-PARTS = {"albums": of_albums}
+def of_sounds() -> None:
+    """Scrambled speech."""
+    scene = load("scrambled_voices")
+    row("band scramble", scene, "blind_guess", rounds=20)
+    row("band scramble", scene, "band_assignment", rounds=20)
+    both("band scramble", scene, "rekeying", {"every": 1}, "band_assignment", rounds=20)
+    behind = defended(scene, catalog.load("defense", "aes_gcm"), {})
+    row("aes_gcm", behind, "band_assignment", rounds=20)
+
+
+def of_graphs() -> None:
+    """Graphs without names."""
+    for overlap, seeds in ((1.0, 40), (0.9, 40), (0.8, 40), (0.9, 10), (0.9, 80)):
+        scene = load("released_senses", overlap=overlap, seeds=seeds)
+        row(f"overlap {overlap}, {seeds} seeds", scene, "seed_propagation")
+    scene = load("released_senses")
+    for epsilon in (8.0, 6.0, 4.0):
+        both(f"epsilon {epsilon:g}", scene, "noisy_links", {"epsilon": epsilon}, "seed_propagation")
+    graph = replace(scene.part(ReleasedGraph), related=False)
+    row("independent graphs", scene.with_part(graph), "seed_propagation")
+
+
+def of_learning() -> None:
+    """Pictures with noise against learning."""
+    scene = load("unlearnable_clothes")
+    row("no protection", scene, "plain_learning")
+    row("no protection, jpeg", scene, "squeezed_learning")
+    for law in ("separable", "error_minimising"):
+        for bound in (16, 32, 64):
+            params = {"epsilon": bound / 255, "law": law}
+            behind = defended(scene, catalog.load("defense", "unlearnable_noise"), params)
+            row(f"{law} {bound}/255", behind, "plain_learning")
+            for squeeze in ("jpeg", "levels"):
+                settings = {"squeeze": squeeze}
+                row(f"{law} {bound}/255, {squeeze}", behind, "squeezed_learning", params=settings)
+
+
+def load(name: str, **rules: Any) -> Scene:
+    """Return a scene of the catalogue."""
+    scene: Scene = catalog.load("scene", name)(**rules)
+    return scene
+
+
+PARTS = {"albums": of_albums, "sounds": of_sounds, "graphs": of_graphs, "learning": of_learning}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

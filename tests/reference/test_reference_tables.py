@@ -217,6 +217,8 @@ def test_the_bibliography_is_well_formed() -> None:
         "arXiv:2411.11195",
         "doi:10.1109/35.940053",
         "arXiv:1804.00490",
+        "arXiv:2101.04898",
+        "arXiv:2111.00898",
     ]
 
 
