@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.watermark._shared.table_cells import of_one_key
 from hartley.attacks.data_to_data.watermark.cell_noise import cell_noise
 from hartley.engine.build_scene import build
 from hartley.engine.defend import defended
@@ -32,6 +33,16 @@ def test_a_table_keeps_its_mark_without_most_rows_and_loses_it_to_who_learns_the
     assert stolen["ber_after"] > 0.3
     assert stolen["table_similarity"] > 0.95
     assert read("stolen_cells_copy", tables)["attributed"] == 1
+
+
+def test_tables_under_one_key_are_those_with_like_cells(tables):
+    mark, rng = tables.part(Marker), np.random.default_rng(0)
+    marked = [
+        mark.embed(table, np.random.default_rng(key).integers(0, 2, 32), key, rng)
+        for key, table in zip([1, 2, 3, 1, 2, 3, 1, 2, 3], tables.extra["carriers"].x, strict=False)
+    ]
+    alike = of_one_key(marked[0], marked[1:], 0.02, 4)
+    assert {id(one) for one in alike} == {id(marked[3]), id(marked[6])}
 
 
 def test_a_table_whose_key_is_of_what_it_shows_is_not_forged(tables):
