@@ -66,12 +66,13 @@ def row(
     count = round(share * rounds)
     low, high = (float(np.asarray(x)) for x in clopper_pearson(count, rounds, 0.025))
     bits = measure(trials, redraws=1).bits
+    limits = ", ".join("?" if end is None else f"{end:.3f}" for end in (bits.lower, bits.upper))
     word = "attributed" if "attributed" in metrics else "detected"
     before = metrics.get("ber_before", 1 - metrics.get("mark_reads", float("nan")))
     print(
         f"{attack:24s}{behind:24s}{word} {count} of {rounds} [{low:.2f}, {high:.2f}]  "
         f"BER {before:.3f} -> {metrics.get('ber_after', float('nan')):.3f}  "
-        f"bits {bits.value:.3f} [{bits.lower:.3f}, {bits.upper:.3f}]  "
+        f"bits {bits.value:.3f} [{limits}]  "
         f"{metrics.get('table_similarity', metrics.get('link_f1')):.3f}",
         flush=True,
     )
