@@ -81,8 +81,8 @@ def as_one_form(
         )
     encoded = {what: form.encode(dict(table)) for what, table in tables.items()}
     columns = _columns(form)
-    for what, table in encoded.items():
-        if (endless := ~np.isfinite(table).all(0)).any():
+    for what, x in encoded.items():
+        if (endless := ~np.isfinite(x).all(0)).any():
             odd = columns[int(endless.argmax())].name
             raise UsageError(
                 f"column {odd!r} of {files[what]} must be finite numbers, got infinity"
