@@ -25,8 +25,8 @@ information is 32·(1 − h₂(bit error rate)), plug-in and at the upper limit 
 
 ``parity``: DWT-DCT and DWT-DCT-SVD beside the package's own code, same pictures and files.
 
-``draws``: the same columns by ours, of twenty draws of ten crops and messages, beside an earlier run
-of the package whose crops are not on record.
+``draws``: the same columns by ours, of twenty draws of ten crops and messages, beside an earlier
+run of the package whose crops are not on record.
 
 ``speed``: embed + detect at 512 × 512, one thread, turn by turn in one process for each side.
 
@@ -80,8 +80,8 @@ EARLIER = {
     "widespread_dwt_dct": (0.984, 0.503, 0.484, 0.956, 0.956, 0.953, 0.575, 0.931),
     "dwt_dct_svd": (1.0, 1.0, 0.819, 1.0, 1.0, 1.0, 0.628, 0.850),
 }
-"""Bit accuracies of an earlier run of the package on ten crops of scikit-learn's two photographs, 320
-bits a cell; which crops and messages those were is not on record."""
+"""Bit accuracies of an earlier run of the package on ten crops of scikit-learn's two photographs,
+320 bits a cell; which crops and messages those were is not on record."""
 
 
 def photographs() -> Iterator[Any]:
