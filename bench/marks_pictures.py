@@ -10,7 +10,7 @@
     python bench/marks_pictures.py draws
     python bench/marks_pictures.py speed --peer peer/bin/python
     python bench/marks_pictures.py removals --marks synchronised learned
-    python bench/marks_pictures.py defenses
+    python bench/marks_pictures.py defenses --marks dwt_dct --removals JPEG
 
 ``robust``: 216 pictures of 512 × 512, each from a source of its own (16 photographs, 200 stamps of
 Tux Paint on a plain ground), marked by ``synchronised`` at 40 dB, changed in seven ways. A picture
@@ -35,8 +35,8 @@ or above. With e an end of the interval of the mean share of wrong bits (betting
 law over photographs), 32·(1 − h₂(e)) bits are left. Where fewer than half of the photographs are
 detected the mark is broken, and a higher floor is tried: the cheapest break leaves most quality.
 
-``defenses``: removals of the spread-spectrum mark behind voting and several keys, by attackers who
-know of them and who do not.
+``defenses``: removals of a mark behind voting, several keys and a coded mark, by attackers who know
+of them and who do not.
 """
 
 from __future__ import annotations
@@ -425,6 +425,7 @@ REMOVALS: dict[str, tuple[str, dict[str, Any]]] = {
     "surrogate": ("surrogate_descent", {}),
 }
 RUNS = ("robust", "accept", "rivagan", "parity", "draws", "speed", "removals", "defenses")
+LEARNING = ["JPEG", "overwriting", "mean residual", "surrogate"]
 FLOORS = (34.0, 37.0, 40.0)
 
 
@@ -450,21 +451,22 @@ def removals(names: list[str], ways: list[str], rounds: int) -> bool:
     return True
 
 
-def defenses(rounds: int) -> bool:
+def defenses(names: list[str], ways: list[str], rounds: int) -> bool:
     from hartley import catalog
     from hartley.engine.defend import defended
     from hartley.scenes.photographs import photographs as scene_of
 
-    bare = scene_of(mark="spread_spectrum", count=16)
-    for way in ("JPEG", "overwriting", "mean residual", "surrogate"):
-        attack, params = REMOVALS[way]
-        played(bare, None, attack, params, FLOORS[0], rounds, f"{way}, no defense")
-        for defense in ("voting", "multi_key", "coded_mark"):
-            scene = defended(bare, catalog.load("defense", defense))
-            for known in (False, True):
-                label = f"{way}, {defense}, {'known' if known else 'not known'}"
-                before = None if known else bare
-                played(scene, before, attack, params, FLOORS[0], rounds, label)
+    for name in names:
+        bare = scene_of(mark=name, count=16)
+        for way in ways:
+            attack, params = REMOVALS[way]
+            played(bare, None, attack, params, FLOORS[0], rounds, f"{way}, no defense")
+            for defense in ("voting", "multi_key", "coded_mark"):
+                scene = defended(bare, catalog.load("defense", defense))
+                for known in (False, True):
+                    label = f"{way}, {defense}, {'known' if known else 'not known'}"
+                    before = None if known else bare
+                    played(scene, before, attack, params, FLOORS[0], rounds, label)
     return True
 
 
@@ -511,7 +513,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--peer", default="")
     parser.add_argument("--marks", nargs="+", default=["synchronised", "qim", "spread_spectrum"])
-    parser.add_argument("--removals", nargs="+", default=[*REMOVALS], choices=REMOVALS)
+    parser.add_argument("--removals", nargs="+", choices=REMOVALS)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=12)
     given = parser.parse_args()
@@ -522,8 +524,8 @@ def main() -> int:
         "parity": lambda: parity(given.peer),
         "draws": lambda: draws(given.draws),
         "speed": lambda: speed(given.peer),
-        "removals": lambda: removals(given.marks, given.removals, given.rounds),
-        "defenses": lambda: defenses(given.rounds),
+        "removals": lambda: removals(given.marks, given.removals or [*REMOVALS], given.rounds),
+        "defenses": lambda: defenses(given.marks, given.removals or LEARNING, given.rounds),
     }
     return 0 if runs[given.what]() else 1
 
