@@ -6,10 +6,11 @@ Each part prints a table, and at its end verdicts on what the issue asked for:
     python bench/ciphers.py vigenere       # periods and lengths
     python bench/ciphers.py controls       # AES-GCM and the one-time pad over 1,000 uses
     python bench/ciphers.py columns        # deterministic and order-preserving census columns
+    python bench/ciphers.py streams        # topics of answers that are streamed over TLS
 
 Bits are of a payload that the auditor drew (seed 0); lower ends are certified at 95 %, upper ends
 calibrated. Shares have Clopper–Pearson intervals of 95 %, items being the unit. Needs the packs
-austen and adult.
+austen, dialogue and adult.
 """
 
 from __future__ import annotations
@@ -262,11 +263,57 @@ def columns(rounds: int) -> bool:
     )
 
 
+def streams(rounds: int) -> bool:
+    """Bits of the topic of a streamed conversation, before and behind defenses."""
+    from hartley.attacks.data_to_data.decryption.traffic_runs import traffic_runs
+    from hartley.scenes.encrypted_messages import encrypted_messages
+
+    chosen: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+        "none": (),
+        "padding 64": (("record_padding", {"pad": 64}),),
+        "batches of 5": (("token_batching", {"batch": 5}),),
+        "ticks of 0.1 s": (("coarse_timing", {"grid": 0.1}),),
+        "padding 64, ticks of 60 s": (
+            ("record_padding", {"pad": 64}),
+            ("coarse_timing", {"grid": 60.0}),
+        ),
+        "whole answers, padding 512": (
+            ("token_batching", {"batch": 1000}),
+            ("record_padding", {"pad": 512}),
+        ),
+    }
+    print("answers  defense                      knows     bits a conversation    right")
+    values = {}
+    for others in (False, True):
+        scene = encrypted_messages(others=others)
+        for name, defenses in chosen.items():
+            closed = scene
+            for defense, params in defenses:
+                closed = defended(closed, defense, params)
+            for knows, before in (("static", scene), ("adaptive", None)):
+                if not defenses and knows == "static":
+                    continue
+                trials = play(
+                    traffic_runs, closed, seed=0, undefended=before, game_params={"rounds": rounds}
+                )
+                channel = measure(trials, redraws=1)
+                values[others, name, knows] = channel
+                print(
+                    f"{'others' if others else 'same':8s} {name:28s} {knows:9s} "
+                    f"{bits(channel)}  {share(trials.guess == trials.truth)}",
+                    flush=True,
+                )
+    plain = values[False, "none", "adaptive"].bits.lower or 0.0
+    padded = values[False, "padding 64", "adaptive"].high or np.inf
+    return verdict("padding takes bits from an observer who knows of it", padded < plain)
+
+
 PARTS = {
     "substitution": (substitution, 200),
     "vigenere": (vigenere, 50),
     "controls": (controls, 1000),
     "columns": (columns, 24),
+    "streams": (streams, 200),
 }
 
 
