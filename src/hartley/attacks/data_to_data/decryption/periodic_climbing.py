@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -23,6 +25,9 @@ ORDER = 4
 PASSES = 6
 """Passes over the letters of the key; most searches end after three."""
 
+LENGTHS = 3
+"""Lengths of the key that are searched further, the likeliest ones."""
+
 
 @attack(
     game=decryption,
@@ -31,32 +36,35 @@ PASSES = 6
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     adapts=True,
-    light={"longest": 4},
+    light={"longest": 4, "kicks": 2},
 )
 def periodic_climbing(
     view: View[DecryptionBrief],
     rng: Rng,
     *,
     longest: Annotated[int, Range(1, 200), Stronger.MORE] = 24,
+    kicks: Annotated[int, Range(0), Stronger.MORE] = 30,
 ) -> Outcome:
     """Read a message as one shift of the alphabet for each place of a repeated key.
 
     For each length of the key, shifts begin at the likeliest by single letters and change one at a
     time to those under which runs of four are likelier. The length is chosen by the likelihood of
-    the text without the bits of the key. An adaptive attacker who knows that keys change reads the
-    stretch under each key alone.
+    the text without the bits of the key, after keys of the likeliest lengths were disturbed and
+    climbed again. An adaptive attacker who knows that keys change reads the stretch under each key
+    alone.
 
     Args:
         longest: letters of the longest key that is tried.
+        kicks: how often a key is disturbed and climbs again, for each of the likeliest lengths.
     """
-    del rng
     ciphertext, positions = view.data.x[0], view.brief.question.x
     model = ngram_model.learn(view.brief.public.x[0])
     natural = unplanted(view)
     plain = np.empty(len(ciphertext), dtype=np.int64)
     for stretch in stretches(view):
         units = letter_model.fold(ciphertext[stretch])
-        key = _key(units, natural[stretch], model, min(longest, len(stretch)))
+        text = _Text(units, natural[stretch], model)
+        key = _key(text, min(longest, len(stretch)), kicks, rng)
         plain[stretch] = (units - np.resize(key, len(stretch))) % SIZE
     return Outcome(
         guess=plain[positions],
@@ -64,42 +72,67 @@ def periodic_climbing(
     )
 
 
-def _key(
-    units: NDArray[Any], natural: NDArray[Any], model: NgramModel, longest: int
-) -> NDArray[Any]:
+@dataclass(frozen=True)
+class _Text:
+    """A text whose shifts are searched for: (n,) signs, which of them are prose, and a model."""
+
+    units: NDArray[Any]
+    natural: NDArray[Any]
+    model: NgramModel
+
+    @cached_property
+    def prose(self) -> NDArray[Any]:
+        """The places of the prose in the text."""
+        return np.flatnonzero(self.natural)
+
+    def score(self, keys: NDArray[Any]) -> NDArray[Any]:
+        """Return the log-likelihood (k,) of the prose under keys (k, period)."""
+        text, place = self.units[self.prose], self.prose % keys.shape[1]
+        linked = np.diff(self.prose, prepend=-2) == 1
+        plain = (text - keys[:, place]) % SIZE
+        return self.model.score(plain, min(ORDER, max(1, len(text))), linked)
+
+    def start(self, period: int) -> NDArray[Any]:
+        """Return the key (period,) whose letters are likeliest each by itself."""
+        counts = np.zeros((period, SIZE))
+        np.add.at(counts, (self.prose % period, self.units[self.prose]), 1.0)
+        shifts = np.arange(SIZE)
+        one = self.model.logs[0]
+        alone = np.stack([counts @ one[(shifts - shift) % SIZE] for shift in shifts], 1)
+        start: NDArray[Any] = alone.argmax(1)
+        return start
+
+    def climbed(self, key: NDArray[Any]) -> tuple[NDArray[Any], float]:
+        """Return a key after the best changes of single letters, and its score."""
+        best = float(self.score(key[None])[0])
+        for _ in range(PASSES):
+            before = best
+            for k in range(len(key)):
+                keys = np.repeat(key[None], SIZE, 0)
+                keys[:, k] = np.arange(SIZE)
+                scores = self.score(keys)
+                if scores.max() > best:
+                    key, best = keys[int(scores.argmax())], float(scores.max())
+            if best <= before:
+                break
+        return key, best
+
+
+def _paid(end: tuple[NDArray[Any], float]) -> float:
+    """Return the score of a key without the bits of the key itself."""
+    return end[1] - len(end[0]) * math.log(SIZE)
+
+
+def _key(text: _Text, longest: int, kicks: int, rng: Rng) -> NDArray[Any]:
     """Return the key (period,) under which a text is likeliest, the key itself being paid for."""
-    ends = [_shifts(units, natural, model, period) for period in range(1, longest + 1)]
-    return max(ends, key=lambda end: end[1] - len(end[0]) * math.log(SIZE))[0]
-
-
-def _shifts(
-    units: NDArray[Any], natural: NDArray[Any], model: NgramModel, period: int
-) -> tuple[NDArray[Any], float]:
-    """Return the key of a length, and the log-likelihood of the text under it."""
-    prose = np.flatnonzero(natural)
-    text, linked = units[prose], np.diff(prose, prepend=-2) == 1
-    place = prose % period
-    alphabet = np.arange(SIZE)
-    one = model.logs[0]
-    counts = np.zeros((period, SIZE))
-    np.add.at(counts, (place, text), 1.0)
-    # (period, shift): the likelihood of the letters at one place of the key under each shift.
-    alone = np.stack([counts @ one[(alphabet - shift) % SIZE] for shift in alphabet], 1)
-    key = alone.argmax(1)
-    order = min(ORDER, max(1, len(text)))
-
-    def judged(keys: NDArray[Any]) -> NDArray[Any]:
-        return model.score((text - keys[:, place]) % SIZE, order, linked)
-
-    best = float(judged(key[None])[0])
-    for _ in range(PASSES):
-        before = best
-        for k in range(period):
-            keys = np.repeat(key[None], SIZE, 0)
-            keys[:, k] = alphabet
-            scores = judged(keys)
-            if scores.max() > best:
-                key, best = keys[int(scores.argmax())], float(scores.max())
-        if best <= before:
-            break
-    return key, best
+    ends = [text.climbed(text.start(period)) for period in range(1, longest + 1)]
+    ends = sorted(ends, key=_paid, reverse=True)[:LENGTHS]
+    for place, first in enumerate(ends):
+        best = first
+        for _ in range(kicks):
+            kicked = np.array(best[0])
+            some = rng.random(len(kicked)) < max(0.2, 1 / len(kicked))
+            kicked[some] = rng.integers(0, SIZE, int(some.sum()))
+            best = max(best, text.climbed(kicked), key=_paid)
+        ends[place] = best
+    return max(ends, key=_paid)[0]
