@@ -1,4 +1,4 @@
-"""Search for the repeated shifts of a Vigenère cipher, by the likelihood of runs of four letters."""
+"""Search for the repeated shifts of a Vigenère cipher, by how likely runs of four letters are."""
 
 from __future__ import annotations
 
