@@ -70,3 +70,15 @@ def test_a_graph_keeps_its_mark_under_rewiring_and_loses_it_to_who_compares_grap
     assert random["ber_after"] < 0.15
     assert compared["ber_after"] > 0.3
     assert read("recurrent_link_copy", graphs)["mark_reads"] == 1
+
+
+@pytest.mark.parametrize("data", ["tumours", pytest.param("income", marks=pytest.mark.pack)])
+def test_no_row_of_an_owner_is_in_a_table_of_the_attacker(data):
+    scene = build("marked_tables", {"data": data, "items": 12})
+    owners, attackers = (
+        scene.extra[name].x.reshape(-1, scene.facts["columns"]) for name in ("carriers", "unmarked")
+    )
+    # Two people of a census may be alike in all columns; two tumours are not.
+    known = {row.tobytes() for row in attackers}
+    shared = np.mean([row.tobytes() in known for row in owners])
+    assert shared == 0 if data == "tumours" else shared < 0.05
