@@ -10,6 +10,7 @@ from hartley.core import Access, Modality
 from hartley.games.watermark import live_marks
 from hartley.kit import marker
 from hartley.kit.marker import Detection, DetectionService, Marker
+from hartley.kit.vision import widespread_marks
 
 M = 32
 
@@ -156,3 +157,40 @@ def test_a_detector_answers_as_the_owner_does_and_defenses_go_around_it():
 def test_a_marker_that_says_nothing_is_refused():
     with pytest.raises(TypeError, match="must have soft where bits > 0"):
         Marker("none", lambda *_: None)
+
+
+def test_a_mark_whose_key_says_nothing_of_itself_is_read_under_several_by_a_tag(scene):
+    mark, items = of(scene)
+    assert not mark.tells_keys
+    several, rng, m = marker.multi_keyed(mark, 4), np.random.default_rng(5), 8
+    assert several.tells_keys
+    wrong = []
+    for key, item in enumerate(items[:12]):
+        message = rng.integers(0, 2, m)
+        published = several.embed(item, message, key, rng)
+        wrong.append(np.mean(several.decode(published, key, m) != message))
+    # A tag of 16 fair bits is right under another of four keys by chance in one of 22,000.
+    assert np.mean(np.array(wrong) == 0) > 0.9
+    # A check of the mark's own holds for the tag too.
+    checked = marker.multi_keyed(replace(mark, accept=mark.decode, chance=lambda n: 2.0**-n), 4)
+    assert checked.chance(m) == 4 * 2.0 ** -(m + 16)
+    assert (checked.accept(published, key, m) == message).all()
+    assert checked.accept(items[-1], key, m) is None
+    # Where there is no room for the tag, the item does not fit.
+    narrow = marker.multi_keyed(replace(mark, fits=lambda _, bits: bits == M), 4)
+    assert not narrow.fits(items[0], M) and narrow.fits(items[0], M - 16)
+
+
+@pytest.mark.parametrize("name", ["widespread_dwt_dct", "dwt_dct_svd"])
+def test_marks_of_pictures_whose_key_turns_bits_are_read_under_several(name):
+    mark = getattr(widespread_marks, name)()
+    several, rng = marker.multi_keyed(mark, 4), np.random.default_rng(0)
+    pictures = live_marks.scene("live", Modality.VISION, rng).extra["carriers"].x
+    pictures = np.kron(pictures[:6], np.ones((1, 1, 4, 4), np.float32))
+    wrong = {"one key": [], "four": []}
+    for key, picture in enumerate(pictures):
+        message = rng.integers(0, 2, 16)
+        for words, way in (("one key", mark), ("four", several)):
+            read = way.decode(way.embed(picture, message, key, rng), key, 16)
+            wrong[words].append(np.mean(read != message))
+    assert np.mean(wrong["four"]) < np.mean(wrong["one key"]) + 0.1

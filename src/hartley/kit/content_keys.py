@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import spawn
-from hartley.kit.marker import Marker, read_under
+from hartley.kit.marker import Marker, read_under, tagged
 from hartley.kit.vision import image
 
 if TYPE_CHECKING:
@@ -89,8 +89,11 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
     Args:
         marker: the mark.
         digest: of an item.
-        doubtful: how many of the signs nearest to zero the reader tries both ways.
+        doubtful: how many of the signs nearest to zero the reader tries both ways. Where it tries
+            any, each message of a mark that does not tell keys apart is followed by a tag.
     """
+    if doubtful and marker.soft is not None and not marker.tells_keys:
+        marker = tagged(marker)
 
     def keys(item: Any, key: int) -> list[int]:
         values = digest(item)

@@ -97,6 +97,8 @@ class Marker:
             faster; a key of None stands for ``plain``. None: one after another.
         facts: its parameters.
         fits: (item, m) → whether an item holds a message of m bits.
+        tells_keys: whether soft bits are larger under the key that an item was marked under than
+            under others; not where a key only turns bits or says where they are.
 
     Raises:
         TypeError: it says neither a message nor presence.
@@ -119,6 +121,7 @@ class Marker:
         Callable[[Sequence[Any], Sequence[NDArray[Any]], Sequence[int | None], Rng], Sequence[Any]]
         | None
     ) = None
+    tells_keys: bool = True
 
     def __post_init__(self) -> None:
         if (self.soft is None) != (self.bits == 0) or (self.bits == 0 and self.detect is None):
@@ -266,8 +269,11 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
 
     Several items of one owner then do not add up for an attacker who averages them. The message is
     that of the key whose bits are most certain, a choice that does not look at the message;
-    presence is the smallest p-value times the number of keys.
+    presence is the smallest p-value times the number of keys. Of a mark that does not tell keys
+    apart each message is followed by a tag of its key (``tagged``).
     """
+    if marker.soft is not None and not marker.tells_keys:
+        marker = tagged(marker)
 
     def each(key: int) -> list[int]:
         return [spawn(key, "one of many keys", str(k)) for k in range(keys)]
@@ -286,6 +292,58 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
         embed=embed,
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("keys", keys)),
+    )
+
+
+def tagged(marker: Marker, length: int = 16) -> Marker:
+    """Let each message be followed by bits that its key draws, so that a reading tells its key.
+
+    Soft bits are scaled by how many of these bits are right: the largest are those of the key that
+    the item was marked under.
+    """
+
+    def tag(key: int) -> NDArray[Any]:
+        return np.random.default_rng(spawn(key, "tag of a key")).integers(0, 2, length)
+
+    def followed(message: NDArray[Any], key: int) -> NDArray[Any]:
+        return np.concatenate([np.asarray(message, np.int64), tag(key)])
+
+    def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
+        return marker.embed(item, followed(message, key), key, rng)
+
+    def embed_all(items: Any, messages: Any, keys: Sequence[int | None], rng: Rng) -> Any:
+        assert marker.embed_all is not None
+        pairs = zip(messages, keys, strict=True)
+        longer = [one if key is None else followed(one, key) for one, key in pairs]
+        return marker.embed_all(items, longer, keys, rng)
+
+    def soft(item: Any, key: int, m: int) -> NDArray[Any]:
+        bits = marker.read(item, key, m + length)
+        right = float(np.mean(hard(bits[m:]) == tag(key)))
+        size = float(np.nanmean(np.abs(bits))) if (~np.isnan(bits)).any() else 1.0
+        scaled: NDArray[Any] = bits[:m] / max(size, 1e-12) * (0.1 + right)
+        return scaled
+
+    def test(item: Any, key: int, message: NDArray[Any]) -> Detection:
+        assert marker.test is not None
+        return marker.test(item, key, followed(message, key))
+
+    def accept(item: Any, key: int, m: int) -> NDArray[Any] | None:
+        assert marker.accept is not None
+        taken = marker.accept(item, key, m + length)
+        return None if taken is None or (taken[m:] != tag(key)).any() else taken[:m]
+
+    return replace(
+        marker,
+        embed=embed,
+        soft=soft,
+        test=None if marker.test is None else test,
+        accept=None if marker.accept is None else accept,
+        chance=lambda m: marker.chance(m + length),
+        fits=lambda item, m: marker.fits(item, m + length),
+        embed_all=None if marker.embed_all is None else embed_all,
+        facts=(*marker.facts, ("tag of the key", length)),
+        tells_keys=True,
     )
 
 

@@ -53,7 +53,13 @@ def of_sessions(encoder: Any, decoder: Any) -> Marker:
         return read[:m].astype(np.float64)
 
     return Marker(
-        "rivagan", embed, soft, fits=lambda _, m: m == BITS, bits=BITS, plain=marks.published
+        "rivagan",
+        embed,
+        soft,
+        fits=lambda _, m: m == BITS,
+        bits=BITS,
+        plain=marks.published,
+        tells_keys=False,
     )
 
 

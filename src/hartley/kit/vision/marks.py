@@ -153,7 +153,12 @@ def lowest_bit() -> Marker:
         return soft_bits
 
     return Marker(
-        "lowest_bit", embed, soft, fits=lambda picture, m: m <= picture.size, plain=published
+        "lowest_bit",
+        embed,
+        soft,
+        fits=lambda picture, m: m <= picture.size,
+        plain=published,
+        tells_keys=False,
     )
 
 

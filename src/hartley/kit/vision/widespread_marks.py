@@ -88,7 +88,9 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
     def fits(item: NDArray[Any], m: int) -> bool:
         return bool(np.prod([side // PIXELS for side in np.shape(item)[1:]]) >= m)
 
-    return Marker(name, embed, soft, (("step", step),), fits, plain=marks.published)
+    return Marker(
+        name, embed, soft, (("step", step),), fits, plain=marks.published, tells_keys=False
+    )
 
 
 def _yuv(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
