@@ -160,6 +160,14 @@ class Game(Part):
     unit: str = field(metadata=about("what one use is, in a word or two"))
     live: TinyScene = field(metadata=about("(modality, rng) → a tiny scene that leaks everything"))
     dead: TinyScene = field(metadata=about("(modality, rng) → a tiny scene that leaks nothing"))
+    alike: TinyScene | None = field(
+        default=None,
+        metadata=about(
+            "another live scene, whose items share what a key draws: a defense may claim what holds "
+            "there",
+            listed=False,
+        ),
+    )
     modalities: tuple[Modality, ...] = field(
         metadata=about("modalities that the game is defined for")
     )

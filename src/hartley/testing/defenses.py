@@ -183,6 +183,9 @@ def narrows_live_scenes(defense: Defense, attacks: Sequence[Attack], *, game: st
         expect(
             bool(pairs) or not claimed, f"no scene of {game} in {modality} holds what it requires"
         )
+        # What breaks up a pattern that items share shows where there is one.
+        if any(attack.game.alike is not None for attack, _ in pairs):
+            pairs += _pairs(defense, attacks, "alike", game, modality)
         expect(
             not pairs or any(_narrowed(defense, *pair) for pair in pairs),
             f"at its strongest setting no attack on {game} loses a bit on the live scene of "

@@ -23,8 +23,9 @@ FEW = 2
 
 
 def build_scene(game: Game, kind: str, modality: Modality, seed: int = 0) -> Scene:
-    """Build the ``live`` or the ``dead`` scene of a game, from a fixed seed."""
-    build = game.live if kind == "live" else game.dead
+    """Build the ``live``, the ``dead`` or the ``alike`` scene of a game, from a fixed seed."""
+    build = {"live": game.live, "dead": game.dead, "alike": game.alike}[kind]
+    assert build is not None, f"{game.name} has no scene {kind}"
     # The name of a seed outlives the word: another one would be another scene.
     return build(modality, np.random.default_rng(spawn(seed, "wire", game.cls, kind)))
 

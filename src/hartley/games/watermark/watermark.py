@@ -49,6 +49,11 @@ def live(modality: Modality, rng: Rng) -> Scene:
     return live_marks.scene("live", modality, rng)
 
 
+def alike(modality: Modality, rng: Rng) -> Scene:
+    """Items whose mark is added to them, the same for every item of one owner."""
+    return live_marks.scene("copied", modality, rng)
+
+
 def dead(modality: Modality, rng: Rng) -> Scene:
     """Items without a watermark: there is nothing to destroy."""
     return live_marks.scene("dead", modality, rng)
@@ -146,6 +151,7 @@ class _Item:
     unit="bit of the mark",
     live=live,
     dead=dead,
+    alike=alike,
     brief=WatermarkBrief,
     modalities=(
         Modality.VISION,
