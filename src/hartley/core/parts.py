@@ -163,7 +163,7 @@ class Game(Part):
     alike: TinyScene | None = field(
         default=None,
         metadata=about(
-            "another live scene, whose items share what a key draws: a defense may claim what holds "
+            "another live scene, whose items share what a key draws: defenses may claim what holds "
             "there",
             listed=False,
         ),
