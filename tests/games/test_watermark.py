@@ -267,7 +267,7 @@ def test_the_chance_that_a_random_item_is_accepted_is_in_the_row(live):
     few = {"rounds": 2}
     assert "accepted_by_chance" not in play(untouched, live, seed=0, game_params=few).metrics
     mark = live.find(Marker)
-    checked = replace(mark, accept=mark.decode, chance=lambda m: 2.0**-m, tells_keys=True)
+    checked = replace(mark, accept=mark.decode, chance=lambda m: 2.0**-m, key_shows=True)
     scenes = {1: checked, 4: multi_keyed(checked, 4)}
     for keys, marker in scenes.items():
         trials = play(untouched, live.with_part(marker), seed=0, game_params=few)

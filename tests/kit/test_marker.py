@@ -161,9 +161,9 @@ def test_a_marker_that_says_nothing_is_refused():
 
 def test_a_mark_whose_key_says_nothing_of_itself_is_read_under_several_by_a_tag(scene):
     mark, items = of(scene)
-    assert not mark.tells_keys
+    assert not mark.key_shows
     several, rng, m = marker.multi_keyed(mark, 4), np.random.default_rng(5), 8
-    assert several.tells_keys
+    assert several.key_shows
     wrong = []
     for key, item in enumerate(items[:12]):
         message = rng.integers(0, 2, m)

@@ -90,9 +90,9 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         marker: the mark.
         digest: of an item.
         doubtful: how many of the signs nearest to zero the reader tries both ways. Where it tries
-            any, each message of a mark that does not tell keys apart is followed by a tag.
+            any, and a reading does not show its key, each message is followed by a tag.
     """
-    if doubtful and marker.soft is not None and not marker.tells_keys:
+    if doubtful and marker.soft is not None and not marker.key_shows:
         marker = tagged(marker)
 
     def keys(item: Any, key: int) -> list[int]:

@@ -97,7 +97,7 @@ class Marker:
             faster; a key of None stands for ``plain``. None: one after another.
         facts: its parameters.
         fits: (item, m) → whether an item holds a message of m bits.
-        tells_keys: whether soft bits are larger under the key that an item was marked under than
+        key_shows: whether soft bits are larger under the key that an item was marked under than
             under others; not where a key only turns bits or says where they are.
 
     Raises:
@@ -121,7 +121,7 @@ class Marker:
         Callable[[Sequence[Any], Sequence[NDArray[Any]], Sequence[int | None], Rng], Sequence[Any]]
         | None
     ) = None
-    tells_keys: bool = True
+    key_shows: bool = True
 
     def __post_init__(self) -> None:
         if (self.soft is None) != (self.bits == 0) or (self.bits == 0 and self.detect is None):
@@ -269,10 +269,10 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
 
     Several items of one owner then do not add up for an attacker who averages them. The message is
     that of the key whose bits are most certain, a choice that does not look at the message;
-    presence is the smallest p-value times the number of keys. Of a mark that does not tell keys
-    apart each message is followed by a tag of its key (``tagged``).
+    presence is the smallest p-value times the number of keys. Where a reading does not show
+    its key, each message is followed by a tag of the key (``tagged``).
     """
-    if marker.soft is not None and not marker.tells_keys:
+    if marker.soft is not None and not marker.key_shows:
         marker = tagged(marker)
 
     def each(key: int) -> list[int]:
@@ -296,7 +296,7 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
 
 
 def tagged(marker: Marker, length: int = 16) -> Marker:
-    """Let each message be followed by bits that its key draws, so that a reading tells its key.
+    """Let each message be followed by bits that its key draws, so that a reading shows its key.
 
     Soft bits are scaled by how many of these bits are right: the largest are those of the key that
     the item was marked under.
@@ -343,7 +343,7 @@ def tagged(marker: Marker, length: int = 16) -> Marker:
         fits=lambda item, m: marker.fits(item, m + length),
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("tag of the key", length)),
-        tells_keys=True,
+        key_shows=True,
     )
 
 

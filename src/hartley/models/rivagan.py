@@ -59,7 +59,7 @@ def of_sessions(encoder: Any, decoder: Any) -> Marker:
         fits=lambda _, m: m == BITS,
         bits=BITS,
         plain=marks.published,
-        tells_keys=False,
+        key_shows=False,
     )
 
 

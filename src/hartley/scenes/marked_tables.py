@@ -28,8 +28,8 @@ def marked_tables(
 
     Of a person five numbers are marked (age, years of school, gains, losses, hours), and the 60
     columns that say categories are left alone; ``income`` needs the pack ``adult``. The attacker
-    has tables of their own, of other rows: who held the rows of a marked table as they were before
-    would put them back.
+    has tables of their own, of other rows: with the rows of a marked table as they were before, the
+    mark could be taken back.
 
     Args:
         data: ``tumours`` or ``income``.

@@ -108,7 +108,7 @@ def _sounds(rng: Rng) -> tuple[Data, Marker]:
         soft,
         modality=Modality.AUDIO,
         fits=lambda wave, m: m <= len(wave),
-        tells_keys=False,
+        key_shows=False,
     )
     return Data("chords", Modality.AUDIO, x, role="carriers", form=Form.ARRAY), marker
 
@@ -157,7 +157,7 @@ def _texts(rng: Rng) -> tuple[Data, Marker]:
         soft,
         modality=Modality.LANGUAGE,
         fits=lambda text, m: m <= len(text.split()),
-        tells_keys=False,
+        key_shows=False,
     )
     return Data("words", Modality.LANGUAGE, np.array(texts), role="carriers"), marker
 
@@ -230,7 +230,7 @@ def _graphs(rng: Rng) -> tuple[Data, Marker]:
         soft,
         modality=Modality.GRAPH,
         fits=lambda graph, m: 2 * m <= len(graph) * (len(graph) - 1),
-        tells_keys=False,
+        key_shows=False,
     )
     return Data("graphs", Modality.GRAPH, x, role="carriers", form=Form.GRAPHS), marker
 
@@ -268,7 +268,7 @@ def _tables(rng: Rng) -> tuple[Data, Marker]:
             out[rows[at], columns[at]] += 10.0**-DIGITS
         return out
 
-    marker = Marker("last_digit", embed, soft, modality=Modality.TABULAR, tells_keys=False)
+    marker = Marker("last_digit", embed, soft, modality=Modality.TABULAR, key_shows=False)
     return Data("tables", Modality.TABULAR, x, role="carriers"), marker
 
 

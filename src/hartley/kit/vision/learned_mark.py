@@ -95,7 +95,7 @@ def learned(psnr: float = 38.0, training: int = 3000) -> Marker:
         (("psnr", psnr), ("training", training)),
         lambda item, m: m == BITS and min(item.shape[1:]) >= TILE,
         bits=BITS,
-        tells_keys=False,
+        key_shows=False,
         plain=marks.published,
     )
 

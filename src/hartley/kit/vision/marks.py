@@ -158,7 +158,7 @@ def lowest_bit() -> Marker:
         soft,
         fits=lambda picture, m: m <= picture.size,
         plain=published,
-        tells_keys=False,
+        key_shows=False,
     )
 
 

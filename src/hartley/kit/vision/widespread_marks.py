@@ -89,7 +89,7 @@ def _marker(name: str, find: Callable[[NDArray[Any]], Found], step: float) -> Ma
         return bool(np.prod([side // PIXELS for side in np.shape(item)[1:]]) >= m)
 
     return Marker(
-        name, embed, soft, (("step", step),), fits, plain=marks.published, tells_keys=False
+        name, embed, soft, (("step", step),), fits, plain=marks.published, key_shows=False
     )
 
 
