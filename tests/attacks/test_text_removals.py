@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from hartley.attacks.data_to_data.watermark._shared.block_effects import effects
 from hartley.attacks.data_to_data.watermark._shared.rewording import WordPairs, most_edits
 from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules, under_one_key
+from hartley.attacks.data_to_data.watermark.detector_walk import detector_walk
+from hartley.attacks.data_to_data.watermark.text_dilution import text_dilution
 from hartley.core import Applied, Data, Modality
 
 
@@ -77,6 +80,8 @@ def test_an_attacker_who_knows_of_several_keys_learns_from_the_texts_most_like_t
         assert len(alike) == 19
         assert np.mean([keys[texts.index(text)] == k for text in alike]) > 0.6
     assert under_one_key(others, texts[0], ()) is others
+    # Of more keys each has too few texts to learn from.
+    assert under_one_key(others, texts[0], (Applied("multi_key", {"keys": 4}),)) is others
 
 
 def test_questions_about_many_blocks_average_the_noise_of_answers():
@@ -96,3 +101,58 @@ def test_questions_about_many_blocks_average_the_noise_of_answers():
     noise = [np.std(read - read.mean() - true + true.mean()) for read in (one, many)]
     # √(256 / 4) = 8 of a deviation, but for the ridge and for chance
     assert noise[1] < noise[0] / 4
+
+
+def view_of(words, public, holds, detector=None, defenses=()):
+    data = Data("text", Modality.LANGUAGE, np.array([" ".join(words)]))
+    public = Data("public", Modality.LANGUAGE, np.array(public))
+    brief = SimpleNamespace(public=public, floor={"any": 0.0}, holds=holds, detector=detector)
+    return SimpleNamespace(data=data, brief=brief, defenses=defenses)
+
+
+def test_a_dilution_adds_words_where_the_floor_lets_it_add_most():
+    words, public = [f"w{k}" for k in range(40)], [f"p{k} q{k}" for k in range(30)]
+
+    def diluted(holds):
+        view = view_of(words, public, holds)
+        return str(text_dilution(view, np.random.default_rng(0)).asset.x[0]).split()
+
+    # A floor that reads the beginning alone lets everything stand behind it.
+    text = diluted(lambda candidate: candidate.split()[:40] == words)
+    assert text[:40] == words and len(text) == 400
+    # One of the length lets as much stand around the pieces.
+    text = diluted(lambda candidate: len(candidate.split()) <= 80)
+    assert 77 <= len(text) <= 80 and text[:40] != words
+    assert [word for word in text if word in words] == words
+
+
+@pytest.mark.parametrize(("scale", "same"), [(0.1, True), (5.0, True), (50.0, False)])
+def test_a_walk_does_not_give_up_its_questions_for_a_little_noise(scale, same):
+    rng = np.random.default_rng(3)
+    vocabulary = [f"w{k}" for k in range(30)]
+    public = [" ".join(rng.choice(vocabulary, 60)) for _ in range(20)]
+    words = rng.choice(vocabulary, 48).tolist()
+    asked = []
+
+    def query(texts):
+        asked.append(texts.tolist())
+        marked = [sum(int(word[1:]) % 2 for word in text.split()) for text in texts]
+        return np.stack([-np.array(marked), np.array(marked)], axis=1)
+
+    def walked(*defenses):
+        view = view_of(
+            words,
+            public,
+            lambda candidate: (
+                sum(a != b for a, b in zip(candidate.split(), words, strict=True)) <= 16
+            ),
+            SimpleNamespace(calls={"query": query}),
+            defenses,
+        )
+        return str(detector_walk(view, np.random.default_rng(4)).asset.x[0])
+
+    static, before = walked(), [*asked]
+    asked.clear()
+    adaptive = walked(Applied("score_noise", {"scale": scale}))
+    assert (adaptive == static) == same
+    assert (asked == before) == same

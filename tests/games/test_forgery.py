@@ -108,7 +108,7 @@ def test_own_words_beside_a_quotation_of_the_victim_are_no_forged_text():
 
     trials = play(act(quoting), scene, seed=0, game_params=FEW)
     assert trials.metrics["word_f1"] > 0.8
-    assert trials.metrics["own_words"] == pytest.approx(0.75, abs=0.02)
+    assert trials.metrics["own_words"] == pytest.approx(0.67, abs=0.02)
     assert trials.metrics["violated"] == 1
 
 

@@ -25,7 +25,12 @@ def test_a_quotation_counts_by_its_words_whatever_stands_between_them():
     quote = own_words(own, [theirs])
     assert quote(own)["own_words"] == 1
     assert quote("in april")["own_words"] == 1
-    assert quote(f"{own} It was a, BRIGHT\ncold")["own_words"] == pytest.approx(1 - 5 / 19)
+    assert quote(f"{own} It was a, BRIGHT\ncold")["own_words"] == pytest.approx(1 - 5 / 14)
+    # Neither words of others around it make it less of one, nor leaving out own words.
+    padded = " ".join([own, *(f"word{k}" for k in range(300)), "it was a bright cold"])
+    assert quote(padded)["own_words"] == pytest.approx(1 - 5 / 14)
+    assert quote("the rain it was a bright cold")["own_words"] == pytest.approx(1 - 5 / 7)
+    assert quote(f"{padded} {theirs}")["own_words"] == 0
     # What both wrote is no quotation.
     assert own_words(theirs, [theirs])(theirs)["own_words"] == 1
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from hartley.attacks.data_to_data.watermark.word_substitution import word_substitution
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
-from hartley.kit.item_quality import ItemQuality
+from hartley.kit.item_quality import ItemQuality, holds
 from hartley.kit.marker import Marker, presence
+from hartley.models.text_quality import by_meaning
 from hartley.scenes.prose import MARKS, prose
 
 TOKENS = 80
@@ -76,3 +79,49 @@ def test_meaning_and_fluency_are_held_to_the_published_text():
     assert quality.distortion(published, published) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="a text, got list"):
         quality.read([1, 2], published)
+
+
+@pytest.mark.pack
+def test_what_is_added_to_a_text_is_a_change_wherever_it_stands():
+    scene = prose(similarity="meaning", **{**SMALL, "tokens": 200, "unmarked": 30})
+    quality = scene.find(ItemQuality)
+    human = scene.extra["unmarked"].x[30:].tolist()
+    published, rest = human[0], human[1:]
+    same = quality.figures(published, published)
+    assert same == {"similarity": pytest.approx(1), "fluency": 0.0, "same_length": 1.0}
+    floors = quality.floors(-1)
+    assert floors["same_length"] == 0.5
+    twenty = " ".join(rest[:20])
+    for candidate in (
+        f"{published} {twenty}",
+        f"{twenty} {published}",
+        published[:30],
+    ):
+        figures = quality.figures(candidate, published)
+        assert figures["same_length"] < 0.1 and not holds(figures, floors)
+    # Of a text between the two lengths, each part counts: not the first 254 pieces alone.
+    cannon = "The ship's cannon cost ninety pounds in all. " * 16
+    alone = quality.figures(cannon, published)["similarity"]
+    for candidate in (f"{published} {published} {cannon}", f"{cannon} {published} {published}"):
+        figures = quality.figures(candidate, f"{published} {published}")
+        assert alone < figures["similarity"] < 0.9 and figures["same_length"] > 0.5
+    # A forger's text with a passage of a victim in it, among ten times as many other words.
+    forging, beside = quality.floors(-1, forging=True), quality.beside(published, [rest[20]])
+    for candidate in (f"{published} {twenty} {rest[20]}", f"{published} {rest[20]}"):
+        assert beside(candidate)["own_words"] < 0.2 < forging["own_words"]
+
+
+@pytest.mark.pack
+def test_fluency_is_of_all_of_a_text_and_not_of_what_a_model_reads_at_once():
+    scene = prose(**SMALL)
+    codec = scene.model.codec
+    writer = SimpleNamespace(facts={"context": 256}, score=lambda rows: -rows[:, 1:] / 1000.0)
+    quality = by_meaning(writer, codec)
+    published = " ".join(scene.extra["unmarked"].x[4:].tolist())
+    tail = "the " * 200
+    ids = [np.asarray(codec.encode([text]))[0] for text in (published, f"{published} {tail}")]
+    assert min(map(len, ids)) > 256
+    means = [np.mean(-row / 1000.0) for row in ids]
+    fluency = quality.figures(f"{published} {tail}", published)["fluency"]
+    # The first token of a window has no context, and does not count.
+    assert fluency == pytest.approx(means[1] - means[0], abs=0.01) and abs(fluency) > 0.05

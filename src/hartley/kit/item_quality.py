@@ -30,7 +30,7 @@ RUN = 4
 """Words in a row that, where a victim wrote them and the forger did not, are a quotation."""
 
 OWN_WORDS = 0.9
-"""Least share of the words of a forged text that no quotation of the victim covers."""
+"""Least of 1 less the words of a forged text in quotations of the victim (``own_words``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,30 +143,38 @@ def _f1(ours: Sequence[Any], others: Sequence[Any]) -> float:
 
 
 def own_words(item: str, others: Sequence[str]) -> Callable[[str], Figures]:
-    """Return the share of a candidate's words outside of runs that only the victim wrote.
+    """Return 1 less a candidate's words in runs that only the victim wrote, as a share.
 
-    A text that quotes a victim's marked words has their mark, and nobody forged it.
+    A text that quotes a victim's marked words has their mark, and nobody forged it. The share is of
+    the words of the candidate, or of the forger's text where that is shorter: a quotation is no
+    less one among many words of others.
 
     Args:
         item: the forger's text; what it says itself is never a quotation.
         others: texts of the victim.
     """
-    quotable = {run for text in others for run in _runs(text)} - {*_runs(item)}
+    of_item = _words(item)
+    quotable = {run for text in others for run in _runs(_words(text))} - {*_runs(of_item)}
 
     def figures(candidate: str) -> Figures:
-        runs = _runs(candidate)
-        quoted = np.zeros(len(runs) + RUN - 1, dtype=bool)
-        for place, run in enumerate(runs):
+        words = _words(candidate)
+        quoted = np.zeros(len(words), dtype=bool)
+        for place, run in enumerate(_runs(words)):
             if run in quotable:
                 quoted[place : place + RUN] = True
-        return {"own_words": 1.0 - float(quoted.mean())}
+        least = max(1, min(len(words), len(of_item)))
+        return {"own_words": max(0.0, 1.0 - int(quoted.sum()) / least)}
 
     return figures
 
 
-def _runs(text: str) -> list[tuple[str, ...]]:
-    """Return each run of RUN words of a text, whatever their case and what is between them."""
-    words = re.findall(r"\w+", str(text).lower())
+def _words(text: str) -> list[str]:
+    """Return the words of a text, whatever their case and what is between them."""
+    return re.findall(r"\w+", str(text).lower())
+
+
+def _runs(words: list[str]) -> list[tuple[str, ...]]:
+    """Return each run of RUN words."""
     return [tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1)]
 
 

@@ -10,21 +10,30 @@ import numpy as np
 from hartley.core import Codec, Model
 from hartley.kit.item_quality import OWN_WORDS, Figures, ItemQuality, own_words
 from hartley.kit.language import text
-from hartley.models.minilm import minilm, words
+from hartley.models.minilm import LONGEST, minilm, words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+SAME_LENGTH = 0.5
+"""A rewritten text has half to twice the tokens of the published one, as sounds have samples."""
 
 
 def by_meaning(
     writer: Model, codec: Codec, similarity: float = 0.7, fluency: float = -1.0
 ) -> ItemQuality:
-    """Floors of texts by meaning and fluency.
+    """Floors of texts by meaning, fluency and length.
 
-    Figures are ``similarity``, the cosine of MiniLM's embeddings, whose window is the first 254
-    word pieces; and ``fluency``, the mean log-probability of a token under a language model less
-    that of the published text, in nats: 0 is as fluent, −1 has e times the perplexity. A
-    forgery besides quotes no more of a victim's texts than ``item_quality.OWN_WORDS`` leaves.
+    All of a text counts, not its beginning, and what is added to it is a change. Figures are
+
+    * ``similarity``, the cosine of MiniLM's embeddings. A text of more than 254 word pieces is read
+      in equal windows; each counts by its likeness to the nearest window of the other text, and the
+      mean of that text is taken whose windows are less like those of the other.
+    * ``fluency``, the mean log-probability of a token under a language model less that of the
+      published text, in nats: 0 is as fluent, −1 has e times the perplexity.
+    * ``same_length``, tokens of the shorter text by those of the longer one, at least a half.
+
+    A forgery besides quotes no more of a victim's texts than ``item_quality.OWN_WORDS`` leaves.
 
     Args:
         writer: the language model that judges fluency.
@@ -39,21 +48,33 @@ def by_meaning(
 
     @lru_cache(maxsize=4096)
     def meaning(one: str) -> NDArray[Any]:
-        rows = text.pad([words().encode(one) or [0]])
-        return np.asarray(minilm().calls["query"](rows)[0], dtype=np.float64)
+        pieces = words().encode(one) or [0]
+        windows = np.array_split(np.array(pieces), -(-len(pieces) // LONGEST))
+        rows = text.pad([window.tolist() for window in windows])
+        return np.asarray(minilm().calls["query"](rows), dtype=np.float64)
+
+    @lru_cache(maxsize=4096)
+    def tokens(one: str) -> NDArray[Any]:
+        row: NDArray[Any] = np.asarray(codec.encode([one]))[0]
+        return row
 
     @lru_cache(maxsize=4096)
     def nats(one: str) -> float:
-        rows = np.asarray(codec.encode([one]))[:, :longest]
-        if rows.shape[1] < 2:
+        row = tokens(one)
+        if len(row) < 2:
             return -float(np.log(codec.size))
+        windows = np.array_split(row, -(-len(row) // longest))
         assert writer.score is not None
-        return float(np.asarray(writer.score(rows)).sum() / (rows.shape[1] - 1))
+        total = sum(float(np.asarray(writer.score(window[None])).sum()) for window in windows)
+        return total / (len(row) - len(windows))
 
     def figures(candidate: str, published: str) -> Figures:
+        like = meaning(str(candidate)) @ meaning(str(published)).T
+        sizes = [max(1, len(tokens(str(one)))) for one in (candidate, published)]
         return {
-            "similarity": float(meaning(str(candidate)) @ meaning(str(published))),
+            "similarity": float(min(like.max(1).mean(), like.max(0).mean())),
             "fluency": nats(str(candidate)) - nats(str(published)),
+            "same_length": min(sizes) / max(sizes),
         }
 
     def read(candidate: Any, published: str) -> str:
@@ -62,7 +83,7 @@ def by_meaning(
             raise ValueError(f"a text, got {type(candidate).__name__}")
         return str(candidate)
 
-    least = {"similarity": similarity, "fluency": fluency}
+    least = {"similarity": similarity, "fluency": fluency, "same_length": SAME_LENGTH}
     return ItemQuality(
         read,
         figures,

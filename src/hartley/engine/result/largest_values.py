@@ -49,6 +49,7 @@ SHARES = (
         "*word_f1",
         "*link_f1",
         "similarity",
+        "same_length",
         "*table_similarity",
         "table_accuracy",
         "rows_kept",

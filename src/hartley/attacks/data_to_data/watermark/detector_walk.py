@@ -21,6 +21,11 @@ from hartley.games.watermark.watermark import WatermarkBrief, watermark
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
+LOUD = 10.0
+"""Deviation of noise, in the detector's binary digits of evidence, from which on answers are
+averaged. One block moves some three of them; asking about many at once is no better below, and
+tries one rewording of each place where single questions try two."""
+
 
 @attack(
     game=watermark,
@@ -42,8 +47,8 @@ def detector_walk(
 
     Each query is the text with one block of words exchanged; blocks are ordered by how far they
     lower the score, and as many are exchanged as the quality floor allows. An attacker who knows of
-    a budget of queries makes fewer and larger blocks; one who knows of noise in the scores asks
-    about many blocks at once, and averages over them.
+    a budget of queries makes fewer and larger blocks; one who knows of loud noise in the
+    scores asks about many blocks at once, and averages over them.
 
     Args:
         queries: texts that are shown to the detector at most.
@@ -52,7 +57,7 @@ def detector_walk(
     words = str(view.data.x[0]).split()
     known = {defense.name: defense.params for defense in view.defenses}
     queries = min(queries, int(known.get("query_budget", {}).get("queries", queries)))
-    noisy = float(known.get("score_noise", {}).get("scale", 0.0)) > 0
+    noisy = float(known.get("score_noise", {}).get("scale", 0.0)) >= LOUD
     count = max(1, min(len(words), queries // 2))
     pairs = word_pairs(view.brief.public)
     repeats = 1 if noisy else max(1, queries // count)

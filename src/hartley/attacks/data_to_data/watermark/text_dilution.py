@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -27,11 +28,12 @@ def text_dilution(
     *,
     times: Annotated[float, Range(0, 100), Stronger.MORE] = 9.0,
     pieces: Annotated[int, Range(1, 100), Stronger.MORE] = 3,
-    steps: Annotated[int, Range(1, 12)] = 5,
+    steps: Annotated[int, Range(1, 12)] = 8,
 ) -> Outcome:
-    """Cut the text into pieces and put words of the attacker's own texts around them.
+    """Put words of the attacker's own texts around pieces of the text, or after all of it.
 
-    As much is added as the quality floor allows, at most ``times`` the text's own words.
+    As much is added as the quality floor allows, at most ``times`` the text's own words, in the
+    order in which it allows more.
 
     Args:
         times: words that are added, as a multiple of the text's.
@@ -46,20 +48,25 @@ def text_dilution(
     ]
     marked = [piece.tolist() for piece in np.array_split(np.array(words, dtype=object), pieces)]
 
-    def pasted(count: int) -> str:
-        around = np.array_split(np.array(stuffing[:count], dtype=object), pieces + 1)
-        out = around[0].tolist()
-        for piece, after in zip(marked, around[1:], strict=True):
+    def around(count: int) -> str:
+        parts = np.array_split(np.array(stuffing[:count], dtype=object), pieces + 1)
+        out = parts[0].tolist()
+        for piece, after in zip(marked, parts[1:], strict=True):
             out += [*piece, *after.tolist()]
         return " ".join(out)
 
-    best, low, high = pasted(0), 0, len(stuffing)
-    if view.brief.holds(whole := pasted(high)):
-        return outcome(whole, "diluted")
-    for _ in range(steps):
-        middle = (low + high) // 2
-        if view.brief.holds(candidate := pasted(middle)):
-            best, low = candidate, middle
-        else:
-            high = middle
-    return outcome(best, "diluted")
+    def last(count: int) -> str:
+        return " ".join([*words, *stuffing[:count]])
+
+    def most(pasted: Callable[[int], str]) -> int:
+        if view.brief.holds(pasted(len(stuffing))):
+            return len(stuffing)
+        low, high = 0, len(stuffing)
+        for _ in range(steps):
+            middle = (low + high) // 2
+            low, high = (middle, high) if view.brief.holds(pasted(middle)) else (low, middle)
+        return low
+
+    # What reads the beginning alone sees nothing of words that come last.
+    count, pasted = max(((most(order), order) for order in (around, last)), key=lambda one: one[0])
+    return outcome(pasted(count), "diluted")

@@ -14,6 +14,9 @@ from hartley.attacks.data_to_data.watermark._shared.rewording import Edit, WordP
 if TYPE_CHECKING:
     from hartley.core import Applied, Data
 
+FEWEST = 16
+"""Texts that are too few to learn a mark from: of 64 texts, 4 said less than all of them."""
+
 PRIOR = 2.0
 """Count that is added to what is observed and to what is expected: ratios of rare words shrink."""
 
@@ -99,14 +102,16 @@ def under_one_key(others: Data, text: str, defenses: Sequence[Applied]) -> Data:
     """Return the owner's further texts that an attacker takes for those under the key of a text.
 
     Behind ``multi_key`` these are as many as one of the keys has, which share most words and pairs
-    of neighbours with the text: a mark prefers the same ones under the same key. Else all.
+    of neighbours with the text: a mark prefers the same ones under the same key. Where a key has
+    fewer than ``FEWEST``, or there is one key, all: who knows of the keys then learns no less than
+    who does not.
     """
     keys = max([int(d.params["keys"]) for d in defenses if d.name == "multi_key"], default=1)
-    if keys == 1:
+    if keys == 1 or len(others) // keys < FEWEST:
         return others
     here = _grams(text)
     shared = np.array([len(here & _grams(str(other))) for other in others.x.tolist()])
-    nearest = np.argsort(-shared, kind="stable")[: max(1, len(others) // keys)]
+    nearest = np.argsort(-shared, kind="stable")[: len(others) // keys]
     return replace(others, x=others.x[np.sort(nearest)])
 
 
