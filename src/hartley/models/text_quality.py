@@ -29,7 +29,7 @@ def by_meaning(
     * ``similarity``, the cosine of MiniLM's embeddings. A text of more than 254 word pieces is read
       in equal windows; each counts by its likeness to the nearest window of the other text, and the
       mean of that text is taken whose windows are less like those of the other.
-    * ``fluency``, the mean log-probability of a token under a language model less that of the
+    * ``fluency``, the mean log-probability of a token under a language model minus that of the
       published text, in nats: 0 is as fluent, −1 has e times the perplexity.
     * ``same_length``, tokens of the shorter text by those of the longer one, at least a half.
 

@@ -103,8 +103,8 @@ def under_one_key(others: Data, text: str, defenses: Sequence[Applied]) -> Data:
 
     Behind ``multi_key`` these are as many as one of the keys has, which share most words and pairs
     of neighbours with the text: a mark prefers the same ones under the same key. Where a key has
-    fewer than ``FEWEST``, or there is one key, all: who knows of the keys then learns no less than
-    who does not.
+    fewer than ``FEWEST``, or there is one key, all: an attacker who knows of the keys then learns
+    no less than one who does not.
     """
     keys = max([int(d.params["keys"]) for d in defenses if d.name == "multi_key"], default=1)
     if keys == 1 or len(others) // keys < FEWEST:
