@@ -40,6 +40,21 @@ def test_a_text_that_is_set_anew_is_near_and_grey_paper_is_not(pages):
     assert psnr(pages, page - 0.2, published) < 15
 
 
+@pytest.mark.parametrize("share", [0.08, 0.3])
+def test_dark_speckle_is_a_change_of_the_paper_and_not_ink(pages, share):
+    """A pattern that a forger turns up would else count less, the darker it is."""
+    page = pages.written(pages.blank(), "another text")
+    rng = np.random.default_rng(0)
+    speckled = page - 0.06 * (rng.random(page.shape[1:]) < share)
+    published = pages.written(page, WORDS)
+    assert pages.text(speckled) == "another text"
+    assert pages.clear(speckled).mean() < 0.5
+    assert psnr(pages, page, published) == 100
+    assert psnr(pages, speckled, published) < 34
+    # As blank paper alone, of the same darkness.
+    assert psnr(pages, page - 0.04 * (page == pages.paper), published) < 34
+
+
 def test_the_floor_is_of_the_words_that_are_read_and_of_the_page(pages):
     quality = item_quality.pages(pages)
     page = pages.written(pages.blank(), WORDS)

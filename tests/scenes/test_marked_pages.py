@@ -34,3 +34,21 @@ def test_illustrations_are_above_the_text_and_outlive_its_redrawing():
     assert page[:, : pages.top].std() > 0.05
     assert np.array_equal(anew[:, : pages.top], page[:, : pages.top])
     assert marker.detect(anew, 7).marked()
+
+
+def test_the_attackers_pages_have_photographs_of_their_own():
+    """An illustration without its mark would be put back in its place, above any floor."""
+    scene = build("marked_pages", {"mark": "picture", "illustrated": True, **SMALL, "items": 17})
+    marker, pages = scene.part(Marker), scene.part(Pages)
+    rng = np.random.default_rng(0)
+    halves = {
+        "public": [p[:, : pages.top, c : c + 256] for p in scene.extra["unmarked"].x
+                   for c in (0, 256)],
+        "owner": [marker.plain(k, rng)[:, : pages.top, c : c + 256] for k in range(16)
+                  for c in (0, 256)],
+    }  # fmt: skip
+    shown = {name: {np.asarray(one).tobytes() for one in x} for name, x in halves.items()}
+    assert (len(shown["public"]), len(shown["owner"])) == (16, 32)
+    assert not shown["public"] & shown["owner"]
+    # A seventeenth page would share its photographs with another one.
+    assert len(scene.extra["carriers"]) == 16

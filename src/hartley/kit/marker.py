@@ -415,8 +415,9 @@ class KeyUse:
             items; 0: each round has an owner of its own. Fewer owners save marking their other
             items where that is dear. Rounds of one owner are one cluster, so that intervals are
             over owners.
-        by_item: whether rounds on one carrier are one cluster, where carriers serve in several:
-            how well a picture holds a mark is much the same each time that it is marked.
+        by_item: whether rounds on one carrier, or on carriers of one label, are one cluster, where
+            they serve in several: how well a picture holds a mark is much the same each time that
+            it is marked, and crops of one photograph are alike.
     """
 
     owners: int = 0

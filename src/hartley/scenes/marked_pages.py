@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import cycle
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 WIDTH = drawn_text.SIDE
 PHOTO = 256
 """Side of a photograph; two side by side are an illustration."""
+
+CROPS = 48
+"""Crops of photographs on pages: those of every third photograph are the attacker's."""
 
 DRAWING = drawn_text.Drawing(size=16, words=4)
 """Words are set wide: the recogniser drops narrow spaces."""
@@ -58,23 +62,21 @@ def marked_pages(
     """Pages of some 40 words, 512 pixels wide: a text marked as it is written, on a marked picture.
 
     The text is that of the scene ``prose`` under KGW. Pages are read by PP-OCRv4. The attacker
-    holds pages of the same writer without a mark.
+    holds pages of the same writer without a mark, with photographs of their own.
 
     Args:
         mark: where it is: in the words, in the picture that the page is, or in both; the owner then
             says marked where either is detected.
         picture_mark: the mark of the picture, as one of presence.
         illustrated: whether there are photographs above the text, with the picture's mark.
-        items: pages that the owner writes; 24 at most where they are illustrated.
+        items: pages that the owner writes, of which sixteen are taken where they are illustrated,
+            each with photographs of its own; and pages that the attacker holds.
         tokens: of each text.
         owners: keys that the pages are shared out among; 0: each page has a key of its own.
         epochs: passes of the writer over the novel.
         floor: least F1 of the words that are read in a cleaned page.
         psnr: least PSNR of its blank paper and of its illustration, in dB.
         seed: of the training and of the texts.
-
-    Raises:
-        UsageError: there are not photographs enough to illustrate the pages.
     """
     top = 192 if illustrated else 0
     pages = _pages(top, 192 if tokens <= 64 else 256)
@@ -87,11 +89,13 @@ def marked_pages(
         seed=seed,
     )
     prompts = [str(prompt) for prompt in writer.extra["carriers"].x[::8][:items]]
-    photos = _illustrations(items, top) if illustrated else [None] * items
+    owned, public = _illustrations(top) if illustrated else ([None], [None])
+    photos = (owned if illustrated else owned * items)[:items]
+    count = len(photos)
     marker = page_mark(
         pages,
         writer.part(Marker),
-        list(zip(photos, prompts, strict=True)),
+        list(zip(photos, prompts[:count], strict=True)),
         picture=None if mark == "text" else PICTURE_MARKS[picture_mark](),
         text=mark != "picture",
     )
@@ -99,7 +103,7 @@ def marked_pages(
     unmarked_pages = [
         _on_page(pages, photo, str(text))
         for photo, text in zip(
-            photos[::-1], unmarked.x[unmarked.facts["written"] == 1], strict=True
+            cycle(public), unmarked.x[unmarked.facts["written"] == 1], strict=False
         )
     ]
     return Scene(
@@ -110,24 +114,24 @@ def marked_pages(
                 "version": hartley.__version__,
                 "writer": writer.digest,
                 "mark": [mark, picture_mark, illustrated, items, tokens, owners, floor, psnr],
-                "photographs": [one for one in photos if one is not None],
+                "photographs": [one for one in (*owned, *public) if one is not None],
             }
         ),
         model=None,
         extra={
-            "carriers": Data("page numbers", Modality.PAIRED, np.arange(items), role="carriers"),
+            "carriers": Data("page numbers", Modality.PAIRED, np.arange(count), role="carriers"),
             "unmarked": Data("own pages", Modality.PAIRED, np.stack(unmarked_pages), role="public"),
         },
         parts=(
             marker,
             pages,
             item_quality.pages(pages, floor, psnr),
-            KeyUse(owners=owners),
+            KeyUse(owners=owners, by_item=True),
             DetectionService(),
         ),
         facts={
             "mark": marker.name,
-            "pages": items,
+            "pages": count,
             "tokens of a text": tokens,
             "illustrated": illustrated,
         },
@@ -159,7 +163,16 @@ def _on_page(pages: Pages, photo: NDArray[Any] | None, text: str) -> NDArray[np.
     return page
 
 
-def _illustrations(count: int, rows: int) -> list[NDArray[np.float32]]:
-    """Return illustrations (3, rows, WIDTH) of two photographs each."""
-    x = carriers(2 * count, PHOTO).x[:, :, :rows]
-    return [np.concatenate([x[k], x[k + count]], axis=2) for k in range(count)]
+def _illustrations(rows: int) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Return the owner's and the attacker's illustrations (3, rows, WIDTH), of two crops each.
+
+    No photograph is in both: an attacker who holds one without its mark would put it back.
+    """
+    photos = carriers(CROPS, PHOTO)
+    public = photos.labels % 3 == 2
+
+    def of(x: NDArray[Any]) -> list[NDArray[Any]]:
+        half = len(x) // 2
+        return [np.concatenate([x[k], x[k + half]], axis=2)[:, :rows] for k in range(half)]
+
+    return of(photos.x[~public]), of(photos.x[public])

@@ -229,7 +229,9 @@ def forgery(
     return Deal(
         rounds=tuple(dealt),
         judge=_judge(marker, quality, floors, victims, strangers),
-        groups=marked_items.repeated(scene.find(KeyUse), [victim.carrier for victim in victims]),
+        groups=marked_items.repeated(
+            scene.find(KeyUse), carriers, [victim.carrier for victim in victims]
+        ),
         unit="" if length else "owner of two",
         metrics=marked_items.chance_of_acceptance(marker, length),
     )

@@ -195,14 +195,22 @@ def attackers_items(
     )
 
 
-def repeated(use: KeyUse | None, carriers: Sequence[int]) -> tuple[int, ...]:
+def repeated(use: KeyUse | None, carriers: Data, chosen: Sequence[int]) -> tuple[int, ...]:
     """Return the cluster of each round by its carrier, where the scene says so (``by_item``).
 
+    Carriers of one label, such as crops of one photograph, are one cluster too.
+
+    Args:
+        use: of keys.
+        carriers: of the scene; with labels where several of them show the same.
+        chosen: the carrier of each round.
+
     Returns:
-        Nothing where no carrier serves in several rounds.
+        Nothing where no carrier, or label, serves in several rounds.
     """
-    names, place = np.unique(carriers, return_inverse=True)
-    shared = use is not None and use.by_item and len(names) < len(carriers)
+    of = np.asarray(chosen) if carriers.y is None else np.asarray(carriers.y)[list(chosen)]
+    names, place = np.unique(of, return_inverse=True)
+    shared = use is not None and use.by_item and len(names) < len(of)
     return tuple(place.tolist()) if shared else ()
 
 

@@ -257,17 +257,14 @@ def watermark(
         )
         for k, item in enumerate(items)
     )
+    alike = marked_items.repeated(use, carriers, [item.carrier for item in items])
     return Deal(
         rounds=dealt,
         judge=_judge(marker, quality, floors, items),
         # Bits of one item stand or fall together, and so do items under one key, of which an
         # attacker learns from the same further items, and those that one carrier is marked for.
-        cluster=bool(length or use.owners or (use.by_item and rounds > len(rest))),
-        groups=(
-            tuple(k % use.owners for k in range(rounds))
-            if use.owners
-            else marked_items.repeated(use, [item.carrier for item in items])
-        ),
+        cluster=bool(length or use.owners or alike),
+        groups=tuple(k % use.owners for k in range(rounds)) if use.owners else alike,
         unit="" if length else "item",
         metrics=marked_items.chance_of_acceptance(marker, length),
     )

@@ -24,6 +24,9 @@ REMEMBERED = 4096
 NEAR = 0.05
 """By how much blank paper differs from the paper's own value at most; ink is further off."""
 
+SLACK = 1.05
+"""Ink of a page by that of its text, at most: a letter that is read otherwise does not count."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pages:
@@ -69,9 +72,15 @@ class Pages:
 
     def clear(self, page: NDArray[Any]) -> NDArray[np.bool_]:
         """Return where the text part (height − top, width) of a page is paper, not near ink."""
+        return self._light(np.asarray(page, np.float64)[:, self.top :].mean(0))
+
+    def ink(self, text: str) -> int:
+        """Return how many pixels of the text part are not ``clear`` where a text is drawn."""
+        return int((~self._light(np.asarray(self.draw(text), np.float64))).sum())
+
+    def _light(self, grey: NDArray[np.float64]) -> NDArray[np.bool_]:
         from scipy.ndimage import minimum_filter
 
-        grey = np.asarray(page, np.float64)[:, self.top :].mean(0)
         return np.asarray(minimum_filter(grey, 3, mode="nearest") > self.paper - NEAR)
 
 
@@ -80,15 +89,21 @@ def psnr(pages: Pages, candidate: NDArray[Any], published: NDArray[Any]) -> floa
 
     The text part counts by its blank paper, against the value of paper, or by all of its pixels
     against the published page where that is nearer; the illustration counts pixel by pixel. The
-    smaller of the two is returned.
+    smaller of the two is returned. Only as much of a page is ink as the text that is read in it
+    needs; where more is dark, the rest counts as paper, at the mean of what is dark.
     """
     top = pages.top
     part = np.asarray(candidate, np.float64)[:, top:]
     alike = image.psnr(part, np.asarray(published)[:, top:])
-    at = pages.clear(candidate)
-    clean = image.psnr(part[:, at], np.full((3, int(at.sum())), pages.paper)) if at.any() else 0.0
-    # Where most of the part is ink there is no paper to judge it by.
-    text = max(alike, clean if at.mean() > 0.25 else 0.0)
+    off = ((part - pages.paper) ** 2).mean(0)
+    clear = pages.clear(candidate)
+    dark = int((~clear).sum())
+    beyond = max(0.0, dark - SLACK * pages.ink(pages.text(candidate))) if dark else 0.0
+    error = float(off[clear].sum()) + (beyond * float(off[~clear].mean()) if beyond else 0.0)
+    weight = clear.size - dark + beyond
+    floor = 10 ** (-image.PEAK_LIMIT / 10)
+    clean = -10 * float(np.log10(max(error / weight, floor))) if weight else 0.0
+    text = max(alike, clean)
     return min(text, image.psnr(candidate[:, :top], published[:, :top])) if top else text
 
 
