@@ -10,6 +10,7 @@
     python bench/marks_texts.py removals --removals paraphrase --by translator [--span 24]
     python bench/marks_texts.py forgery [--marks kgw …] [--rounds 24]
     python bench/marks_texts.py defenses [--marks kgw …] [--defense multi_key] [--rounds 48]
+    python bench/marks_texts.py alike [--marks kgw …]
     python bench/marks_texts.py speed --markllm FOLDER
 
 ``windows`` reads disjoint windows of human text (six novels, dialogues, e-mails; packs austen,
@@ -21,6 +22,7 @@ unzipped). ``shared_coins`` is the law of SynthID-text's mean. ``smollm2`` marks
 ``forgery`` and ``defenses`` play the attacks on the scene ``prose`` under its floors of meaning
 (pack minilm), each text under a key of its own; half of the rounds of a removal are unmarked
 unless ``--marked-alone``.
+``alike`` is how often an attacker who knows of four keys takes texts of the right one.
 ``speed`` reads the same tokens with MarkLLM 0.1.5's KGW detector, whose source lies in FOLDER
 (``pip download --no-deps markllm==0.1.5``, unzipped), and with ours.
 
@@ -489,6 +491,36 @@ def defenses(options: argparse.Namespace) -> bool:
     return verdict("defenses", True, "every row was played")
 
 
+def alike(options: argparse.Namespace) -> bool:
+    """How many of the texts that an attacker takes for those of one key are under it."""
+    from hartley.attacks.data_to_data.watermark._shared.stolen_rules import under_one_key
+    from hartley.core import Applied, Data, Modality
+    from hartley.kit.marker import Marker
+
+    keys, others, rounds = 4, 64, min(options.rounds, 12)
+    several = (Applied("multi_key", {"keys": keys}),)
+    for name in options.marks:
+        scene = marked_scene(name)
+        marker, prompts = scene.find(Marker), scene.extra["carriers"].x
+        assert marker is not None
+        shares = []
+        for k in range(rounds):
+            rng = np.random.default_rng(spawn(options.seed, name, str(k)))
+            drawn = rng.integers(2**62, size=keys)
+            which = rng.integers(keys, size=others + 1)
+            some = prompts[rng.integers(len(prompts), size=others + 1)].tolist()
+            message = np.zeros(16 if MARKS[name]().read else 0, np.int64)
+            texts = marker.embed_all(
+                some, [message] * len(some), [int(drawn[w]) for w in which], rng
+            )
+            further = Data("others", Modality.LANGUAGE, np.array(texts[1:]))
+            chosen = {*under_one_key(further, texts[0], several).x.tolist()}
+            at = [j for j in range(1, len(texts)) if texts[j] in chosen]
+            shares.append(np.mean(which[at] == which[0]) - np.mean(which[1:] == which[0]))
+        print(f"{name}: share of the same key above that of all {others}: {mean(np.array(shares))}")
+    return verdict("texts of one key", True, "every mark was tried")
+
+
 def marked_scene(mark: str) -> Any:
     from hartley.scenes.prose import prose
 
@@ -659,6 +691,7 @@ PARTS = {
         removals,
         forgery,
         defenses,
+        alike,
         speed,
     )
 }
