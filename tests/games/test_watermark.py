@@ -283,3 +283,22 @@ def test_each_carrier_must_hold_the_mark(live):
     for bits, words in ((-1, "bits must be at most what .* number 2 of 2"), (0, "large enough")):
         with pytest.raises(UsageError, match=words.replace("number", r"\(number")):
             deal(act(lambda x, _: x), mixed, seed=0, params={"bits": bits})
+
+
+def test_bits_that_are_turned_over_are_flipped_and_those_that_are_lost_are_not(live):
+    """The pooled channel of half flipped items and half whole ones says that all is destroyed."""
+    marker = live.find(Marker)
+
+    def soft(item, key, m):
+        read = marker.read(item, key, m)
+        return -read if key % 2 else read
+
+    some = live.with_part(replace(marker, soft=soft))
+    untouched = act(lambda x, _: x)
+    shares = play(untouched, some, seed=0, game_params={"rounds": 24}).metrics_by_round
+    assert 4 < np.sum(shares["flipped"]) < 20
+    assert np.array_equal(np.equal(shares["flipped"], 1), np.equal(shares["ber_after"], 1))
+    destroyed = act(lambda x, rng: np.round(rng.random(x.shape) * 255).astype(np.float32) / 255)
+    lost = play(destroyed, live, seed=0, game_params={"rounds": 8, "floor": 0}).metrics
+    assert lost["flipped"] == 0
+    assert lost["ber_after"] > 0.3

@@ -86,6 +86,10 @@ def table_digest(reference: NDArray[Any]) -> Digest:
 def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
     """Mark each item under a key of its own, drawn from the owner's key and its digest.
 
+    The mark itself may turn signs of the digest. Keys are tried until the marked item is read under
+    its own one; where none is, the item is published under the last, and its owner does not detect
+    it (``detected_before``).
+
     Args:
         marker: the mark.
         digest: of an item.
@@ -107,14 +111,15 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         return out
 
     def embed(item: Any, message: NDArray[Any], key: int, rng: Rng) -> Any:
-        out, under = item, keys(item, key)[0]
-        for _ in range(TRIES):
+        first = keys(item, key)
+        out, under = item, first[0]
+        for turn in range(TRIES):
             out = marker.embed(item, message, under, rng)
             readable = keys(out, key)
             if under in readable:
                 break
-            # The mark itself turned a sign: try the key of what it made.
-            under = readable[0]
+            # The key of what it made; where those alternate, another of the item's own.
+            under = readable[0] if turn < TRIES // 2 else first[turn % len(first)]
         return out
 
     return replace(

@@ -42,6 +42,7 @@ SHARES = (
         "false_alarm_*",
         "undecided",
         "undecided_*",
+        "flipped",
         "accepted*",
         "wrongly_accepted_*",
         "attributed",

@@ -343,6 +343,10 @@ def reading(marker: Marker, item: Any, key: int, message: NDArray[Any], word: st
         metrics[f"evidence_{word}"] = -detection.log2_p
     if len(message):
         metrics[f"ber_{word}"] = float(np.mean(symbols != message))
+        turned = matched(-soft, message)
+        if word == "after" and not turned.undecided:
+            # Bits that are turned over together are not destroyed: an owner may try both ways.
+            metrics["flipped"] = float(turned.marked() is True)
         if marker.accept is not None:
             taken = marker.accept(item, key, len(message))
             right = taken is not None and np.array_equal(taken, message)

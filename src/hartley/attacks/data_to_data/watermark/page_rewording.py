@@ -43,7 +43,8 @@ def page_rewording(
 
     Each query is the page with one block of words exchanged; as many blocks are exchanged as the
     floor allows, those first that lower the score the most. An attacker who knows of a budget of
-    queries makes fewer and larger blocks.
+    queries makes fewer and larger blocks; one who knows of noise exchanges words also where the
+    redrawn page reads as unmarked.
 
     Args:
         queries: pages that are shown to the detector at most.
@@ -53,8 +54,8 @@ def page_rewording(
     drawn = redrawn(brief, page, steps)
     if drawn is None:
         return as_loot(page)
-    budget = {one.name: one.params for one in view.defenses}.get("query_budget", {})
-    queries = min(queries, int(budget.get("queries", queries)))
+    known = {one.name: one.params for one in view.defenses}
+    queries = min(queries, int(known.get("query_budget", {}).get("queries", queries)))
     pages, detector = drawn.pages, brief.detector if queries else None
 
     def marked(candidates: list[Any]) -> np.ndarray:
@@ -62,7 +63,8 @@ def page_rewording(
         answers = np.asarray(detector.calls["query"](np.stack(candidates)), np.float64)
         return np.asarray(answers[:, -1] - answers[:, 0])
 
-    if detector is not None and marked([drawn.page])[0] <= 0:
+    trusted = detector is not None and "score_noise" not in known
+    if trusted and marked([drawn.page])[0] <= 0:
         return as_loot(drawn.page)
     words = pages.text(page).split()
     pairs = word_pairs(texts(pages, brief))
