@@ -14,12 +14,18 @@ from hartley.data.language import corpus
 from hartley.data.photos import carriers
 from hartley.defenses.bandwidth.rekeying import rekeying
 from hartley.defenses.noise.aes_gcm import aes_gcm
+from hartley.defenses.noise.multi_key import multi_key
 from hartley.defenses.signal.coded_mark import coded_mark
+from hartley.defenses.signal.per_item_keys import per_item_keys
 from hartley.defenses.signal.spread_spectrum import spread_spectrum
+from hartley.defenses.signal.voting import voting
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.decryption import ciphers
+from hartley.kit.marker import Marker
 from hartley.kit.vision import marks
+from hartley.kit.vision.widespread_marks import dwt_dct_svd
+from hartley.scenes.marked_tables import marked_tables
 
 REMOVALS = (compression, regeneration, resampling, overwriting)
 SHIELDS = (spread_spectrum, coded_mark)
@@ -89,6 +95,36 @@ def test_who_knows_the_stronger_mark_overwrites_it(shield, least, destroyed):
     assert static.bits.value * BITS < 2
     assert adaptive.bits.value * BITS > least
     assert adaptive.metrics["violated"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("mark", "wrong"), [(marks.diverse, 0.3), (dwt_dct_svd, 0.3), (marks.spread_spectrum, 0.0)]
+)
+def test_overwriting_knows_the_owners_scheme_and_not_the_key(photos, mark, wrong):
+    """Keyed directions withstand what dither and turned bits do not."""
+    scene = photos.with_part(mark())
+    trials = play(overwriting, scene, seed=0, game_params={"rounds": 6})
+    assert trials.metrics["ber_before"] == 0
+    assert trials.metrics["violated"] == 0
+    assert trials.metrics["psnr"] > 34
+    assert trials.metrics["ber_after"] >= wrong
+    if not wrong:
+        assert trials.metrics["ber_after"] < 0.2
+
+
+@pytest.mark.parametrize("defense", [voting, multi_key, per_item_keys, spread_spectrum, coded_mark])
+def test_a_mark_behind_defenses_is_taken_for_what_it_was(photos, defense):
+    scene = photos.with_part(mark := marks.diverse())
+    twice = defended(defended(scene, defense), voting)
+    assert twice.part(Marker).undefended is mark
+
+
+def test_tables_are_overwritten_within_the_floors():
+    scene = marked_tables(items=8)
+    trials = play(overwriting, scene, seed=0, game_params={"rounds": 4})
+    assert trials.metrics["ber_before"] == 0
+    assert trials.metrics["violated"] == 0
+    assert trials.metrics["ber_after"] > 0.3
 
 
 def test_a_lower_floor_lets_more_of_the_mark_be_destroyed(photos):

@@ -128,4 +128,5 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         embed=embed,
         embed_all=None,
         facts=(*marker.facts, ("doubtful", doubtful)),
+        usual=marker.undefended,
     )

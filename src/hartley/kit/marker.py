@@ -99,6 +99,8 @@ class Marker:
         fits: (item, m) → whether an item holds a message of m bits.
         key_shows: whether soft bits are larger under the key that an item was marked under than
             under others; not where a key only turns bits or says where they are.
+        usual: the mark that someone who knows of no defense takes for this one; None: this one.
+            Defenses that exchange or wrap a mark name the one before them.
 
     Raises:
         TypeError: it says neither a message nor presence.
@@ -122,6 +124,7 @@ class Marker:
         | None
     ) = None
     key_shows: bool = True
+    usual: Marker | None = None
 
     def __post_init__(self) -> None:
         if (self.soft is None) != (self.bits == 0) or (self.bits == 0 and self.detect is None):
@@ -129,6 +132,11 @@ class Marker:
                 f"marker {self.name}: it must have soft where bits > 0, and detect and no soft "
                 f"where bits = 0, got bits = {self.bits}"
             )
+
+    @property
+    def undefended(self) -> Marker:
+        """The mark that someone who knows of no defense takes for this one."""
+        return self.usual or self
 
     def read(self, item: Any, key: int, m: int) -> NDArray[Any]:
         """Return the (m,) soft bits of an item; NaN where a bit cannot be read."""
@@ -261,6 +269,7 @@ def voting(marker: Marker, votes: int) -> Marker:
         fits=lambda item, m: marker.fits(item, votes * m),
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("votes", votes)),
+        usual=marker.undefended,
     )
 
 
@@ -292,6 +301,7 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
         embed=embed,
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("keys", keys)),
+        usual=marker.undefended,
     )
 
 

@@ -14,6 +14,7 @@ from hartley.data.user_items import UserItems, read_items
 from hartley.games.watermark.marked_items import several
 from hartley.kit.cache import digest
 from hartley.kit.marker import Detection, DetectionService, KeyUse, Marker
+from hartley.kit.vision import marks
 from hartley.targets.python_object import code_of_object, is_object
 from hartley.targets.user_marker import (
     UserTool,
@@ -146,6 +147,7 @@ def _of_tools(writer: UserTool, reader: UserTool, bits: int, gives: Any) -> Mark
         detect=None if bits else detect,
         fits=lambda _, m: m == bits,
         plain=_published,
+        usual=_usual(reader.modality),
     )
 
 
@@ -178,7 +180,13 @@ def _of_files(done: UserItems, reader: UserTool, gives: Any) -> Marker:
         plain=_published,
         generates=True,
         embed_all=embed_all,
+        usual=_usual(reader.modality),
     )
+
+
+def _usual(modality: Modality) -> Marker | None:
+    """Return what attackers take a user's mark for: its tools are the owner's to run."""
+    return marks.dwt_dct() if modality is Modality.VISION else None
 
 
 def _published(item: Any, rng: Rng) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.games.watermark.marked_items import marker_of
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -34,4 +36,5 @@ def coded_mark(
             visible.
     """
     del rng
-    return scene.with_part(marks.coded(marks.diverse(step)))
+    usual = marker_of(scene).undefended
+    return scene.with_part(replace(marks.coded(marks.diverse(step)), usual=usual))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.games.watermark.marked_items import marker_of
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
@@ -33,4 +35,5 @@ def spread_spectrum(
             visible (PSNR 42.5 dB at 300, on photographs of 256² with 32 bits).
     """
     del rng
-    return scene.with_part(marks.spread_spectrum(step))
+    usual = marker_of(scene).undefended
+    return scene.with_part(replace(marks.spread_spectrum(step), usual=usual))

@@ -35,7 +35,7 @@ from hartley.core import (
 )
 from hartley.games.watermark import live_marks, marked_items
 from hartley.kit.item_quality import ItemQuality, holds
-from hartley.kit.marker import DetectionService, KeyUse, Marker, hard, matched, presence
+from hartley.kit.marker import DetectionService, Embed, KeyUse, Marker, hard, matched, presence
 from hartley.kit.media.pages import Pages
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class WatermarkBrief:
         model: the model that owners write marked texts with, without the mark; None where a mark is
             put into what exists already.
         pages: how pages are drawn and read; None where items are not pages.
+        scheme: (item, message, key, rng) → marked item, the owner's scheme under a key of the
+            attacker's: who has no key knows the scheme all the same (Kerckhoffs). Of defenses of
+            the mark it knows nothing; those are in the view. None where the mark is made as the
+            item is written.
+        scheme_bits: length of its message.
     """
 
     public: Data
@@ -86,6 +91,8 @@ class WatermarkBrief:
     detector: Model | None = None
     model: Model | None = None
     pages: Pages | None = None
+    scheme: Embed | None = None
+    scheme_bits: int = 0
 
     def holds(self, candidate: Any) -> bool:
         """Whether a candidate is above every floor."""
@@ -113,6 +120,9 @@ def aim(
     public = none if unmarked is None else marked_items.as_items(unmarked)
     marker, quality = scene.find(Marker), marked_items.quality_of(scene)
     length = bits if bits >= 0 else 32 if marker is None else marker.bits
+    if marker is None and target.modality is Modality.VISION:
+        marker = marked_items.marker_of(scene)
+    scheme, scheme_bits = (None, 0) if marker is None else _scheme(marker, length)
     salt = int(rng.integers(2**31))
     return tuple(
         View(
@@ -124,12 +134,22 @@ def aim(
                 quality=partial(marked_items.figures_of, quality, item),
                 others=none,
                 pages=scene.find(Pages),
+                scheme=scheme,
+                scheme_bits=scheme_bits,
             ),
             defenses=scene.defenses,
             salt=salt,
         )
         for item in items.x
     )
+
+
+def _scheme(marker: Marker, length: int) -> tuple[Embed | None, int]:
+    """Return the scheme that a mark is taken for, and the length of its message."""
+    usual = marker.undefended
+    if usual.generates:
+        return None, 0
+    return usual.embed, (length or usual.bits) if usual.bits else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +214,7 @@ def watermark(
     carriers = marked_items.as_items(scene.extra["carriers"])
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
     length = marked_items.message_length(marker, bits)
+    scheme, scheme_bits = _scheme(marker, length)
     marker = marker if length else presence(marker)
     marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
@@ -249,6 +270,8 @@ def watermark(
                     ),
                     model=scene.model if marker.generates else None,
                     pages=scene.find(Pages),
+                    scheme=scheme,
+                    scheme_bits=scheme_bits,
                 ),
                 defenses=scene.defenses,
                 salt=salt,

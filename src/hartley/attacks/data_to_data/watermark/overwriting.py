@@ -1,7 +1,8 @@
 """Overwriting: embed other watermarks with the owner's scheme and random keys.
 
-An attacker who knows the scheme but not the key disturbs exactly the coefficients that carry the
-watermark (Kerckhoffs's principle). A static attacker assumes the common DWT-DCT scheme.
+An attacker who knows the scheme but not the key (Kerckhoffs's principle) disturbs exactly the
+numbers that carry the watermark, where these do not depend on the key. A static attacker takes the
+scheme for what it is without defenses.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.games.watermark import marked_items
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
-from hartley.kit.marker import Marker
 from hartley.kit.vision import marks
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
+    from hartley.kit.marker import Embed
 
 
 @attack(
     game=watermark,
     access=Access.NOTHING,
     term=Term.NOISE,
-    modalities=(Modality.VISION,),
+    modalities=(Modality.VISION, Modality.TABULAR),
     paper="doi:10.1109/35.940053",
     adapts=True,
 )
@@ -33,25 +35,26 @@ def overwriting(
     Args:
         most: largest number of messages.
     """
-    marked = view.data.x[0]
-    bits = view.brief.bits or 32
-    marker, published = _scheme(view), marked
-    for _ in range(most):
+    published = view.data.x[0]
+    embed, bits = _scheme(view)
+    for _ in range(most if embed else 0):
         key = int(rng.integers(2**62))
-        overwritten = marker.embed(published, rng.integers(0, 2, bits), key, rng)
+        assert embed is not None
+        overwritten = embed(published, rng.integers(0, 2, bits), key, rng)
         if not view.brief.holds(overwritten):
             break
         published = overwritten
     return Outcome(
-        asset=Data("overwritten", Modality.VISION, published[None], role="cleaned image")
+        asset=marked_items.one(published, view.data.modality, "overwritten", "cleaned item")
     )
 
 
-def _scheme(view: View[WatermarkBrief]) -> Marker:
-    """Return the owner's scheme, as far as the attacker knows it."""
+def _scheme(view: View[WatermarkBrief]) -> tuple[Embed | None, int]:
+    """Return the owner's scheme, as far as the attacker knows it, and its bits."""
+    bits = view.brief.bits or 32
     for defense in reversed(view.defenses):
         if defense.name == "spread_spectrum":
-            return marks.spread_spectrum(float(defense.params["step"]))
+            return marks.spread_spectrum(float(defense.params["step"])).embed, bits
         if defense.name == "coded_mark":
-            return marks.coded(marks.diverse(float(defense.params["step"])))
-    return marks.dwt_dct()
+            return marks.coded(marks.diverse(float(defense.params["step"]))).embed, bits
+    return view.brief.scheme, view.brief.scheme_bits
