@@ -67,7 +67,8 @@ def test_the_attacker_sees_neither_message_nor_key_nor_original(live):
     for one in table.rounds:
         known = {field.name for field in fields(one.view.brief)}
         assert known == {
-            "public", "bits", "floor", "quality", "others", "detector", "model", "pages"
+            "public", "bits", "floor", "quality", "others", "detector", "model", "pages", "scheme",
+            "scheme_bits",
         }  # fmt: skip
         assert one.view.data.x[0].tobytes() not in photos
         own = {row.tobytes() for row in one.view.brief.public.x}
