@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from hartley.core import Access, Data, Modality, Outcome, Range, Term, View, attack
+from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark import marked_items
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
 from hartley.kit.vision import marks
