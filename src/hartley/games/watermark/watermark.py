@@ -77,9 +77,9 @@ class WatermarkBrief:
             put into what exists already.
         pages: how pages are drawn and read; None where items are not pages.
         scheme: (item, message, key, rng) → marked item, the owner's scheme under a key of the
-            attacker's: who has no key knows the scheme all the same (Kerckhoffs). Of defenses of
-            the mark it knows nothing; those are in the view. None where the mark is made as the
-            item is written.
+            attacker's: an attacker without the key knows the scheme (Kerckhoffs), but for what
+            defenses change, which the view lists. None where the mark is made as the item is
+            written.
         scheme_bits: length of its message.
     """
 
