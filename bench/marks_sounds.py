@@ -3,7 +3,7 @@
     PYTHON bench/marks_sounds.py perth     # 200 clips of klettres, as they are: scores, detection
     PYTHON bench/marks_sounds.py perth --seconds 5 --changes nothing  # joined recordings
     PYTHON bench/marks_sounds.py alarms    # 10,000 unmarked clips, each under a fresh key
-    PYTHON bench/marks_sounds.py voices --rounds 400  # what strangers have in common
+    PYTHON bench/marks_sounds.py voices --rounds 400  # what two recordings have in common
     PYTHON bench/marks_sounds.py removals  # bits destroyed and detection, by mark and removal
     PYTHON bench/marks_sounds.py defenses  # the same behind defenses of marks
 
