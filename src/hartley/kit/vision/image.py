@@ -67,6 +67,9 @@ def at_psnr(picture: NDArray[Any], wave: NDArray[Any], least: float) -> NDArray[
             break
         wave = wave * 10 ** ((gap - 0.02) / 20)
         marked = eight_bits(picture + wave)
+    while psnr(marked, picture) < least:
+        wave = wave * 10**-0.0025
+        marked = eight_bits(picture + wave)
     return marked
 
 
