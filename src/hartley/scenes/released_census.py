@@ -22,7 +22,7 @@ def released_census(
     release: Annotated[
         Literal["pseudonymised", "copula", "vine", "tree", "independent"], Stronger.NEITHER
     ] = "pseudonymised",
-    secret: Literal["occupation", "relationship", "income"] = "occupation",
+    sensitive: Literal["occupation", "relationship", "income"] = "occupation",
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
     """People of a census, half of whom are in each table that is published.
@@ -32,7 +32,7 @@ def released_census(
         release: how a table is published: pseudonymised as it is, synthetic by a gaussian copula,
             a vine copula (pyvinecopulib) or a tree of marginals, or independent: other people's
             rows, a control at 0 bits.
-        secret: the column that an attacker infers.
+        sensitive: the column that an attacker infers.
         seed: of the parts.
     """
     table, columns = tabular.people()
@@ -43,7 +43,7 @@ def released_census(
         way=release,
         sizes={"people": people, "public": PUBLIC, "test": TEST, "spare": people // 2},
         known=KNOWN,
-        secret=secret,
+        secret=sensitive,
         label="income",
         seed=seed,
     )

@@ -58,6 +58,12 @@ SHARES = (
         "own_words",
         "recognised",
         "replayed",
+        "solved",
+        "attack_rate",
+        "control_rate",
+        "residual_risk",
+        "linked",
+        "linked_by_chance",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary
