@@ -7,6 +7,7 @@ Each part prints a table, and at its end verdicts on what the issue asked for:
     python bench/ciphers.py controls       # AES-GCM and the one-time pad over 1,000 uses
     python bench/ciphers.py columns        # deterministic and order-preserving census columns
     python bench/ciphers.py streams        # topics of answers that are streamed over TLS
+    python bench/ciphers.py speck          # pairs of blocks by rounds of Speck32/64
 
 Bits are of a payload that the auditor drew (seed 0); lower ends are certified at 95 %, upper ends
 calibrated. Shares have Clopper–Pearson intervals of 95 %, items being the unit. Needs the packs
@@ -308,12 +309,68 @@ def streams(rounds: int) -> bool:
     return verdict("padding takes bits from an observer who knows of it", padded < plain)
 
 
+PUBLISHED = {5: 0.929, 6: 0.788, 7: 0.616}
+"""Accuracy of Gohr's nets (doi:10.1007/978-3-030-26951-7_6) by rounds of Speck32/64."""
+
+
+def speck(keys: int) -> bool:
+    """Accuracy and bits of a pair of blocks by rounds of the cipher, by net and by counts."""
+    from hartley.attacks.data_to_data.decryption.difference_distribution import (
+        difference_distribution,
+    )
+    from hartley.attacks.data_to_data.decryption.neural_distinguisher import neural_distinguisher
+    from hartley.scenes.encrypted_blocks import encrypted_blocks
+
+    print(f"{keys} keys, 50 pairs each")
+    print("rounds  attack                   accuracy              published  bits a pair      s")
+    rows: dict[tuple[int, str], Any] = {}
+    for rounds in (*PUBLISHED, 22):
+        scene = encrypted_blocks(rounds_of_cipher=rounds)
+        for attack in (difference_distribution, neural_distinguisher):
+            began = time.process_time()
+            trials = play(attack, scene, seed=0, game_params={"rounds": keys})
+            took = time.process_time() - began
+            channel = measure(trials, redraws=1)
+            right = (trials.guess > 0) == (trials.truth == 1)
+            rows[rounds, attack.__name__] = channel, right
+            beside = PUBLISHED.get(rounds) if attack is neural_distinguisher else None
+            print(
+                f"{rounds:6d}  {attack.__name__:23s}  {share(right)}  "
+                f"{'–' if beside is None else f'{beside:.3f}':9s}  {bits(channel)}  {took:.0f}",
+                flush=True,
+            )
+    net = "neural_distinguisher"
+    lows = {rounds: rows[rounds, net][0].bits.lower or 0.0 for rounds in PUBLISHED}
+    full = [rows[22, name] for name in (net, "difference_distribution")]
+    return all(
+        [
+            verdict(
+                "bits of a pair at 5, 6 and 7 rounds (certified)",
+                all(low > 0 for low in lows.values()),
+            ),
+            *(
+                verdict(
+                    f"{rounds} rounds within 0.03 of the published {there:.3f}: "
+                    f"{share(rows[rounds, net][1])}",
+                    abs(np.mean(rows[rounds, net][1]) - there) <= 0.03,
+                )
+                for rounds, there in PUBLISHED.items()
+            ),
+            verdict(
+                "all 22 rounds: 0 bits certified, at most 0.01 at the upper end",
+                all(not c.bits.lower and c.high is not None and c.high <= 0.01 for c, _ in full),
+            ),
+        ]
+    )
+
+
 PARTS = {
     "substitution": (substitution, 200),
     "vigenere": (vigenere, 50),
     "controls": (controls, 1000),
     "columns": (columns, 24),
     "streams": (streams, 200),
+    "speck": (speck, 200),
 }
 
 
