@@ -332,10 +332,10 @@ def speck(keys: int) -> bool:
             took = time.process_time() - began
             channel = measure(trials, redraws=1)
             right = (trials.guess > 0) == (trials.truth == 1)
-            rows[rounds, attack.__name__] = channel, right
+            rows[rounds, attack.name] = channel, right
             beside = PUBLISHED.get(rounds) if attack is neural_distinguisher else None
             print(
-                f"{rounds:6d}  {attack.__name__:23s}  {share(right)}  "
+                f"{rounds:6d}  {attack.name:23s}  {share(right)}  "
                 f"{'–' if beside is None else f'{beside:.3f}':9s}  {bits(channel)}  {took:.0f}",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""Pairs of Speck blocks: their coins, what few rounds do to a difference, and who tells it."""
+"""Pairs of Speck blocks: their coins, what few rounds do to a difference, and who reads it."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_a_sure_difference_has_the_odds_of_all_its_bits():
     ("attack", "params", "least"),
     [(difference_distribution, COUNTS, 0.83), (neural_distinguisher, {"samples": 25_000}, 0.82)],
 )
-def test_five_rounds_are_told_apart(attack, params, least):
+def test_five_rounds_are_distinguished(attack, params, least):
     five = played(attack, 5, params)
     # Gohr's net, trained on 10 million pairs many times, has 0.929.
     assert least < accuracy(five) < 0.95

@@ -28,7 +28,7 @@ def neural_distinguisher(
     view: View[BlockDistinguishingBrief],
     rng: Rng,
     *,
-    samples: Annotated[int, Range(1000, 10**9), Stronger.MORE] = 2_000_000,
+    samples: Annotated[int, Range(1000, 10**9), Stronger.MORE] = 1_000_000,
 ) -> Outcome:
     """Score pairs by a small residual net, trained on pairs that the attacker encrypts.
 
@@ -36,7 +36,7 @@ def neural_distinguisher(
     alone and is trained once.
 
     Args:
-        samples: pairs that the net is trained on, each once.
+        samples: pairs that the net is trained on, each once; fewer where nothing is left to learn.
     """
     del rng
     return judged(view, log_odds(view.data.x, view.brief.cipher, samples))

@@ -1,4 +1,4 @@
-"""A small residual net that tells pairs of Speck ciphertexts apart (Gohr 2019), trained here.
+"""A small residual net that distinguishes pairs of Speck ciphertexts (Gohr 2019), trained here.
 
 Its input are four words of each pair: the differences of the left words and of the right words
 before the last round, which are known without the key, and these right words themselves
@@ -32,13 +32,16 @@ CLIMB: Final = 0.4
 FILTERS: Final = 32
 HIDDEN: Final = 64
 BATCH: Final = 500
-DRAWN: Final = 200
+DRAWN: Final = 40
 """Batches that are encrypted at once."""
 
 RATE: Final = 3e-3
 DECAY: Final = 1e-3
-FRESH: Final = 0.1
-"""Share of the training in which the rate rises."""
+FRESH: Final = 100
+"""Steps in which the rate rises."""
+
+LEARNED: Final = 0.01
+"""Loss, in nats a pair, below which nothing is left to learn."""
 
 
 def log_odds(blocks: NDArray[Any], cipher: ReducedSpeck, samples: int) -> NDArray[np.float64]:
@@ -49,7 +52,7 @@ def log_odds(blocks: NDArray[Any], cipher: ReducedSpeck, samples: int) -> NDArra
     Args:
         blocks: (n, 2, 2) ciphertexts: pair, block, word.
         cipher: the algorithm.
-        samples: pairs that are trained on, each once.
+        samples: pairs that are trained on at most, each once.
 
     Raises:
         MissingExtra: torch is not installed.
@@ -91,7 +94,7 @@ def trained(cipher: ReducedSpeck, samples: int) -> dict[str, NDArray[Any]]:
 
     Args:
         cipher: the algorithm. Training climbs from 5 rounds to those it has, up to 8.
-        samples: pairs, each of which is trained on once.
+        samples: pairs, each of which is trained on once; fewer where nothing is left to learn.
     """
     import torch
     from torch import nn
@@ -102,8 +105,11 @@ def trained(cipher: ReducedSpeck, samples: int) -> dict[str, NDArray[Any]]:
         net = _net()
     optimizer = eager("AdamW")(net.parameters(), lr=RATE, weight_decay=DECAY)
     steps = max(2, samples // BATCH)
+    losses: list[float] = []
     for step in range(steps):
         if step % DRAWN == 0:
+            if losses and np.mean(losses[-DRAWN:]) < LEARNED:
+                break
             count = min(DRAWN, steps - step) * BATCH
             now = ReducedSpeck(_rounds_at(step / steps, cipher.rounds), cipher.difference)
             coins = rng.integers(0, 2, count)
@@ -114,9 +120,10 @@ def trained(cipher: ReducedSpeck, samples: int) -> dict[str, NDArray[Any]]:
         loss = nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
         at = step / steps
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1.0, (at + 1 / steps) / FRESH, (1 - at) / (1 - FRESH))
+            group["lr"] = RATE * min(1.0, (step + 1) / FRESH, 1.1 * (1 - at))
         optimizer.zero_grad()
         loss.backward()
+        losses.append(loss.item())
         optimizer.step()
     return {name: value.numpy() for name, value in net.state_dict().items()}
 
@@ -131,7 +138,7 @@ def _rounds_at(at: float, rounds: int) -> int:
 def _net() -> Any:
     from torch import nn
 
-    class Residual(nn.Module):
+    class Residual(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             layers: list[Any] = []
