@@ -49,7 +49,7 @@ PICTURE_MARKS: dict[str, Callable[[], Marker]] = {
 def marked_pages(
     *,
     mark: Literal["both", "picture", "text"] = "both",
-    picture_mark: Literal["synchronised", "spread_spectrum", "qim"] = "synchronised",
+    picture_mark: Literal["qim", "spread_spectrum", "synchronised"] = "qim",
     illustrated: bool = False,
     items: Annotated[int, Range(3, 512)] = 24,
     tokens: Annotated[int, Range(16, 96)] = 64,
