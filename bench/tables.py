@@ -168,7 +168,7 @@ def _inference(tables: dict, columns: list[TableColumn], task: dict) -> dict:
 
 def parity(folder: Path) -> None:
     """Print both sides' figures and the largest difference of each task."""
-    worst = 0.0
+    worst, equal = 0.0, True
     for task in json.loads((folder / "anonymeter.json").read_text()):
         if task["table"] == "census_large":
             continue
@@ -176,7 +176,8 @@ def parity(folder: Path) -> None:
         keys = ("success", "control")
         gap = max(abs(a - b) for a, b in zip(mine["risk"], theirs["risk"], strict=True))
         exact = all(mine[k] == theirs[k] for k in keys) and gap <= 1e-6
-        worst = max(worst, gap) if task["ties"] != "numba" else worst
+        if task["ties"] != "numba":
+            worst, equal = max(worst, gap), equal and exact
         print(
             f"{task['table']:9s} {task['kind']:22s} ties {task['ties']:7s} "
             f"ours {[mine[k] for k in keys]} theirs {[theirs[k] for k in keys]} "
@@ -184,6 +185,8 @@ def parity(folder: Path) -> None:
             f"{'equal' if exact else 'DIFFERS'}"
         )
     print(f"largest difference of a risk or its ends, ties in order: {worst:.1e}")
+    if not equal:
+        raise SystemExit(1)
 
 
 def speed(folder: Path) -> None:

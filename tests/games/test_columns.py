@@ -43,7 +43,7 @@ def test_deterministic_encryption_shows_equality_and_is_aes_siv():
 
 
 def test_order_preserving_encryption_shows_order_and_is_uniform_among_such_maps():
-    protect, rng = columns.order_preserving(4).protect, np.random.default_rng(0)
+    protect, rng = columns.order_preserving(bits=4).protect, np.random.default_rng(0)
     images = np.array([protect(np.array([0, 1]), rng).x for _ in range(6000)])
     assert (images[:, 0] < images[:, 1]).all()
     # 120 pairs out of 16 numbers, each as likely as any other.

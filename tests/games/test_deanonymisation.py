@@ -45,6 +45,9 @@ def test_the_published_graph_is_the_owners_under_other_names():
     assert all(named.has_edge(names[a], names[b]) for a, b in both)
     assert sorted(d for _, d in published.degree) == sorted(d for _, d in named.degree)
     assert not set(one.truth.tolist()) & set(one.view.brief.seeds.x[:, 1].tolist())
+    # Names of seeds are in no question: the prior is over the others.
+    assert one.alphabet == 150 - len(one.view.brief.seeds.x)
+    assert one.truth.max() < one.alphabet <= one.view.brief.seeds.x[:, 1].min()
     rows = one.view.data.edges
     assert (rows[0] < rows[1]).all()
 

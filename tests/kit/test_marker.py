@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hartley.core import Access, Modality
+from hartley.core.errors import UsageError
 from hartley.games.watermark import live_marks
 from hartley.kit import marker
 from hartley.kit.marker import Detection, DetectionService, Marker
@@ -176,6 +177,9 @@ def test_a_mark_whose_key_says_nothing_of_itself_is_read_under_several_by_a_tag(
     assert checked.chance(m) == 4 * 2.0 ** -(m + 16)
     assert (checked.accept(published, key, m) == message).all()
     assert checked.accept(items[-1], key, m) is None
+    assert several.bits == mark.bits - 16 and several.undefended is mark.undefended
+    with pytest.raises(UsageError, match="16 bits have no room for a tag of 16"):
+        marker.multi_keyed(replace(mark, bits=16), 4)
     # Where there is no room for the tag, the item does not fit.
     narrow = marker.multi_keyed(replace(mark, fits=lambda _, bits: bits == M), 4)
     assert not narrow.fits(items[0], M) and narrow.fits(items[0], M - 16)

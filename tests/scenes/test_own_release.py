@@ -175,3 +175,23 @@ def test_text_that_is_not_utf8_and_columns_of_numbers_and_words_are_refused(fold
                 "control": str(folder / "odd_control.csv"),
             },
         )
+
+
+def test_a_control_whose_people_are_in_the_table_is_refused_by_their_ids(folder: Path) -> None:
+    named = pd.read_csv(folder / "named.csv")
+    some = people(300, 1).assign(id=[f"c{k}" for k in range(300)])
+    some.loc[:9, named.columns] = named.loc[:9]
+    some.to_csv(folder / "some.csv", index=False)
+    with pytest.raises(HartleyError, match=r"must be others than .*, got 10 'id' .* in both"):
+        scene(folder, "rows.csv", "named.csv", row_id="id", control=str(folder / "some.csv"))
+
+
+def test_ids_are_of_somebody_and_a_release_has_rows(folder: Path) -> None:
+    rows = pd.read_csv(folder / "rows.csv")
+    rows.loc[3, "id"] = None
+    rows.to_csv(folder / "empty.csv", index=False)
+    with pytest.raises(HartleyError, match=r"'id' of .*empty.csv has empty cells"):
+        scene(folder, "empty.csv", "named.csv", row_id="id")
+    pd.read_csv(folder / "copy.csv").dropna()[:1].to_csv(folder / "one.csv", index=False)
+    with pytest.raises(HartleyError, match=r"one.csv must have at least 2 rows, got 1"):
+        scene(folder, "one.csv")

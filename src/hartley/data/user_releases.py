@@ -63,13 +63,13 @@ def as_one_form(
             not there or repeats.
     """
     names = [name for name in tables[ORIGINAL] if name != row_id]
+    if not names:
+        raise UsageError(f"{files[ORIGINAL]} must have a column besides {row_id!r}, got none")
     keys = _keys(files, tables, row_id) if row_id else {}
     for what, table in tables.items():
         _check_columns(files, what, [name for name in table if name != row_id], names)
         if not next(iter(table.values())).num_rows:
             raise UsageError(f"{files[what]} must have rows, got a header alone")
-    if not names:
-        raise UsageError(f"{files[ORIGINAL]} must have a column besides {row_id!r}, got none")
     for name in names:
         _check_kinds(files, tables, name)
     paths = list(files.values())
@@ -183,7 +183,12 @@ def _keys(
                 f"--row-id must be a column of {files[what]}, got "
                 f"{row_id!r}{did_you_mean(row_id, table)}"
             )
-        values = [str(value) for value in table[row_id].values.to_pylist()]
+        cells = table[row_id].values.to_pylist()
+        if any(cell is None or cell == "" for cell in cells):
+            raise UsageError(
+                f"--row-id must say whose each row is: {row_id!r} of {files[what]} has empty cells"
+            )
+        values = [str(cell) for cell in cells]
         if len(set(values)) < len(values):
             twice, times = Counter(values).most_common(1)[0]
             raise UsageError(

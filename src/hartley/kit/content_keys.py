@@ -95,7 +95,11 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         digest: of an item.
         doubtful: how many of the signs nearest to zero the reader tries both ways. Where it tries
             any, and a reading does not show its key, each message is followed by a tag.
+
+    Raises:
+        UsageError: the mark has no room for a tag that it needs.
     """
+    usual = marker.undefended
     if doubtful and marker.soft is not None and not marker.key_shows:
         marker = tagged(marker)
 
@@ -119,7 +123,8 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
             if under in readable:
                 break
             # The key of what it made; where those alternate, another of the item's own.
-            under = readable[0] if turn < TRIES // 2 else first[turn % len(first)]
+            past = turn + 1 - TRIES // 2
+            under = readable[0] if past <= 0 else first[past % len(first)]
         return out
 
     return replace(
@@ -128,5 +133,5 @@ def content_keyed(marker: Marker, digest: Digest, doubtful: int) -> Marker:
         embed=embed,
         embed_all=None,
         facts=(*marker.facts, ("doubtful", doubtful)),
-        usual=marker.undefended,
+        usual=usual,
     )

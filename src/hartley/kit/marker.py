@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Modality, Model, Output, spawn
+from hartley.core.errors import UsageError
 from hartley.infotheory.surprisal import log2_binomial_tail
 
 if TYPE_CHECKING:
@@ -280,7 +281,11 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
     that of the key whose bits are most certain, a choice that does not look at the message;
     presence is the smallest p-value times the number of keys. Where a reading does not show
     its key, each message is followed by a tag of the key (``tagged``).
+
+    Raises:
+        UsageError: the mark has no room for a tag that it needs.
     """
+    usual = marker.undefended
     if marker.soft is not None and not marker.key_shows:
         marker = tagged(marker)
 
@@ -301,7 +306,7 @@ def multi_keyed(marker: Marker, keys: int) -> Marker:
         embed=embed,
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("keys", keys)),
-        usual=marker.undefended,
+        usual=usual,
     )
 
 
@@ -309,8 +314,16 @@ def tagged(marker: Marker, length: int = 16) -> Marker:
     """Let each message be followed by bits that its key draws, so that a reading shows its key.
 
     Soft bits are scaled by how many of these bits are right: the largest are those of the key that
-    the item was marked under.
+    the item was marked under. The usual message is as many bits shorter.
+
+    Raises:
+        UsageError: it is no longer than the tag.
     """
+    if marker.bits <= length:
+        raise UsageError(
+            f"{marker.name}: a reading does not show its key, and {marker.bits} bits have no room "
+            f"for a tag of {length}; take a longer message, or presence by a detector that says it"
+        )
 
     def tag(key: int) -> NDArray[Any]:
         return np.random.default_rng(spawn(key, "tag of a key")).integers(0, 2, length)
@@ -353,6 +366,7 @@ def tagged(marker: Marker, length: int = 16) -> Marker:
         fits=lambda item, m: marker.fits(item, m + length),
         embed_all=None if marker.embed_all is None else embed_all,
         facts=(*marker.facts, ("tag of the key", length)),
+        bits=marker.bits - length,
         key_shows=True,
     )
 

@@ -42,17 +42,17 @@ def encrypted_columns(
         modality=Modality.TABULAR,
         parts=(
             columns.census(public, values[order[half:]], len(names), field),
-            _protection(encryption),
+            _protection(encryption, len(names)),
         ),
         facts={"values": len(names), "public records": half},
     )
 
 
-def _protection(name: str) -> Protection:
+def _protection(name: str, symbols: int) -> Protection:
     if name == "deterministic":
         return columns.deterministic()
     if name == "order_preserving":
-        return columns.order_preserving()
+        return columns.order_preserving(symbols)
     if name == "aes_gcm":
         return protection.aes_gcm(Modality.TABULAR)
     return protection.one_time_pad(Modality.TABULAR)

@@ -147,6 +147,7 @@ def _of_tools(writer: UserTool, reader: UserTool, bits: int, gives: Any) -> Mark
         detect=None if bits else detect,
         fits=lambda _, m: m == bits,
         plain=_published,
+        key_shows=not bits,
         usual=_usual(reader.modality),
     )
 

@@ -74,6 +74,7 @@ def own_release(
     files = {what: Path(path) for what, path in given.items()}
     raw = {what: read_columns(path, ordered=()) for what, path in files.items()}
     if row_id and row_id in raw[CONTROL]:
+        _check_others(files, raw, row_id)
         raw[CONTROL] = {name: column for name, column in raw[CONTROL].items() if name != row_id}
     forms = as_one_form(files, raw, row_id)
     _check_sizes(files, forms)
@@ -134,12 +135,29 @@ def _facts(
     return out | ({"sensitive": sensitive} if sensitive else {})
 
 
+def _check_others(files: dict[str, Path], raw: dict[str, Any], row_id: str) -> None:
+    """Raise UsageError where somebody of the control is in the original table."""
+    if row_id not in raw[ORIGINAL]:
+        return  # said in one line later
+    people, others = (
+        {str(cell) for cell in raw[what][row_id].values.to_pylist() if cell not in (None, "")}
+        for what in (ORIGINAL, CONTROL)
+    )
+    if both := people & others:
+        raise UsageError(
+            f"--control must be others than {files[ORIGINAL]}, got {len(both)} {row_id!r} that are "
+            f"in both, such as {min(both)[:40]!r}"
+        )
+
+
 def _check_sizes(files: dict[str, Path], forms: UserRelease) -> None:
     for what in (ORIGINAL, CONTROL):
         if len(forms.tables[what]) < LEAST:
             raise UsageError(
                 f"{files[what]} must have at least {LEAST} rows, got {len(forms.tables[what])}"
             )
+    if len(forms.tables[RELEASED]) < 2:
+        raise UsageError(f"{files[RELEASED]} must have at least 2 rows, got 1")
 
 
 def _shared(forms: UserRelease) -> float:

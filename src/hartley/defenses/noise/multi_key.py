@@ -35,10 +35,14 @@ def multi_key(scene: Scene, rng: Rng, *, keys: Annotated[int, Range(2, 64)] = 4)
 
     What an attacker learns from further items of the owner (an average, a green list) is then
     spread over the keys. False alarms stay at their rate: p-values are multiplied by the number of
-    keys. It does not hinder forgery: an item that reads under any of the keys is attributed.
+    keys. Marks whose key only turns bits hold 16 bits less, which say the key. It does not hinder
+    forgery: an item that reads under any of the keys is attributed.
 
     Args:
         keys: of each owner.
+
+    Raises:
+        UsageError: the mark has no room for what says its key.
     """
     del rng
     return scene.with_part(multi_keyed(marker_of(scene), keys))

@@ -117,19 +117,23 @@ def deterministic() -> Protection:
     return Protection("deterministic", Modality.TABULAR, protect, key_bits=512.0)
 
 
-def order_preserving(bits: int = RANGE_BITS) -> Protection:
+def order_preserving(symbols: int = 0, bits: int = RANGE_BITS) -> Protection:
     """Return order-preserving encryption: a uniform order-preserving map, drawn as a whole.
 
     It is the object that the scheme of Boldyreva et al. (doi:10.1007/978-3-642-01001-9_13)
     approximates, so that a real scheme reveals what this one does.
 
+    A larger value has a larger ciphertext under every key, so that its size alone says something,
+    whatever else is in the column.
+
     Args:
+        symbols: values are 0..symbols−1; 0: up to the largest of the column.
         bits: ciphertexts are numbers below 2 to this.
     """
 
     def protect(column: NDArray[Any], rng: Rng) -> Published:
         column = _whole(column)
-        size = int(column.max()) + 1 if len(column) else 1
+        size = max(symbols, int(column.max()) + 1 if len(column) else 1)
         image = np.unique(rng.integers(0, 2**bits, size))
         while len(image) < size:  # two values must not have one ciphertext
             image = np.unique(np.append(image, rng.integers(0, 2**bits, size - len(image))))

@@ -3,7 +3,7 @@
 The owner publishes a graph whose nodes are in a random order. The attacker has another graph of the
 same nodes with their names, in which some links are missing and others are there, and knows the
 names of a few nodes of the published one (seeds). For each node in question they say which name it
-has. Every name is equally likely, so that the order of the nodes alone says nothing.
+has. Every name that is no seed's is equally likely, so that the order of the nodes says nothing.
 """
 
 from __future__ import annotations
@@ -143,6 +143,9 @@ def _round(scene: Scene, graph: ReleasedGraph, questions: int, rng: Rng) -> Roun
     place = rng.permutation(graph.nodes)  # of each name in the published graph
     names = rng.permutation(graph.nodes)[: graph.seeds + questions]
     seeds, hidden = names[: graph.seeds], names[graph.seeds :]
+    # Seeds have the last names, so that the names in question are the first ones, all as likely.
+    left = graph.nodes - graph.seeds
+    number = np.argsort(np.concatenate([np.setdiff1d(np.arange(graph.nodes), seeds), seeds]))
     nodes = np.arange(graph.nodes)[:, None]
     view = View(
         source=Data(
@@ -154,14 +157,17 @@ def _round(scene: Scene, graph: ReleasedGraph, questions: int, rng: Rng) -> Roun
         ),
         brief=DeanonymisationBrief(
             question=Data("nodes", Modality.GRAPH, place[hidden][:, None], role="records"),
-            named=Data("named graph", Modality.GRAPH, nodes, edges=known, role="public"),
+            named=Data("named graph", Modality.GRAPH, nodes, edges=number[known], role="public"),
             seeds=Data(
-                "seeds", Modality.GRAPH, np.stack([place[seeds], seeds], 1), form=Form.NODES
+                "seeds",
+                Modality.GRAPH,
+                np.stack([place[seeds], number[seeds]], 1),
+                form=Form.NODES,
             ),
         ),
         defenses=scene.defenses,
     )
-    return Round(view=view, truth=hidden.astype(np.int64), alphabet=graph.nodes)
+    return Round(view=view, truth=number[hidden].astype(np.int64), alphabet=left)
 
 
 def random_links(nodes: int, count: int, rng: Rng) -> NDArray[np.int64]:

@@ -122,7 +122,7 @@ def aim(
     length = bits if bits >= 0 else 32 if marker is None else marker.bits
     if marker is None and target.modality is Modality.VISION:
         marker = marked_items.marker_of(scene)
-    scheme, scheme_bits = (None, 0) if marker is None else _scheme(marker, length)
+    scheme, scheme_bits = (None, 0) if marker is None else _scheme(marker, length, items.x)
     salt = int(rng.integers(2**31))
     return tuple(
         View(
@@ -144,12 +144,17 @@ def aim(
     )
 
 
-def _scheme(marker: Marker, length: int) -> tuple[Embed | None, int]:
-    """Return the scheme that a mark is taken for, and the length of its message."""
+def _scheme(marker: Marker, length: int, items: NDArray[Any]) -> tuple[Embed | None, int]:
+    """Return the scheme that a mark is taken for, and the length of its message.
+
+    It is the owner's where the scheme takes messages of any length, else its own.
+    """
     usual = marker.undefended
     if usual.generates:
         return None, 0
-    return usual.embed, (length or usual.bits) if usual.bits else 0
+    if not usual.bits:
+        return usual.embed, 0
+    return usual.embed, length if length and usual.fits(items[0], length) else usual.bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +219,7 @@ def watermark(
     carriers = marked_items.as_items(scene.extra["carriers"])
     marker, quality = marked_items.marker_of(scene), marked_items.quality_of(scene)
     length = marked_items.message_length(marker, bits)
-    scheme, scheme_bits = _scheme(marker, length)
+    scheme, scheme_bits = _scheme(marker, length, carriers.x)
     marker = marker if length else presence(marker)
     marked_items.check_fits(marker, carriers.x, length)
     service = scene.find(DetectionService) or DetectionService()
