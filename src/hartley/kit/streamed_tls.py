@@ -257,9 +257,9 @@ class RecordHeaders:
         self._rest, self._skip = (data[at:], 0) if at <= len(data) else (b"", at - len(data))
 
 
-def _ask(port: int, certificate: Path, answers: int) -> None:
+def _ask(port: int, certificate: str, answers: int) -> None:
     """Hold one conversation with the service through the relay, and check its certificate."""
-    context = ssl.create_default_context(cafile=str(certificate))
+    context = ssl.create_default_context(cadata=certificate)
     with (
         socket.create_connection(("127.0.0.1", port), SECONDS) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as stream,
@@ -277,7 +277,7 @@ def _ask(port: int, certificate: Path, answers: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _certificate() -> tuple[Path, ssl.SSLContext]:
+def _certificate() -> tuple[str, ssl.SSLContext]:
     """Make a certificate of localhost, and the server's side of TLS 1.3 with it.
 
     A signature of Ed25519 has one length, and no tickets are sent: the handshake of every
@@ -306,23 +306,22 @@ def _certificate() -> tuple[Path, ssl.SSLContext]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, None)
     )
-    folder = Path(tempfile.mkdtemp(prefix="hartley-tls-"))
-    public, private = folder / "certificate.pem", folder / "key.pem"
-    public.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    private.touch(mode=0o600)
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+    public = signed.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
-    context.load_cert_chain(public, private)
-    private.unlink()
-    return public, context
+    # A context reads its key from a file alone; the folder is the user's own and goes at once.
+    with tempfile.TemporaryDirectory(prefix="hartley-tls-") as folder:
+        both = Path(folder) / "both.pem"
+        both.touch(mode=0o600)
+        both.write_bytes(private + public)
+        context.load_cert_chain(both)
+    return public.decode("ascii"), context
 
 
 def drafted(texts: Sequence[Sequence[str]]) -> list[Answer]:
