@@ -3,7 +3,7 @@
 The owner publishes a graph whose nodes are in a random order. The attacker has another graph of the
 same nodes with their names, in which some links are missing and others are there, and knows the
 names of a few nodes of the published one (seeds). For each node in question they say which name it
-has. Every name that is no seed's is equally likely, so that the order of the nodes says nothing.
+has. Every name but those of seeds is equally likely, so that the order of the nodes says nothing.
 """
 
 from __future__ import annotations
