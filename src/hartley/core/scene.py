@@ -90,8 +90,11 @@ def part_names(kind: type) -> tuple[str, ...]:
     return tuple(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names)
 
 
-INSTEAD: Mapping[str, str] = {"planted_items": "corpus"}
-"""Records that a scene may hold in place of a part that it is asked for."""
+INSTEAD: Mapping[str, str] = {
+    "planted_items": "corpus",
+    "embedding_endpoint": "stored_embeddings",
+}
+"""What a scene may hold in place of a part that it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import hartley
 from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
+from hartley.games.extraction.encoder_extraction import EmbeddingEndpoint
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 from hartley.games.inversion.matching import Texts
 from hartley.games.memorization.canaries import planted
@@ -110,7 +111,11 @@ def captions(
             "canaries": planted(spare, CANARIES, seed=seed),
         },
         training=pipeline,
-        parts=(store, source.captioned(parts, rows)),
+        parts=(
+            store,
+            EmbeddingEndpoint(everything.facts["split"]),
+            source.captioned(parts, rows),
+        ),
         utility=utility,
         settings=Settings(seed=seed),
         facts={

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     protects=(
         "membership",
         "extraction",
+        "encoder_extraction",
         "class_inversion",
         "attribute_inference",
         "memorization",

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("membership", "extraction", "memorization", "evasion", "blocked_class"),
+    protects=(
+        "membership",
+        "extraction",
+        "memorization",
+        "evasion",
+        "blocked_class",
+        "encoder_extraction",
+    ),
     modalities=ALL,
     paper="arXiv:1609.02943",
     covers_only={

@@ -1,4 +1,4 @@
-"""Embedding rotation: store every embedding rotated by a secret orthogonal matrix."""
+"""Embedding rotation: store or answer every embedding rotated by a secret orthogonal matrix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Range, Scene, Term, defense
+from hartley.core import Modality, Output, Range, Scene, Term, defense
+from hartley.defenses._shared import wrap_answers
+from hartley.games.extraction.encoder_extraction import EmbeddingEndpoint
 from hartley.games.inversion.embedding_inversion import StoredEmbeddings
 
 if TYPE_CHECKING:
@@ -19,14 +21,20 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="output",
-    protects=("embedding_inversion",),
-    modalities=(Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
+    protects=("embedding_inversion", "encoder_extraction"),
+    modalities=(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.PAIRED),
     paper="hartley",
-    requires=("stored_embeddings",),
+    requires=("embedding_endpoint",),
     strongest={"key": 1},
     keeps_proof=True,
+    expected_failures={
+        "narrows_encoder_extraction": "a copy in a rotated space is as good a copy: what it takes "
+        "for alike stays alike, and only the owner's vectors are out of its reach"
+    },
 )
-def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] = 0) -> Scene:
+def embedding_rotation(
+    scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] = 0, answers: bool = False
+) -> Scene:
     """Rotate every stored embedding by an orthogonal matrix that only the owner knows.
 
     Lengths and cosines in the database stay as they are, so its owner, who rotates queries too,
@@ -34,8 +42,13 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] 
     the concept vectors of the public encoder. It adds no noise: an attacker who finds their own
     records in the database can solve for the matrix and undo it.
 
+    An owner without a database rotates what the encoder answers. That hides the owner's space from
+    a copy of the encoder, and nothing else: the copy has the same neighbours.
+
     Args:
         key: selects the matrix among those of one seed.
+        answers: rotate the encoder's answers, and thereby what is stored; always so where nothing
+            is stored.
     """
     secret = int(rng.integers(2**62))
     matrices: dict[int, NDArray[np.float64]] = {}
@@ -47,5 +60,16 @@ def embedding_rotation(scene: Scene, rng: Rng, *, key: Annotated[int, Range(0)] 
             matrices[width] = np.linalg.qr(gaussian)[0]
         return np.asarray(embeddings @ matrices[width])
 
-    store = scene.part(StoredEmbeddings)
+    store, endpoint = scene.find(StoredEmbeddings), scene.find(EmbeddingEndpoint)
+
+    def filter_(x: NDArray[Any], raw: NDArray[Any], output: Output, who: str) -> NDArray[Any]:
+        del x, who
+        if output is not Output.EMBEDDINGS:
+            return raw
+        # Pictures and captions are rotated alike, so that they still match.
+        halves = [raw] if endpoint is None else endpoint.halves(raw)
+        return np.concatenate([rotated(half) for half in halves], axis=1)
+
+    if answers or store is None:
+        return wrap_answers.answers(scene, filter_)
     return scene.with_part(replace(store, keep=(*store.keep, rotated)))

@@ -16,6 +16,7 @@ SHARES = (
     *("blind_auc", "tpr_at_fpr_1e*", "asr", "base_rate", "clean_accuracy"),
     *("clean_accuracy_drop", "poison_rate", "untriggered_rate", "refused", "ber_before"),
     *("ber_after", "violated", "ssim", "fidelity", "baseline", "victim_carries"),
+    *("same_space", "copy_downstream", "victim_downstream"),
     *("victim_accuracy", "identified", "identified_without_target", "identified_batch_*"),
     *("evaluator_top1", "evaluator_top5", "attribute", "token_f1", "exact_match"),
     *("text_accuracy", "extraction_rate", "verbatim", "training_text", "robust_accuracy"),

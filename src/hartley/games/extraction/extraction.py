@@ -132,7 +132,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     pool, deployed = scene.extra["pool"], scene.model
     count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
     region = kmeans.split(pool.x, count, rng)
-    train_rows, probe_rows = _split_regions(region, rng)
+    train_rows, probe_rows = split_regions(region, rng)
     truth = rng.integers(0, deployed.classes, (rounds, count))
     x, train_regions = pool.x[train_rows], region[train_rows]
     training_data = Data(
@@ -164,7 +164,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     return Planted(victims, truth, deployed.classes, read, metrics)
 
 
-def _split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
+def split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return rows of the pool to train on, and rows to query: two thirds and one of each region."""
     train_rows, probe_rows = [], []
     for r in range(region.max() + 1):

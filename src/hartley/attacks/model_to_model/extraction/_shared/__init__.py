@@ -1,0 +1,1 @@
+"""What attacks of extraction share."""

@@ -1,0 +1,56 @@
+"""StolenEncoder: train a copy of an encoder to be as near to the victim's embeddings as can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from hartley.attacks.model_to_model.extraction._shared.account_spaces import answered
+from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.extraction.encoder_extraction import EncoderBrief, encoder_extraction
+from hartley.models.encoder_copy import copy_encoder
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=encoder_extraction,
+    access=Access.EMBEDDINGS,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.VISION,),
+    paper="arXiv:2201.05889",
+    adapts=True,
+    loot=Loot.MODEL,
+    sweep={"queries": (0, 60, 150)},
+    light={"steps": 60},
+)
+def stolen_encoder(
+    view: View[EncoderBrief],
+    rng: Rng,
+    *,
+    queries: Annotated[int, Range(0)] = 0,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 400,
+    hidden: Annotated[int, Range(1)] = 128,
+    noise: Annotated[float, Range(0)] = 0.3,
+    common: Annotated[float, Range(0, 1)] = 0.2,
+) -> Outcome:
+    """Train a copy to the least squared distance from the victim's embeddings.
+
+    The copy's embedding of a noisy view is held against the same answer, so that one query serves
+    for many views.
+
+    Args:
+        queries: number of queries; 0 means as many as the rules allow.
+        steps: optimiser steps of the copy's training.
+        hidden: width of the copy's hidden layer.
+        noise: standard deviation of the noise in a view, as a share of that of the records.
+        common: share of an account's records that all accounts ask for, where each has a space of
+            its own and the attacker knows it.
+    """
+    x, answers = answered(view, rng, queries=queries, common=common)
+    asked = Data("asked", view.brief.public.modality, x)
+    seed = int(rng.integers(2**31))
+    copy = copy_encoder(
+        asked, answers, seed, loss="distance", hidden=hidden, steps=steps, noise=noise
+    )
+    return Outcome(asset=copy)
