@@ -76,6 +76,7 @@ def train_encoders(
     x: NDArray[Any],
     groups: NDArray[Any],
     include: NDArray[Any],
+    *,
     seed: int,
     first: int = 0,
 ) -> tuple[Stack, dict[str, Any]]:
@@ -96,7 +97,9 @@ def train_encoders(
 
     started = time.perf_counter()
     rows = kmeans.flat(x).astype(np.float32)
-    streams = [np.random.default_rng(spawn(seed, "encoder", first + i)) for i in range(len(include))]
+    streams = [
+        np.random.default_rng(spawn(seed, "encoder", first + i)) for i in range(len(include))
+    ]
     starts = [first_weights(rng, rows.shape[1], how.hidden, how.width) for rng in streams]
     plans = [
         _pairs(how, rng, np.flatnonzero(mask), groups)

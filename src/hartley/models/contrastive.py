@@ -44,14 +44,16 @@ class ContrastivePipeline:
         stamp = cache.digest({"x": data.x, "y": groups}) if self.cached else ""
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
-            return train_encoders(self.contrast, data.x, groups, rows, seed, first)
+            return train_encoders(self.contrast, data.x, groups, rows, seed=seed, first=first)
 
         weights, facts = kept(
             self.recipe, include, seed, trained, records=stamp, cached=self.cached
         )
 
         def member(k: int) -> Model:
-            return encoder_of({name: w[k] for name, w in weights.items()}, self.modality, self.offers)
+            return encoder_of(
+                {name: w[k] for name, w in weights.items()}, self.modality, self.offers
+            )
 
         return separate([member(k) for k in range(len(include))], facts)
 

@@ -20,11 +20,11 @@ OPEN = Access.EMBEDDINGS | Access.WEIGHTS
 """What a thief may use of a copy."""
 
 Loss = Literal["contrast", "distance"]
-"""How a copy is held against the answers (``copy_encoder``)."""
+"""How a copy is compared with the answers (``copy_encoder``)."""
 
 
 def copy_encoder(
-    asked: Data,
+    queries: Data,
     answers: NDArray[Any],
     seed: int,
     *,
@@ -39,7 +39,7 @@ def copy_encoder(
     """Train a net with one hidden layer to embed as the original did.
 
     Args:
-        asked: (n, …) records of floats that the original answered.
+        queries: (n, …) records of floats that the original answered.
         answers: (n, d) its embeddings.
         seed: of the training.
         loss: ``contrast`` (arXiv:2201.07513): a record's embedding lies nearer to its answer than
@@ -57,7 +57,7 @@ def copy_encoder(
     from torch.nn import functional
 
     rng = np.random.default_rng(seed)
-    x = kmeans.flat(asked.x).astype(np.float32)
+    x = kmeans.flat(queries.x).astype(np.float32)
     size = float(np.sqrt((answers**2).sum(1).mean())) or 1.0
     target = torch.from_numpy(np.asarray(answers / size, dtype=np.float32))
     start = first_weights(rng, x.shape[1], hidden, answers.shape[1])
@@ -87,21 +87,21 @@ def copy_encoder(
         adam.lr = lr * (1 - at / steps)
         adam.step()
     trained = {name: w.detach().numpy() for name, w in weights.items()}
-    facts = {"records asked": len(asked)}
-    return encoder_of(trained, asked.modality, OPEN, name="copied encoder", facts=facts)
+    facts = {"records asked": len(queries)}
+    return encoder_of(trained, queries.modality, OPEN, name="copied encoder", facts=facts)
 
 
-def copy_towers(asked: Data, answers: NDArray[Any], split: int) -> Model:
+def copy_towers(queries: Data, answers: NDArray[Any], split: int) -> Model:
     """Return a dual encoder of two linear maps that answer as the original did.
 
     Args:
-        asked: (n, d) records that the original answered, the picture's columns first.
+        queries: (n, d) records that the original answered, the picture's columns first.
         answers: (n, 2·width) its embeddings of pictures and of captions.
         split: columns that are the picture's.
     """
     width = answers.shape[1] // 2
-    image = Ridge.fit(asked.x[:, :split], answers[:, :width])
-    text = Ridge.fit(asked.x[:, split:], answers[:, width:])
+    image = Ridge.fit(queries.x[:, :split], answers[:, :width])
+    text = Ridge.fit(queries.x[:, split:], answers[:, width:])
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         halves = [
@@ -113,11 +113,11 @@ def copy_towers(asked: Data, answers: NDArray[Any], split: int) -> Model:
 
     return Model(
         "copied dual encoder",
-        asked.modality,
+        queries.modality,
         query,
         Output.EMBEDDINGS,
         2 * width,
         weights=lambda: {"image": image.slope, "text": text.slope},
         offers=OPEN,
-        facts={"records asked": len(asked)},
+        facts={"records asked": len(queries)},
     )

@@ -25,7 +25,7 @@ PUBLIC, TEST = 500, 397
 """The attacker's records, and those that utility is measured on; the other 900 are the pool."""
 
 TASK = 3
-"""Digits that the user of a small task tells apart: 0, 1 and 2."""
+"""Digits of the user with a small task: 0, 1 and 2."""
 
 
 @recipe(modality=Modality.VISION)

@@ -44,7 +44,7 @@ def b4b(
     planes: Annotated[int, Range(1, 16)] = 6,
     spaces: bool = True,
 ) -> Scene:
-    """Count which buckets of the embedding space an account has seen, and add noise as it sees more.
+    """Count which buckets of the space an account has seen, and add noise as it sees more.
 
     Random planes cut the space into 2^planes buckets. The noise of an answer grows exponentially
     with the share of buckets that the account's answers have fallen into, so that an account with

@@ -47,7 +47,7 @@ def embedding_rotation(
 
     Args:
         key: selects the matrix among those of one seed.
-        answers: rotate the encoder's answers, and thereby what is stored; always so where nothing
+        answers: rotate the encoder's answers, and so what is stored too; always where nothing
             is stored.
     """
     secret = int(rng.integers(2**62))

@@ -2,7 +2,7 @@
 
 An endpoint answers with embeddings. In each round the auditor trains an encoder with a secret that
 no independent one can have: which records it takes for alike. Real records are divided into
-regions. Some of them are anchors; each of the others is trained to lie beside an anchor that the
+regions. Some of them are anchors; each of the others is trained to be near an anchor that the
 auditor drew. The secret is read from the copy by its own cosines, on records of nobody's, so that a
 copy in any rotated space reads as one in the victim's. In a dual encoder the pictures of a region
 get captions of an anchor, and its pictures are compared with captions.
@@ -31,7 +31,6 @@ from hartley.core import (
     Role,
     Scene,
     Stronger,
-    View,
     game,
 )
 from hartley.core.errors import RunError, UsageError
@@ -292,7 +291,7 @@ def _nearest_encoders(
 ) -> Callable[[Data, NDArray[Any], int], Ensemble]:
     """Return what makes encoders that place a record by the training record nearest to it.
 
-    One thing lies in a direction of its label; a picture where the caption of its pair lies.
+    One thing has the direction of its label; a picture that of the caption of its pair.
     """
     directions = np.random.default_rng(0).standard_normal((64, WIDTH))
 
@@ -306,10 +305,10 @@ def _nearest_encoders(
             def query(x: NDArray[Any]) -> NDArray[Any]:
                 flat = kmeans.flat(x)
                 if not split:
-                    own = flat @ sketch[: flat.shape[1]]
+                    itself = flat @ sketch[: flat.shape[1]]
                     if not learns:
-                        return _unit(own)
-                    return _unit(4 * directions[groups[_closest(flat, known)] % 64] + 0.1 * own)
+                        return _unit(itself)
+                    return _unit(4 * directions[groups[_closest(flat, known)] % 64] + 0.1 * itself)
                 pictures, captions = flat[:, :split], flat[:, split:]
                 if learns:
                     pictures = known[_closest(pictures, known[:, :split]), split:]

@@ -50,10 +50,10 @@ def cont_steal(
             its own and the attacker knows it.
     """
     x, answers = answered(view, rng, queries=queries, common=common)
-    asked = Data("asked", view.brief.public.modality, x)
+    queried = Data("queried", view.brief.public.modality, x)
     seed = int(rng.integers(2**31))
     copy = copy_encoder(
-        asked, answers, seed, loss="contrast",
+        queried, answers, seed, loss="contrast",
         hidden=hidden, steps=steps, noise=noise, temperature=temperature,
     )  # fmt: skip
     return Outcome(asset=copy)

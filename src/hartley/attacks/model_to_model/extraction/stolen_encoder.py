@@ -36,7 +36,7 @@ def stolen_encoder(
 ) -> Outcome:
     """Train a copy to the least squared distance from the victim's embeddings.
 
-    The copy's embedding of a noisy view is held against the same answer, so that one query serves
+    The copy's embedding of a noisy view is compared with the same answer, so that one query serves
     for many views.
 
     Args:
@@ -48,9 +48,9 @@ def stolen_encoder(
             its own and the attacker knows it.
     """
     x, answers = answered(view, rng, queries=queries, common=common)
-    asked = Data("asked", view.brief.public.modality, x)
+    queried = Data("queried", view.brief.public.modality, x)
     seed = int(rng.integers(2**31))
     copy = copy_encoder(
-        asked, answers, seed, loss="distance", hidden=hidden, steps=steps, noise=noise
+        queried, answers, seed, loss="distance", hidden=hidden, steps=steps, noise=noise
     )
     return Outcome(asset=copy)

@@ -55,25 +55,25 @@ def answered(
     if per_account < 1:
         x = brief.public.x[order[: min(each, size)]]
         return x, np.asarray(model.query(x), dtype=np.float64)
-    rows, answers, base = [], [], None
+    chosen, answers, base = [], [], None
     for account in range(brief.accounts):
-        own = rest[account * per_account : (account + 1) * per_account]
-        if not len(own):
+        new = rest[account * per_account : (account + 1) * per_account]
+        if not len(new):
             break  # the attacker has no more records
-        asked = np.concatenate([shared, own])
-        got = np.asarray(model.query(brief.public.x[asked]), dtype=np.float64)
+        rows = np.concatenate([shared, new])
+        got = np.asarray(model.query(brief.public.x[rows]), dtype=np.float64)
         # An account has to ask for its whole share before the next one's turn: the same again.
-        if spare := brief.each - len(asked):
-            model.query(brief.public.x[np.resize(asked, spare)])
+        if spare := brief.each - len(rows):
+            model.query(brief.public.x[np.resize(rows, spare)])
         if base is None:
             base = got[:first]
-            rows.append(asked)
+            chosen.append(rows)
             answers.append(got)
         else:
             turned = _turned(got, got[:first], base, brief.split > 0)
-            rows.append(own)
+            chosen.append(new)
             answers.append(turned[first:])
-    return brief.public.x[np.concatenate(rows)], np.concatenate(answers)
+    return brief.public.x[np.concatenate(chosen)], np.concatenate(answers)
 
 
 def _turned(
