@@ -64,8 +64,9 @@ def searched(ask: Scores, scores: bends.Ask, d: int, rng: Rng, lines: int) -> La
         wrong = _wrong(ask, scores, layers, rng)
         if not len(wrong):
             return layers
-        for bad in wrong:
-            back: NDArray[np.float64] = -bad / np.linalg.norm(bad)
+        for row in range(len(wrong)):
+            bad = wrong[row]
+            back = bad * (-1.0 / float(np.linalg.norm(bad)))
             # Between a record that is answered wrongly and the middle lies a bend that is missing.
             try:
                 line = bends.on_line(scores, bad, back, rng)
@@ -140,8 +141,8 @@ def _search(
             relu_layers.search_line(scores, first, line, rng, explained=explained)
         except BudgetSpent:
             return
-        new = len(first.rows) > before or (take is not None and take())
-        quiet = 0 if new else quiet + 1
+        deeper = take is not None and take()
+        quiet = 0 if deeper or len(first.rows) > before else quiet + 1
 
 
 def _with_last_layer(
@@ -158,5 +159,5 @@ def _with_last_layer(
     if len(rows):
         return relu_layers.finished(x, scores(x), rows, biases)
     table = np.column_stack([x, np.ones(len(x))])
-    solved: NDArray[np.float64] = np.linalg.lstsq(table, scores(x), rcond=None)[0].T
+    solved = np.asarray(np.linalg.lstsq(table, scores(x), rcond=None)[0].T, dtype=np.float64)
     return ((solved[:, :-1], solved[:, -1]),)

@@ -89,7 +89,7 @@ class Units:
 
 
 def part_of(layer: FirstLayer, at: NDArray[Any], direction: NDArray[Any]) -> Unit | None:
-    """Return what one bend shows of a second unit; None where that is not a mixture of first units."""
+    """Return what one bend shows of a second unit; None where it is not one of first units."""
     z = layer.states(at[None])[0]
     on = z > 0
     if on.sum() < 2:
