@@ -11,11 +11,12 @@ import pytest
 
 import hartley
 from hartley import catalog
+from hartley.attacks.data_to_data.decryption._shared.match_weights import learnt_rates
 from hartley.channel.bounds.ceilings import dp_mi
 from hartley.core import Modality, Scene
-from hartley.core.errors import HartleyError, UsageError
+from hartley.core.errors import HartleyError, RunError, UsageError
 from hartley.engine.defend import defended
-from hartley.games.decryption import released_tables
+from hartley.games.decryption import linkability, released_tables
 from hartley.games.decryption.singling_out import singling_out
 from hartley.infotheory.gaussian import h2
 from hartley.kit.releases.table_release import TableRelease
@@ -25,7 +26,7 @@ PAIRED = ("row_predicates", "common_neighbour", "nearest_value", "closest_record
 
 
 def live() -> Scene:
-    return released_tables.live_scene(Modality.TABULAR, np.random.default_rng(0))
+    return released_tables.live(Modality.TABULAR, np.random.default_rng(0))
 
 
 def bits(name: str, scene: Scene, **params: Any) -> Any:
@@ -138,6 +139,46 @@ def test_a_proof_is_dropped_where_the_table_is_published_anew_without_it() -> No
     assert [bound.kind for bound in after.bounds] == ["dp", "dp"]  # k-anonymity is processing
     again = defended(local, catalog.load("defense", "dp_synthesis"), {"rho": 1.0})
     assert [bound.kind for bound in again.bounds] == ["zcdp"]
+
+
+@pytest.mark.parametrize(
+    "column, value, message",
+    [
+        (0, math.nan, "a row must be a whole number from -1 to 63, got nan"),
+        (0, 0.5, "a row must be a whole number from -1 to 63, got 0.5"),
+        (0, 64, "a row must be a whole number from -1 to 63, got 64"),
+        (1, math.nan, "must be a finite number"),
+        (1, math.inf, "must be a finite number"),
+        (1, 0.0, "a claim must be surer than 0"),
+    ],
+)
+def test_claims_that_are_no_rows_are_refused(column: int, value: float, message: str) -> None:
+    guess = np.stack([np.arange(64.0), np.ones(64)], 1)
+    guess[3, column] = value
+    with pytest.raises(RunError, match=message):
+        linkability._claims(hartley.Outcome(guess=guess), 64)
+
+
+def test_rates_of_agreement_are_those_of_all_pairs_at_any_width() -> None:
+    """A mixture fitted on every pair by itself, without patterns."""
+    rng = np.random.default_rng(0)
+    for width in (5, 31, 70, 130):
+        true = rng.random((12, 30, width)) < np.linspace(0.1, 0.4, width)
+        true[np.arange(12), np.arange(12)] = rng.random((12, width)) < 0.95
+        flat = true.reshape(-1, width).astype(float)
+        share, others = 1 / 30, np.clip(flat.mean(0), 1e-4, 1 - 1e-4)
+        pairs = np.maximum(0.9, others)
+        for _ in range(10):
+            logs = [
+                math.log(part) + flat @ np.log(rate) + (1 - flat) @ np.log(1 - rate)
+                for part, rate in ((share, pairs), (1 - share, others))
+            ]
+            weight = 1 / (1 + np.exp(np.clip(logs[1] - logs[0], -500, 500)))
+            pairs = np.clip(flat.T @ weight / weight.sum(), 1e-4, 1 - 1e-4)
+            share = min(weight.mean(), 1 / 30)
+        learnt = learnt_rates(true, 10)
+        np.testing.assert_allclose(learnt[0], pairs, rtol=1e-6)
+        np.testing.assert_allclose(learnt[1], others, rtol=1e-9)
 
 
 def test_what_cannot_be_played_is_said_in_one_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hartley.kit.releases import copulas, private_tree
 from hartley.kit.releases.mondrian import aggregated, groups_of
 from hartley.kit.releases.public_bins import PublicBins
 from hartley.kit.releases.randomised_cells import kept_rate, randomised
+from hartley.kit.releases.row_overlap import _all_in, row_overlap
 from hartley.kit.residual_risk import residual_risk, success_rate
 
 COLUMNS = (TableColumn("age"), TableColumn("job", 3), TableColumn("hours"), TableColumn("sex", 2))
@@ -129,29 +131,76 @@ def test_replacing_a_row_moves_counts_and_scores_by_what_the_accountant_says() -
             for table in (codes, other)
         ]
         assert abs(score[0] - score[1]) <= private_tree.SENSITIVITY + 1e-12
-    for width in (1, 2, 13):
-        assert private_tree.spent(width, 0.5) <= 0.5 + 1e-12
 
 
-def test_the_noise_of_the_private_tree_has_the_deviation_that_its_rho_needs(
-    monkeypatch: pytest.MonkeyPatch,
+class Watched:
+    """A generator that notes the scale of all noise that is drawn from it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.gaussian, self.gumbels = np.random.default_rng(seed), [], []
+
+    def standard_normal(self, size: tuple[int, ...]) -> np.ndarray:
+        self.gaussian.append(size)
+        return self.rng.standard_normal(size)
+
+    def gumbel(self, *, scale: float, size: int) -> np.ndarray:
+        self.gumbels.append(scale)
+        return self.rng.gumbel(scale=scale, size=size)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.rng, name)
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 13])
+def test_the_noise_that_the_private_tree_draws_costs_the_rho_that_it_declares(
+    width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[tuple[int, float]] = []
+    noises: list[float] = []
     plain = private_tree._noisy
 
     def watched(counts: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
-        drawn.append((counts.ndim, noise))
+        # The deviation is read off what is added, not off what was asked for.
+        noises.append(float(np.std(plain(np.zeros(40_000), noise, np.random.default_rng(0)))))
         return plain(counts, noise, rng)
 
     monkeypatch.setattr(private_tree, "_noisy", watched)
-    codes = np.stack([np.random.default_rng(j).integers(0, 4, 50) for j in range(5)], 1)
-    private_tree.tree_rows(codes, (4,) * 5, 0.3, np.random.default_rng(0), 50)
-    # Replacement moves counts by √2: each Gaussian costs (√2)²/(2σ²) = 1/σ².
-    cost = sum(1 / noise**2 for _, noise in drawn)
-    assert [ndim for ndim, _ in drawn] == [1] * 5 + [2] * 4
-    assert cost == pytest.approx(0.3 * 2 / 3)
-    choices = 4 * private_tree._choice_epsilon(5, 0.3) ** 2 / 8
-    assert cost + choices == pytest.approx(0.3)
+    codes = np.stack([np.random.default_rng(j).integers(0, 4, 50) for j in range(width)], 1)
+    rng = Watched(0)
+    private_tree.tree_rows(codes, (4,) * width, 0.3, rng, 50)  # type: ignore[arg-type]
+    assert rng.gaussian == [(4,)] * width + [(4, 4)] * (width - 1)
+    # Replacement moves counts by √2: each Gaussian costs (√2)²/(2σ²) = 1/σ². The largest of scores
+    # with Gumbel noise of scale 2Δ/ε is an ε-DP choice, which costs ε²/8.
+    cost = sum(1 / noise**2 for noise in noises)
+    cost += sum((2 * private_tree.SENSITIVITY / scale) ** 2 / 8 for scale in rng.gumbels)
+    assert len(rng.gumbels) == width - 1
+    # One column has no pairs: two thirds stay unspent.
+    assert cost == pytest.approx(0.3 if width > 1 else 0.1, rel=0.02)
+
+
+def test_a_pair_is_chosen_by_the_law_of_the_exponential_mechanism() -> None:
+    """P(pair) ∝ exp(ε·score / 2Δ), and a neighbour moves no probability by more than e^ε."""
+    codes = np.array([[0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1], [0, 1, 1], [1, 1, 0]])
+    sizes, rho = (2, 2, 2), 1.2
+    epsilon = math.sqrt(8 * (rho / 3) / 2)  # two choices share a third of ρ at ε²/8 each
+
+    def law(table: np.ndarray) -> dict[tuple[int, int], float]:
+        weights = {}
+        for a, b in ((0, 1), (0, 2), (1, 2)):
+            joint = np.array(
+                [[((table[:, a] == i) & (table[:, b] == j)).sum() for j in (0, 1)] for i in (0, 1)]
+            )
+            apart = np.outer(joint.sum(1), joint.sum(0)) / len(table)
+            weights[a, b] = math.exp(epsilon * np.abs(joint - apart).sum() / (2 * 2.0))
+        return {pair: weight / sum(weights.values()) for pair, weight in weights.items()}
+
+    rng, times = np.random.default_rng(0), 20_000
+    single = [np.bincount(codes[:, j], minlength=2).astype(float) for j in range(3)]
+    first = [private_tree._tree(codes, sizes, single, rho, rng)[0] for _ in range(times)]
+    expected = law(codes)
+    assert max(expected.values()) - min(expected.values()) > 0.1
+    for pair, share in expected.items():
+        seen = first.count(pair)
+        assert abs(seen - times * share) < 4 * math.sqrt(times * share * (1 - share))
 
 
 def test_a_tree_without_noise_has_the_marginals_and_the_strongest_pair_of_its_table() -> None:
@@ -192,3 +241,38 @@ def test_success_rates_are_wilsons_and_the_risk_is_the_share_of_the_margin() -> 
     assert residual_risk(success_rate(1, 100), success_rate(50, 100)).cut == 0.0
     with pytest.raises(UsageError, match="attacks must be at least 1"):
         success_rate(0, 0)
+
+
+def test_rows_of_a_value_fall_into_one_table_as_cards_do() -> None:
+    splits = list(combinations(range(7), 3))
+    for times in (1, 2, 3):
+        rate = np.mean([set(range(times)) <= set(split) for split in splits])
+        assert _all_in(3, 7, times) == pytest.approx(rate)
+    assert _all_in(3, 7, 4) == 0.0
+
+
+def narrow(n: int, rng: np.random.Generator) -> np.ndarray:
+    parts = [
+        rng.integers(0, 2, n),
+        rng.integers(18, 90, n),
+        rng.choice(4, n, p=[0.6, 0.3, 0.08, 0.02]),
+    ]
+    return np.column_stack(parts).astype(float)
+
+
+def test_shared_rows_of_honest_narrow_tables_are_chance_and_copied_rows_are_not() -> None:
+    rng = np.random.default_rng(0)
+    chances, shares = [], []
+    for _ in range(200):
+        overlap = row_overlap(narrow(300, rng), narrow(200, rng))
+        chances.append(overlap.p)
+        shares.append(overlap.share - overlap.recurring)
+    assert np.mean(np.array(chances) < 0.05) <= 0.08 and min(chances) > 1e-3
+    # What recurs within the first table is what the second shares with it, up to one row of 300.
+    assert abs(np.mean(shares)) < 0.02
+    wide = [rng.normal(size=(n, 5)) for n in (300, 200)]
+    assert row_overlap(*wide).p == 1.0 and row_overlap(*wide).share == 0.0
+    wide[1][:20] = wide[0][:20]
+    assert row_overlap(*wide).share == 0.1 and row_overlap(*wide).p < 1e-4
+    table = narrow(300, rng)
+    assert row_overlap(table, table[rng.permutation(300)[:200]]).p < 1e-6

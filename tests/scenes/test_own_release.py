@@ -14,6 +14,7 @@ from hartley.core import Scene
 from hartley.core.errors import HartleyError
 from hartley.engine.build_scene import build
 from hartley.engine.plan.own_scene import own_scene
+from hartley.games.decryption import released_tables
 
 
 def people(n: int, seed: int) -> pd.DataFrame:
@@ -126,7 +127,7 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame] | None, dict, st
     "alone": (None, {"known": "job", "sensitive": "job"}, "--known must be a column besides"),
     "no control": (None, {"control": ""}, "--control must be a table, got none: others of the"),
     "same": (None, {"released": "real.csv"}, "must be three files, got one of them twice"),
-    "member": (None, {"control": "members.csv"}, "--control must be others than .* 100% of its"),
+    "member": (None, {"control": "members.csv"}, "--control must be others than .* 100.00% of its"),
     "gone": (None, {"released": "gone.csv"}, "--release must be a file that is there"),
 }
 
@@ -195,3 +196,91 @@ def test_ids_are_of_somebody_and_a_release_has_rows(folder: Path) -> None:
     pd.read_csv(folder / "copy.csv").dropna()[:1].to_csv(folder / "one.csv", index=False)
     with pytest.raises(HartleyError, match=r"one.csv must have at least 2 rows, got 1"):
         scene(folder, "one.csv")
+
+
+def test_a_control_with_people_of_the_table_is_refused_where_chance_does_not_explain_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    mixed = people(300, 1)
+    mixed.loc[:29] = people(300, 0)[:30]
+    mixed.to_csv(tmp_path / "mixed.csv", index=False)
+    with pytest.raises(HartleyError, match=r"others than .*, got 10.00% of its rows .* 0.00% of"):
+        scene(folder, "copy.csv", control=str(tmp_path / "mixed.csv"))
+    # Two columns of few values: nine in ten rows are in both tables, as chance has it.
+    files = {"original": 0, "released": 1, "control": 2}
+    for what, seed in files.items():
+        people(300, seed)[["job", "town"]].to_csv(tmp_path / f"{what}.csv", index=False)
+    built = build("own_release", {what: str(tmp_path / f"{what}.csv") for what in files})
+    assert built.facts["control rows that are in the original table"] > 0.9
+
+
+def test_rows_that_belong_together_are_drawn_one_of_each(folder: Path, tmp_path: Path) -> None:
+    homes = {}
+    for name, seed, first in (("real", 0, 0), ("copy", 0, 0), ("control", 1, 1000)):
+        table = people(100, seed).loc[np.repeat(np.arange(100), 4)]
+        table["home"] = first + np.repeat(np.arange(100), 4)
+        table["age"] += np.tile(np.arange(4), 100)
+        homes[name] = tmp_path / f"{name}.csv"
+        table.to_csv(homes[name], index=False)
+    given = {"original": "real", "released": "copy", "control": "control"}
+    paths = {what: str(homes[name]) for what, name in given.items()}
+    built = build("own_release", {**paths, "cluster": "home"})
+    assert "home" not in [column.name for column in hartley_columns(built)]
+    assert "one row of each home: 100 in" in built.facts["drawn"]
+    one = released_tables.publications(built, np.random.default_rng(0), 1)[0]
+    assert len(one.coins) == 100 and len(one.others) == 600
+    rows = [row.tobytes() for row in np.asarray(built.extra["people"].x)]
+    owners = sorted(rows.index(row.tobytes()) // 4 for row in one.people[one.inside])
+    assert owners == list(range(100))
+    channel = hartley.measure(hartley.play("closest_record", built, seed=0), redraws=1)
+    assert channel.bits.n == 100 and channel.bits.value > 0.9
+    with pytest.raises(HartleyError, match=r"got 100 'home' that are in both, such as '0'"):
+        table = pd.read_csv(homes["control"]).assign(home=np.repeat(np.arange(100), 4))
+        table.to_csv(tmp_path / "same.csv", index=False)
+        build("own_release", {**paths, "control": str(tmp_path / "same.csv"), "cluster": "home"})
+    with pytest.raises(HartleyError, match=r"--cluster must be a column of .*, got 'hom'"):
+        build("own_release", {**paths, "cluster": "hom"})
+    with pytest.raises(HartleyError, match="--cluster must be another column than --row-id"):
+        build("own_release", {**paths, "cluster": "home", "row_id": "home"})
+
+
+def test_a_predicate_must_be_alone_in_the_whole_table(tmp_path: Path) -> None:
+    """Everybody of the table has a twin in it, mostly not drawn: nobody is singled out."""
+    twins = pd.DataFrame({"a": np.repeat(np.arange(200), 2), "b": 1.5})
+    twins.to_csv(tmp_path / "real.csv", index=False)
+    twins.sample(frac=1, random_state=0).to_csv(tmp_path / "copy.csv", index=False)
+    control = pd.DataFrame({"a": np.arange(1000, 1040), "b": 1.5})
+    control.to_csv(tmp_path / "control.csv", index=False)
+    names = {"original": "real", "released": "copy", "control": "control"}
+    built = build("own_release", {what: str(tmp_path / f"{n}.csv") for what, n in names.items()})
+    one = released_tables.publications(built, np.random.default_rng(0), 1)[0]
+    drawn = one.people[one.inside, 0]
+    assert len(np.unique(drawn)) > 30  # most are alone among those drawn
+    channel = hartley.measure(hartley.play("row_predicates", built, seed=0), redraws=1)
+    assert channel.bits.value == 0.0 and channel.metrics["attack_rate"] == 0.0
+    twins.drop_duplicates().to_csv(tmp_path / "real.csv", index=False)
+    twins.drop_duplicates().to_csv(tmp_path / "copy.csv", index=False)
+    built = build("own_release", {what: str(tmp_path / f"{n}.csv") for what, n in names.items()})
+    assert bits("row_predicates", built) > 0.9
+
+
+def test_a_missing_sensitive_number_stays_missing(tmp_path: Path) -> None:
+    paths = {}
+    for what, seed in (("original", 0), ("released", 0), ("control", 1)):
+        table = people(300, seed)
+        table.loc[table.index % 5 == 0, "children"] = np.nan
+        paths[what] = str(tmp_path / f"{what}.csv")
+        table.to_csv(paths[what], index=False)
+    built = build("own_release", {**paths, "sensitive": "children", "known": "hours,town"})
+    columns = hartley_columns(built)
+    names = [column.name for column in columns]
+    assert "children is missing" not in names
+    place = names.index("children")
+    assert columns[place].titles == ("0", "1", "2", "3", "(missing)")
+    codes = np.asarray(built.extra["people"].x)[:, place]
+    raw = people(300, 0).children.to_numpy(dtype=float)
+    raw[::5] = 4
+    assert np.array_equal(codes, raw)
+    # Whoever knows the hours knows where there are none.
+    assert built.facts["known"] == "hours, town, hours is missing"
+    assert 0 < bits("nearest_value", built) <= 1

@@ -88,6 +88,8 @@ class OwnModel:
         known: Columns of the table that an attacker knows of a person, joined by commas. Default:
             all but the sensitive one.
         row_id: Column of the table and of its release that says whose a row is, for linkage.
+        cluster: Column of the table and of the control that says which rows belong together, a
+            person's or a household's: one row of each is drawn. Default: every row by itself.
     """
 
     model: str | None = None
@@ -139,6 +141,7 @@ class OwnModel:
     control: str | None = None
     known: str | None = None
     row_id: str | None = None
+    cluster: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""

@@ -33,11 +33,14 @@ class UserRelease:
         tables: by what they are.
         columns: of all of them.
         keys: by what they are; empty without a key column.
+        may_be_missing: places of the columns of numbers of which some are missing; the next column
+            says of which rows.
     """
 
     tables: Mapping[str, Floats]
     columns: tuple[TableColumn, ...]
     keys: Mapping[str, tuple[Any, ...]]
+    may_be_missing: tuple[int, ...] = ()
 
     def places(self) -> NDArray[np.int64]:
         """Return the released row (n,) of each original row by their keys, −1 for none."""
@@ -87,7 +90,11 @@ def as_one_form(
             raise UsageError(
                 f"column {odd!r} of {files[what]} must be finite numbers, got infinity"
             )
-    return UserRelease(encoded, columns, keys)
+    ends = np.cumsum([field.width for field in form.fields])
+    missing = tuple(
+        int(end) - 2 for end, field in zip(ends, form.fields, strict=True) if field.width > 1
+    )
+    return UserRelease(encoded, columns, keys, missing)
 
 
 def _free(form: TableForm) -> TableForm:

@@ -148,11 +148,39 @@ def whole_rows(rows: Floats, slack: Floats) -> Floats:
     return np.stack([rows - slack, rows + slack], 2)
 
 
-def isolated(predicates: Floats, rows: Floats) -> NDArray[np.int64]:
-    """Return how many predicates match each row (n, d) and no other of them: (n,)."""
-    out = np.zeros(len(rows), dtype=np.int64)
+def isolated(predicates: Floats, rows: Floats, others: Floats | None = None) -> NDArray[np.int64]:
+    """Return how many predicates match each row (n, d) and no other of them: (n,).
+
+    Args:
+        predicates: (q, d, 2).
+        rows: that are counted for.
+        others: (m, d) further rows that must not be matched; None: none.
+    """
+    return np.bincount(isolating(predicates, rows, others)[1], minlength=len(rows))
+
+
+def isolating(
+    predicates: Floats, rows: Floats, others: Floats | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which predicates match one row and no other, and which row: (k,) places each.
+
+    Args:
+        predicates: (q, d, 2).
+        rows: (n, d), among which the one row is.
+        others: (m, d) further rows that must not be matched; None: none.
+    """
+    which, whose = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     step = max(1, BLOCK // max(1, len(rows)))
     for at in range(0, len(predicates), step):
         hit: NDArray[Any] = matches(predicates[at : at + step], rows)
-        out += hit[hit.sum(1) == 1].sum(0)
-    return out
+        once = np.flatnonzero(hit.sum(1) == 1)
+        which.append(at + once)
+        whose.append(hit[once].argmax(1))
+    places, owners = np.concatenate(which), np.concatenate(whose)
+    rest = rows[:0] if others is None else others
+    # A predicate that a block of the others matches is not tried on the next ones.
+    step = max(1, BLOCK // max(1, len(places)))
+    for at in range(0, len(rest), step):
+        alone = ~matches(predicates[places], rest[at : at + step]).any(1)
+        places, owners = places[alone], owners[alone]
+    return places, owners

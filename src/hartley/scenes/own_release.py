@@ -14,16 +14,23 @@ from hartley.data.user_releases import CONTROL, ORIGINAL, RELEASED, UserRelease,
 from hartley.games.decryption.released_tables import LEAST
 from hartley.kit.cache import digest
 from hartley.kit.mixed_tables import TableColumn
-from hartley.kit.releases.table_release import RowOwners, SecretColumn, TableRelease, halves_of
-from hartley.kit.table_files import read_columns
+from hartley.kit.releases.row_overlap import RowOverlap, row_overlap
+from hartley.kit.releases.table_release import (
+    RowClusters,
+    RowOwners,
+    SecretColumn,
+    TableRelease,
+    halves_of,
+)
+from hartley.kit.table_files import Column, read_columns
 from hartley.scenes._user_files import check_there, described
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXAMPLE = "hartley assess --release real.csv synthetic.csv --control control.csv"
-MOST_SHARED = 0.5
-"""Share of the control's rows that may be in the original table too."""
+CHANCE = 1e-3
+"""A control is refused where that much agreement has less than this chance."""
 FEW_VALUES = 64
 """Values of a secret column, at most."""
 
@@ -37,6 +44,7 @@ def own_release(
     known: Annotated[str, Stronger.NEITHER] = "",
     sensitive: Annotated[str, Stronger.NEITHER] = "",
     row_id: Annotated[str, Stronger.NEITHER] = "",
+    cluster: Annotated[str, Stronger.NEITHER] = "",
 ) -> Scene:
     """A table of your own, what was released of it, and others of the same population.
 
@@ -50,6 +58,9 @@ def own_release(
         sensitive: a column that attackers infer; empty: none, and that game is left out.
         row_id: a column of the original and of the released table that says whose a row is, for
             linkage. No attacker sees it.
+        cluster: a column of the original table and of the control that says which rows belong
+            together, a person's or a household's: one row of each is drawn, so that what is drawn
+            is independent. Empty: every row is somebody of their own. No attacker sees it.
 
     Raises:
         UsageError: a file or a column is not there, or the tables do not go together.
@@ -73,22 +84,31 @@ def own_release(
         )
     files = {what: Path(path) for what, path in given.items()}
     raw = {what: read_columns(path, ordered=()) for what, path in files.items()}
-    if row_id and row_id in raw[CONTROL]:
+    if cluster and cluster == row_id:
+        raise UsageError(f"--cluster must be another column than --row-id, got {cluster!r} twice")
+    by_ids = bool(row_id) and row_id in raw[CONTROL]
+    if by_ids:
         _check_others(files, raw, row_id)
-        raw[CONTROL] = {name: column for name, column in raw[CONTROL].items() if name != row_id}
+        raw[CONTROL] = _without(raw[CONTROL], row_id)
+    clusters = _clusters(files, raw, cluster) if cluster else None
+    raw = {what: _without(table, cluster) for what, table in raw.items()}
     forms = as_one_form(files, raw, row_id)
     _check_sizes(files, forms)
-    shared = _shared(forms)
-    if shared > MOST_SHARED:
+    shared = row_overlap(forms.tables[ORIGINAL], forms.tables[CONTROL])
+    # Ids say whether they are the same people; without any, rows do.
+    if shared.p < CHANCE and clusters is None and not by_ids:
         raise UsageError(
-            f"--control must be others than {original}, got {shared:.0%} of its rows that are in "
-            "both"
+            f"--control must be others than {original}, got {shared.share:.2%} of its rows that "
+            f"are in both, where {shared.recurring:.2%} of the rows of {original} occur in it "
+            "twice; leave people of the table out of the control, or name a column that says who "
+            "is who by --cluster"
         )
     names = [column.name for column in forms.columns]
     secret = _place(forms, sensitive) if sensitive else None
     if secret is not None:
         forms = _in_values(forms, secret)
-    know = _known(names, known, secret)
+        names = [column.name for column in forms.columns]
+    know = _known(names, known, secret, forms.may_be_missing)
     fixed = forms.tables[RELEASED]
     part = TableRelease(
         name=Path(released).name,
@@ -99,19 +119,22 @@ def own_release(
         halves=halves_of(know) if len(know) > 1 else halves_of(tuple(range(len(names)))),
     )
     owners = (RowOwners(forms.places()),) if row_id else ()
+    together = () if clusters is None else (clusters,)
     inferred = () if secret is None else (SecretColumn(secret),)
     return Scene(
         name=Path(released).stem,
         modality=Modality.TABULAR,
         digest=digest(
             [hartley.__version__, *forms.tables.values(), names, known, sensitive, forms.keys]
+            + ([] if clusters is None else [clusters.people, clusters.control])
         ),
         extra={
             "people": _data(Path(original).name, forms.tables[ORIGINAL]),
             "control": _data(Path(control).name, forms.tables[CONTROL]),
         },
-        parts=(part, *owners, *inferred),
+        parts=(part, *owners, *inferred, *together),
         facts=_facts(forms, shared, know, sensitive)
+        | _drawn(cluster, clusters)
         | described({"original": original, "released": released, "control": control}),
     )
 
@@ -121,7 +144,10 @@ def _data(name: str, x: NDArray[np.float64]) -> Data:
 
 
 def _facts(
-    forms: UserRelease, shared: float, know: tuple[int, ...], sensitive: str
+    forms: UserRelease,
+    shared: RowOverlap,
+    know: tuple[int, ...],
+    sensitive: str,
 ) -> dict[str, Any]:
     names = [column.name for column in forms.columns]
     out = {
@@ -130,7 +156,8 @@ def _facts(
         "rows of the control": len(forms.tables[CONTROL]),
         "columns": len(names),
         "known": ", ".join(names[place] for place in know[:12]) + ", …" * (len(know) > 12),
-        "control rows that are in the original table": shared,
+        "control rows that are in the original table": shared.share,
+        "original rows that occur in it twice": shared.recurring,
     }
     return out | ({"sensitive": sensitive} if sensitive else {})
 
@@ -150,6 +177,53 @@ def _check_others(files: dict[str, Path], raw: dict[str, Any], row_id: str) -> N
         )
 
 
+def _drawn(cluster: str, clusters: RowClusters | None) -> dict[str, str]:
+    """Say what is drawn, and what intervals are over."""
+    drawn = "rows, taken as independent"
+    if clusters is not None:
+        there, besides = clusters.people.max() + 1, clusters.control.max() + 1
+        drawn = f"one row of each {cluster}: {there:,} in the original table, {besides:,} others"
+    return {"drawn": drawn, "intervals": "over people who are drawn, of this one release"}
+
+
+def _without(table: dict[str, Column], name: str) -> dict[str, Column]:
+    return {other: column for other, column in table.items() if other != name}
+
+
+def _clusters(
+    files: dict[str, Path], raw: dict[str, dict[str, Column]], cluster: str
+) -> RowClusters:
+    """Return the clusters of rows.
+
+    Raises:
+        UsageError: one is in both tables, or a row is of none.
+    """
+    labels = {}
+    for what in (ORIGINAL, CONTROL):
+        if cluster not in raw[what]:
+            raise UsageError(
+                f"--cluster must be a column of {files[what]}, got "
+                f"{cluster!r}{did_you_mean(cluster, raw[what])}"
+            )
+        cells = raw[what][cluster].values.to_pylist()
+        if empty := sum(cell in (None, "") for cell in cells):
+            raise UsageError(
+                f"--cluster must say whose each row is: {cluster!r} of {files[what]} has {empty} "
+                "empty cells"
+            )
+        labels[what] = [str(cell) for cell in cells]
+    if both := set(labels[ORIGINAL]) & set(labels[CONTROL]):
+        raise UsageError(
+            f"--control must be others than {files[ORIGINAL]}, got {len(both)} {cluster!r} that "
+            f"are in both, such as {min(both)[:40]!r}"
+        )
+    people, control = (
+        np.unique(labels[what], return_inverse=True)[1].astype(np.int64).reshape(-1)
+        for what in (ORIGINAL, CONTROL)
+    )
+    return RowClusters(people, control)
+
+
 def _check_sizes(files: dict[str, Path], forms: UserRelease) -> None:
     for what in (ORIGINAL, CONTROL):
         if len(forms.tables[what]) < LEAST:
@@ -158,12 +232,6 @@ def _check_sizes(files: dict[str, Path], forms: UserRelease) -> None:
             )
     if len(forms.tables[RELEASED]) < 2:
         raise UsageError(f"{files[RELEASED]} must have at least 2 rows, got 1")
-
-
-def _shared(forms: UserRelease) -> float:
-    """Return the share of the control's rows that are rows of the original table."""
-    rows = {row.tobytes() for row in forms.tables[ORIGINAL]}
-    return float(np.mean([row.tobytes() in rows for row in forms.tables[CONTROL]]))
 
 
 def _place(forms: UserRelease, sensitive: str) -> int:
@@ -177,9 +245,16 @@ def _place(forms: UserRelease, sensitive: str) -> int:
 
 
 def _in_values(forms: UserRelease, place: int) -> UserRelease:
-    """Return the tables with the sensitive column as a category, where it is a few numbers."""
+    """Return the tables with the sensitive column as a category, where it is a few numbers.
+
+    A missing number is a value of its own, as a missing word is.
+    """
     column = forms.columns[place]
-    values = np.unique(np.concatenate([table[:, place] for table in forms.tables.values()]))
+    # The number that stands for a missing one must not be taken for a value.
+    flag = place + 1 if place in forms.may_be_missing else None
+    absent = {what: _absent(table, flag) for what, table in forms.tables.items()}
+    there = [table[~absent[what], place] for what, table in forms.tables.items()]
+    values = np.unique(np.concatenate(there))
     if not 2 <= len(values) <= FEW_VALUES:
         raise UsageError(
             f"--sensitive must be a column of 2 to {FEW_VALUES} different values, got "
@@ -189,25 +264,45 @@ def _in_values(forms: UserRelease, place: int) -> UserRelease:
         )
     if column.values:
         return forms
-    tables = {what: table.copy() for what, table in forms.tables.items()}
-    for table in tables.values():
-        table[:, place] = np.searchsorted(values, table[:, place])
     titles = tuple(f"{value:g}" for value in values)
+    if flag is not None:
+        titles += ("(missing)",)
     columns = list(forms.columns)
-    columns[place] = TableColumn(column.name, len(values), titles)
-    return UserRelease(tables, tuple(columns), forms.keys)
+    columns[place] = TableColumn(column.name, len(titles), titles)
+    tables = {}
+    for what, table in forms.tables.items():
+        x = table.copy()
+        code = np.searchsorted(values, table[:, place])
+        x[:, place] = np.where(absent[what], len(values), code)
+        tables[what] = x if flag is None else np.delete(x, flag, 1)
+    if flag is not None:
+        del columns[flag]
+    later = tuple(p - 1 if p > place else p for p in forms.may_be_missing if p != place)
+    missing = forms.may_be_missing if flag is None else later
+    return UserRelease(tables, tuple(columns), forms.keys, missing)
 
 
-def _known(names: list[str], known: str, secret: int | None) -> tuple[int, ...]:
-    """Return the columns that an attacker knows, without the secret one."""
+def _absent(table: NDArray[np.float64], flag: int | None) -> NDArray[np.bool_]:
+    """Return of which rows (n,) a number is missing."""
+    return np.zeros(len(table), bool) if flag is None else table[:, flag] >= 0.5
+
+
+def _known(
+    names: list[str], known: str, secret: int | None, may_be_missing: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the columns that an attacker knows, without the secret one.
+
+    An attacker who knows a number knows where it is missing.
+    """
     chosen = [name.strip() for name in known.split(",") if name.strip()] or names
     for name in chosen:
         if name not in names:
             raise UsageError(
                 f"--known must be columns of the tables, got {name!r}{did_you_mean(name, names)}"
             )
-    places = tuple(names.index(name) for name in dict.fromkeys(chosen))
-    places = tuple(place for place in places if place != secret)
+    wanted = [names.index(name) for name in chosen]
+    wanted += [place + 1 for place in wanted if place in may_be_missing]
+    places = tuple(place for place in dict.fromkeys(wanted) if place != secret)
     if not places:
         raise UsageError("--known must be a column besides the sensitive one, got none")
     return places

@@ -26,7 +26,7 @@ DATA = (
     *("train", "test", "target", "members", "nonmembers", "text_field"),
     *("canaries", "withheld", "sensitive", "records", "clean", "false_alarms"),
     *("items", "marked"),
-    *("original", "released", "control", "known", "row_id"),
+    *("original", "released", "control", "known", "row_id", "cluster"),
 )
 """Settings that a plan writes into ``[data]``; the others are of ``[model]``."""
 

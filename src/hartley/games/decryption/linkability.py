@@ -28,7 +28,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.games.decryption import released_tables
-from hartley.games.decryption.released_tables import Publication
+from hartley.games.decryption.released_tables import Publication, dead, live
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import TableRelease
 
@@ -36,16 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-
-def live(modality: Modality, rng: Rng) -> Scene:
-    """A table that is published as it is."""
-    return released_tables.live_scene(modality, rng)
-
-
-def dead(modality: Modality, rng: Rng) -> Scene:
-    """A table of other people of the same population."""
-    return released_tables.dead_scene(modality, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +99,10 @@ def linkability(
         orders.append(order)
         return LinkabilityBrief(
             columns=part.columns,
-            first=_half(one.people[:, list(first)], "first records", scene.modality),
-            second=_half(one.people[order][:, list(second)], "second records", scene.modality),
+            first=released_tables.records("first records", one.people, first, scene.modality),
+            second=released_tables.records(
+                "second records", one.people[order], second, scene.modality
+            ),
             first_columns=first,
             second_columns=second,
         )
@@ -126,10 +118,6 @@ def linkability(
     return released_tables.dealt(scene, rng, published, brief, succeeded=linked)
 
 
-def _half(x: NDArray[np.float64], name: str, modality: Modality) -> Data:
-    return Data(name, modality, np.ascontiguousarray(x), role="records")
-
-
 def _claims(outcome: Outcome, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the claimed row (2m,) of each row, and how sure the attacker is.
 
@@ -137,11 +125,20 @@ def _claims(outcome: Outcome, count: int) -> tuple[NDArray[np.int64], NDArray[np
         RunError: the guess is something else.
     """
     guess = np.asarray(outcome.guess, dtype=np.float64)
-    if guess.shape != (count, 2) or ((guess[:, 0] < -1) | (guess[:, 0] >= count)).any():
+    if guess.shape != (count, 2):
         raise RunError(
-            f"linkability: the guess must be ({count}, 2), a row from -1 to {count - 1} and how "
-            f"sure the attacker is, got shape {guess.shape}"
+            f"linkability: the guess must be ({count}, 2), a row and how sure the attacker is, got "
+            f"shape {guess.shape}"
         )
+    # Written so that NaN is refused too.
+    whole = (guess[:, 0] >= -1) & (guess[:, 0] < count) & (guess[:, 0] == np.rint(guess[:, 0]))
+    if not whole.all():
+        raise RunError(
+            f"linkability: a row must be a whole number from -1 to {count - 1}, got "
+            f"{guess[~whole, 0][0]:g}"
+        )
+    if not np.isfinite(guess[:, 1]).all():
+        raise RunError("linkability: how sure the attacker is must be a finite number")
     if ((guess[:, 1] <= 0) & (guess[:, 0] >= 0)).any():
         raise RunError("linkability: a claim must be surer than 0")
     return guess[:, 0].astype(np.int64), guess[:, 1]

@@ -34,6 +34,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.games.decryption import released_tables
+from hartley.games.decryption.released_tables import dead, live
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import TableRelease
 
@@ -45,16 +46,6 @@ if TYPE_CHECKING:
 
 MOST_SCORES = 4_000_000
 """Scores of people and rows that are held at a time."""
-
-
-def live(modality: Modality, rng: Rng) -> Scene:
-    """A table that is published as it is."""
-    return released_tables.live_scene(modality, rng)
-
-
-def dead(modality: Modality, rng: Rng) -> Scene:
-    """A table of other people of the same population."""
-    return released_tables.dead_scene(modality, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +112,8 @@ def linkage(
         if not len(asked_about):
             raise UsageError(f"{scene.name} must have rows of its people in the release, got none")
         place = np.where(one.rows >= 0, one.rows, drawn)[asked_about]
-        x = np.ascontiguousarray(one.people[one.inside[asked_about]][:, list(part.known)])
-        question = Data("known columns", scene.modality, x, role="records")
+        inside = one.people[one.inside[asked_about]]
+        question = released_tables.records("known columns", inside, part.known, scene.modality)
         view = View(
             source=one.release,
             brief=LinkageBrief(part.columns, question, part.known, scene.extra.get("public")),

@@ -28,7 +28,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError, UsageError
 from hartley.games.decryption import released_tables
-from hartley.games.decryption.released_tables import Publication
+from hartley.games.decryption.released_tables import Publication, dead, live
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import SecretColumn, TableRelease
 
@@ -39,16 +39,6 @@ if TYPE_CHECKING:
 
 TINY = 1e-6
 """Least probability that a true value is counted with."""
-
-
-def live(modality: Modality, rng: Rng) -> Scene:
-    """A table that is published as it is."""
-    return released_tables.live_scene(modality, rng)
-
-
-def dead(modality: Modality, rng: Rng) -> Scene:
-    """A table of other people of the same population."""
-    return released_tables.dead_scene(modality, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +101,7 @@ def released_attribute(
 
     def brief(one: Publication, rng: Rng) -> ReleasedAttributeBrief:
         del rng
-        x = np.ascontiguousarray(one.people[:, list(known)])
-        question = Data("known columns", scene.modality, x, role="records")
+        question = released_tables.records("known columns", one.people, known, scene.modality)
         return ReleasedAttributeBrief(part.columns, question, known, secret, values)
 
     def inferred(one: Publication, outcome: Outcome) -> NDArray[np.float64]:
@@ -135,9 +124,11 @@ def _likely(outcome: Outcome, count: int, values: int) -> NDArray[np.float64]:
         RunError: the guess is something else.
     """
     guess = np.asarray(outcome.guess, dtype=np.float64)
-    if guess.shape != (count, values) or (guess < 0).any():
+    if guess.shape != (count, values):
         raise RunError(
             f"released_attribute: the guess must be ({count}, {values}) probabilities, got shape "
             f"{guess.shape}"
         )
+    if not (np.isfinite(guess).all() and (guess >= 0).all()):
+        raise RunError("released_attribute: probabilities must be finite and at least 0")
     return np.asarray(guess / np.maximum(guess.sum(1, keepdims=True), 1e-300))

@@ -28,7 +28,7 @@ from hartley.core import (
 from hartley.core.brief import ADAPTIVE_ONLY
 from hartley.core.errors import RunError
 from hartley.games.decryption import released_tables
-from hartley.games.decryption.released_tables import Publication
+from hartley.games.decryption.released_tables import Publication, dead, live
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import TableRelease
 
@@ -37,16 +37,6 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
     from hartley.kit.releases.table_release import Publish
-
-
-def live(modality: Modality, rng: Rng) -> Scene:
-    """A table that is published as it is."""
-    return released_tables.live_scene(modality, rng)
-
-
-def dead(modality: Modality, rng: Rng) -> Scene:
-    """A table of other people of the same population."""
-    return released_tables.dead_scene(modality, rng)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from hartley.core import Data, Deal, Modality, Outcome, Received, Round, Scene, 
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import (
+    RowClusters,
     RowOwners,
     SecretColumn,
     TableRelease,
@@ -60,6 +61,8 @@ class Publication:
         pairs: (m, 2) places in ``people`` of the first and the second of each pair.
         coins: (m,) 1 where the first is in the table, 0 where the second is.
         rows: (m,) the published row of the one who is in, −1 where no row is theirs.
+        others: (k, d) all further people of the table and of its control, about whom nothing is
+            asked; none where the auditor dealt everybody into pairs.
     """
 
     release: Data
@@ -67,6 +70,7 @@ class Publication:
     pairs: NDArray[np.int64]
     coins: NDArray[np.int64]
     rows: NDArray[np.int64]
+    others: Floats
 
     @property
     def inside(self) -> NDArray[np.int64]:
@@ -127,16 +131,25 @@ def _published(
     at = np.empty(2 * count, dtype=np.int64)
     at[seated] = np.arange(2 * count)
     release = _data("release", scene.modality, released[shuffled])
-    return Publication(release, dealt_people[seated], at[pairs], coins, rows)
+    return Publication(release, dealt_people[seated], at[pairs], coins, rows, people[:0])
 
 
 def _published_once(
     scene: Scene, part: TableRelease, people: Floats, control: Floats, rng: Rng
 ) -> Publication:
-    count = min(len(people), len(control), MOST)
+    clusters = scene.find(RowClusters)
+    # Rows that belong together are no independent draws: one of each is drawn.
+    members, others = (
+        rng.permutation(size) if labels is None else _one_of_each(labels, rng)
+        for size, labels in (
+            (len(people), None if clusters is None else clusters.people),
+            (len(control), None if clusters is None else clusters.control),
+        )
+    )
+    count = min(len(members), len(others), MOST)
     _enough(scene, count)
     released = part.released(people, rng)
-    members, others = rng.permutation(len(people))[:count], rng.permutation(len(control))[:count]
+    members, others = members[:count], others[:count]
     coins = rng.integers(0, 2, count)
     first = np.where(coins[:, None] == 1, people[members], control[others])
     second = np.where(coins[:, None] == 1, control[others], people[members])
@@ -153,7 +166,21 @@ def _published_once(
         member_rows = owners.places[members]
         rows = np.where(member_rows >= 0, place[member_rows], -1)
     release = _data("release", scene.modality, released[shuffled])
-    return Publication(release, np.concatenate([first, second])[seated], at[pairs], coins, rows)
+    further = np.concatenate([np.delete(people, members, 0), np.delete(control, others, 0)])
+    questioned = np.concatenate([first, second])[seated]
+    return Publication(release, questioned, at[pairs], coins, rows, further)
+
+
+def _one_of_each(labels: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:
+    """Return one row of each cluster, drawn at random, in random order."""
+    order = rng.permutation(len(labels))
+    _, first = np.unique(labels[order], return_index=True)
+    return rng.permutation(order[first])
+
+
+def records(name: str, people: Floats, places: Sequence[int], modality: Modality) -> Data:
+    """Return people in the columns at ``places``, as a brief hands them over."""
+    return Data(name, modality, np.ascontiguousarray(people[:, list(places)]), role="records")
 
 
 def _data(name: str, modality: Modality, x: Floats) -> Data:
@@ -236,13 +263,13 @@ def rates_of(inside: int, outside: int, attacks: int) -> dict[str, float]:
     }
 
 
-def live_scene(modality: Modality, rng: Rng) -> Scene:
-    """Return a scene whose table is published as it is."""
+def live(modality: Modality, rng: Rng) -> Scene:
+    """A table that is published as it is."""
     return _scene("live", modality, rng, pseudonymised)
 
 
-def dead_scene(modality: Modality, rng: Rng) -> Scene:
-    """Return a scene where other people of the same population are published."""
+def dead(modality: Modality, rng: Rng) -> Scene:
+    """A table of other people of the same population."""
 
     def independent(table: Floats, noise: Rng) -> Floats:
         return _random_table(len(table), noise)

@@ -2,9 +2,10 @@
 
 The attacker sees the release and nothing else, and hands in predicates ("age ≥ 81 and country =
 17"). A predicate isolates a person where it matches them and nobody else among all people of the
-round, those in the table and their controls. A table that says nothing about its own people
-isolates controls as often (predicate singling out, arXiv:1904.06009; the attack of
-arXiv:2211.10459).
+round, those in the table and their controls; of a table that is published already, among all rows
+of the table and of the control, also those about whom nothing is asked. A table that says nothing
+about its own people isolates controls as often (predicate singling out, arXiv:1904.06009; the
+attack of arXiv:2211.10459).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RunError
 from hartley.games.decryption import released_tables
-from hartley.games.decryption.released_tables import Publication
+from hartley.games.decryption.released_tables import Publication, dead, live
 from hartley.kit import table_predicates
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import TableRelease
@@ -38,16 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-
-def live(modality: Modality, rng: Rng) -> Scene:
-    """A table that is published as it is."""
-    return released_tables.live_scene(modality, rng)
-
-
-def dead(modality: Modality, rng: Rng) -> Scene:
-    """A table of other people of the same population."""
-    return released_tables.dead_scene(modality, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,8 @@ def singling_out(
 
     The loot is predicates, ``x`` (q, d, 2): of each column the least and the largest value that
     match, −∞ and +∞ where any does. The rates beside the bits count predicates that match exactly
-    one row of the table, and of a table of the controls.
+    one row of the table, and of a table of the controls. Of a table that is published already, they
+    count those that isolate one of the people asked about, in the table and not.
 
     Args:
         rounds: tables that are published, each with its own people; 0 takes the scene's default.
@@ -92,18 +84,24 @@ def singling_out(
         UsageError: there are too few people.
     """
     columns = scene.part(TableRelease).columns
+    once = scene.extra.get("control") is not None
     published = released_tables.publications(scene, rng, rounds)
 
     def isolated(one: Publication, outcome: Outcome) -> NDArray[np.float64]:
         predicates = predicates_of(outcome, len(columns))
-        return table_predicates.isolated(predicates, one.people).astype(np.float64)
+        return table_predicates.isolated(predicates, one.people, one.others).astype(np.float64)
 
     def rates(one: Publication, outcome: Outcome) -> dict[str, float]:
         predicates = predicates_of(outcome, len(columns))
-        inside, outside = (
-            int((table_predicates.counts(predicates, one.people[rows]) == 1).sum())
-            for rows in (one.inside, one.outside)
-        )
+        if once:
+            # Halves of a table and of a control would not be the tables that were singled out in.
+            _, whose = table_predicates.isolating(predicates, one.people, one.others)
+            inside, outside = (int(np.isin(whose, at).sum()) for at in (one.inside, one.outside))
+        else:
+            inside, outside = (
+                int((table_predicates.counts(predicates, one.people[rows]) == 1).sum())
+                for rows in (one.inside, one.outside)
+            )
         count = len(predicates)
         return {**released_tables.rates_of(inside, outside, count), "predicates": float(count)}
 

@@ -64,16 +64,6 @@ def tree_rows(
     return out, tuple(pairs)
 
 
-def spent(width: int, rho: float) -> float:
-    """Return the ρ that the mechanism spends on d columns, added up from its single steps."""
-    if width < 2:
-        return rho / 3.0
-    singles = width * (1.0 / (3.0 * width / rho))
-    choices = (width - 1) * _choice_epsilon(width, rho) ** 2 / 8.0
-    pairs = (width - 1) * (1.0 / (3.0 * (width - 1) / rho))
-    return singles + choices + pairs
-
-
 def _choice_epsilon(width: int, rho: float) -> float:
     """Return the ε of one of the d − 1 choices, which together cost ρ/3."""
     return sqrt(8.0 * rho / 3.0 / (width - 1))

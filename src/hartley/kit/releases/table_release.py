@@ -63,6 +63,19 @@ class RowOwners:
     places: NDArray[np.int64] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RowClusters:
+    """Which rows belong together (a person's, a household's), of a table that is published already.
+
+    Attributes:
+        people: (n,) the cluster of each row of the table, from 0.
+        control: (m,) the same of the control.
+    """
+
+    people: NDArray[np.int64]
+    control: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class SecretColumn:
     """The column that an attacker infers of a person.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 NEAR = 0.02
 """Share of the range within which two numbers agree."""
+WORD = 30
+"""Columns that are packed at a time; fewer than 2³³ pairs are held."""
 LOW, HIGH = 1e-4, 1 - 1e-4
 """Least and largest rate of agreement, which keep a weight finite."""
 
@@ -63,12 +65,12 @@ def learnt_rates(same: NDArray[np.bool_], steps: int) -> tuple[Floats, Floats]:
     """Return how often each column agrees in true pairs and in others: (c,) each.
 
     Args:
-        same: (m, n, c), c ≤ 62.
+        same: (m, n, c).
         steps: of expectation maximisation.
     """
     _, rows, width = same.shape
     # Pairs of the same pattern of agreement weigh alike: 2^c patterns stand for m·n pairs.
-    codes = same.reshape(-1, width) @ (1 << np.arange(width, dtype=np.int64))
+    codes = _pattern(same.reshape(-1, width))
     _, first, times = np.unique(codes, return_index=True, return_counts=True)
     patterns = same.reshape(-1, width)[first]
     share = 1.0 / rows
@@ -82,6 +84,17 @@ def learnt_rates(same: NDArray[np.bool_], steps: int) -> tuple[Floats, Floats]:
         # One row at most is a person's.
         share = min(weight.sum() / times.sum(), 1.0 / rows)
     return in_pairs, in_others
+
+
+def _pattern(same: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a number (p,) for each row of (p, c), the same for equal rows alone."""
+    out = np.zeros(len(same), dtype=np.int64)
+    for at in range(0, same.shape[1], WORD):
+        part = same[:, at : at + WORD]
+        # Numbered anew, so that with the next columns they fit into 64 bits.
+        _, out = np.unique(out, return_inverse=True)
+        out = (out << part.shape[1]) + part @ (1 << np.arange(part.shape[1], dtype=np.int64))
+    return out
 
 
 def known_rates(
