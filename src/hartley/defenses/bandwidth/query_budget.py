@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     modalities=ALL,
     paper="arXiv:2411.11195",
     covers_only={
-        "extraction": ("vision", "audio", "tabular"),
+        "extraction": ("vision", "audio", "graph", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
         "evasion": ("vision", "audio", "graph", "tabular"),

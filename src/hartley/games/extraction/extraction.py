@@ -30,8 +30,10 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt, labels_of
+from hartley.games.extraction.graph_records import described, tiny_graph
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
+from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +82,9 @@ def aim(
         raise UsageError(f"scene {scene.name!r} must have public records to query, got none")
     return View(
         source=target,
-        brief=ExtractionBrief(scene.extra["public"], target.classes, queries),
+        brief=ExtractionBrief(
+            scene.extra["public"], target.classes, queries, graph=scene.find(Graph)
+        ),
         defenses=scene.defenses,
         salt=int(rng.integers(2**31)),
     )
@@ -131,7 +135,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     assert scene.fit is not None and scene.model is not None
     pool, deployed = scene.extra["pool"], scene.model
     count = min(max(len(pool) // RECORDS, REGIONS[0]), REGIONS[1])
-    region = kmeans.split(pool.x, count, rng)
+    region = kmeans.split(described(scene, pool), count, rng)
     train_rows, probe_rows = split_regions(region, rng)
     truth = rng.integers(0, deployed.classes, (rounds, count))
     x, train_regions = pool.x[train_rows], region[train_rows]
@@ -177,6 +181,8 @@ def split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray
 
 
 def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
+    if modality is Modality.GRAPH:
+        return tiny_graph(CLASSES, rng, learns=learns)
     shape = tiny_shape(modality, "extraction", flat=8)
     centres = np.repeat(rng.random((16, *shape)), 12, axis=0)
 

@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core import Asset, Data, Deal, Model, Outcome, Output, Received, Round, Scene, View
 from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError, RunError
+from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,11 +31,13 @@ class ExtractionBrief:
         public: records of the attacker's own, to query the victim about.
         classes: of the victim.
         queries: records that the attacker may ask of the victim.
+        graph: features and links of all nodes, where records are nodes of one graph; else None.
     """
 
     public: Data
     classes: int
     queries: int
+    graph: Graph | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,9 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
             Round(
                 view=View(
                     source=sources[k],
-                    brief=ExtractionBrief(scene.extra["public"], victim.classes, queries),
+                    brief=ExtractionBrief(
+                        scene.extra["public"], victim.classes, queries, graph=scene.find(Graph)
+                    ),
                     defenses=scene.defenses,
                     salt=salt,
                 ),

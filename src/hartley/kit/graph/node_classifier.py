@@ -147,7 +147,7 @@ def train_nodes(
     Args:
         graph: the graph; training uses all of it (transductive).
         rows: (n,) nodes that carry a label.
-        labels: (n,) integers.
+        labels: (n,) integers, or (n, classes) rows that sum to 1.
         include: (K, n) booleans: whose labels each network is trained on.
         schedule: the recipe.
         classes: number of classes.
@@ -168,7 +168,8 @@ def train_nodes(
     nodes, size = len(graph), len(include)
     shares = include / np.maximum(include.sum(1, keepdims=True), 1)
     weigh = torch.from_numpy(shares.astype(np.float32)).unsqueeze(2)
-    wanted = torch.from_numpy(np.eye(classes, dtype=np.float32)[labels])
+    shares_of = np.eye(classes, dtype=np.float32)[labels] if labels.ndim == 1 else labels
+    wanted = torch.from_numpy(np.asarray(shares_of, dtype=np.float32))
     labelled = torch.from_numpy(np.asarray(rows, dtype=np.int64))
     starts = [_initial(spawn(seed, "nodes", first + k), graph, schedule, classes)
               for k in range(size)]  # fmt: skip
