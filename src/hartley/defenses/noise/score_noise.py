@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     modalities=ALL,
     paper="arXiv:1909.10594",
     covers_only={
-        "extraction": ("vision", "audio", "tabular"),
+        "extraction": ("vision", "audio", "graph", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
         "watermark": ("language",),
