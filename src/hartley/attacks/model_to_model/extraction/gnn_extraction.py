@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
-from hartley.core.errors import UsageError
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.kit.answer_units import probabilities
@@ -52,13 +51,9 @@ def gnn_extraction(
         neighbours: links that each node asks for, where links are rebuilt.
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
-
-    Raises:
-        UsageError: records are not nodes of one graph.
     """
     graph, model = view.brief.graph, view.model
-    if graph is None:
-        raise UsageError("gnn_extraction: records must be nodes of one graph, got none")
+    assert graph is not None  # the attack requires one
     if knows == "features":
         links = nearest_links(graph.features, np.arange(len(graph)), neighbours)
         graph = Graph(graph.features, links)
