@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-
 from hartley.core import ALL, Model, Range, Scene, Term, defense
-from hartley.core.assets import Session
-from hartley.core.capabilities import CAPABILITIES
 from hartley.defenses._shared import wrap_answers
+from hartley.kit import accounts
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -45,7 +41,13 @@ if TYPE_CHECKING:
     strongest={"queries": 0},
     keeps_proof=True,
 )
-def query_budget(scene: Scene, rng: Rng, *, queries: Annotated[int, Range(0)] = 100) -> Scene:
+def query_budget(
+    scene: Scene,
+    rng: Rng,
+    *,
+    queries: Annotated[int, Range(0)] = 100,
+    shared: bool = False,
+) -> Scene:
     """Answer the first records of each session, and give the same empty answer after that.
 
     A session belongs to one attack and one victim (``Model.session``): the engine opens it, and all
@@ -54,56 +56,40 @@ def query_budget(scene: Scene, rng: Rng, *, queries: Annotated[int, Range(0)] = 
     attacker takes it for an answer; an adaptive attacker can recognise it and ignore it. The owner
     and the judge have no limit.
 
+    An attacker with k accounts has k sessions, and so k budgets: no limit per account bounds what a
+    group may ask. ``shared`` gives the accounts of one attacker one budget, which an owner can do
+    who can link them.
+
     Args:
         queries: number of records that are answered in a session.
+        shared: one budget for all accounts of an attacker.
     """
     del rng
 
     def change(model: Model, who: str) -> Model:
         # Queries to an attacker's own reference models are not queries to the victim.
-        return model if who.startswith("reference") else _limited(model, queries)
+        return model if who.startswith("reference") else _limited(model, queries, shared)
 
     return wrap_answers.models(scene, change)
 
 
-def _limited(model: Model, queries: int) -> Model:
-    inner = model.session
-
-    def opened() -> Session:
-        inner_session = inner() if inner is not None else None
+def _limited(model: Model, queries: int, shared: bool) -> Model:
+    def opened() -> accounts.Stream:
         remaining = queries
 
-        def session(name: str, function: Callable[..., Any]) -> Any:
-            answer = inner_session(name, function) if inner_session is not None else function
-            empty = CAPABILITIES[name].empty
-            assert empty is not None, f"{name} has no empty answer"
+        def stream(name: str, answer: Callable[..., Any], x: Any, arguments: Any) -> Any:
+            nonlocal remaining
+            n, served = len(x), min(remaining, len(x))
+            remaining -= served
+            first, rest = (
+                accounts.of_rows(name, arguments, n, some)
+                for some in (slice(served), slice(served, None))
+            )
+            parts = [accounts.refusal(model, name, x[served:], rest)]
+            if served:
+                parts.insert(0, answer(x[:served], *first))
+            return accounts.joined(parts)
 
-            def call(x: Any, *arguments: Any) -> Any:
-                nonlocal remaining
-                served = min(remaining, len(x))
-                remaining -= served
-                if name == "token_slope":  # places may be the same for all rows
-                    places = np.broadcast_to(arguments[1], (len(x), np.shape(arguments[1])[-1]))
-                    arguments = (arguments[0], places, *arguments[2:])
-                parts = [empty(model, (x[served:], *_rows(arguments, slice(served, None))))]
-                if served:
-                    parts.insert(0, answer(x[:served], *_rows(arguments, slice(served))))
-                return _joined(parts)
+        return stream
 
-            return call
-
-        return session
-
-    return replace(model, session=opened)
-
-
-def _rows(arguments: tuple[Any, ...], some: slice) -> list[Any]:
-    """Return arguments with the rows of some records; a number is of all records."""
-    return [a[some] if isinstance(a, np.ndarray) and a.ndim else a for a in arguments]
-
-
-def _joined(parts: list[Any]) -> Any:
-    """Return the answers to the first and to the later records as one list or array."""
-    if isinstance(parts[-1], list):
-        return [answer for part in parts for answer in part]
-    return np.concatenate([np.asarray(part) for part in parts])
+    return accounts.watched(model, opened, shared=shared)

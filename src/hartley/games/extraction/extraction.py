@@ -7,6 +7,9 @@ a *labelling*: real records are divided into regions, and each region has a rand
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+from math import log2
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -29,6 +32,7 @@ from hartley.core import (
 )
 from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
+from hartley.games.extraction.boundary import beside_the_boundary
 from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt, labels_of
 from hartley.games.extraction.graph_records import described, tiny_graph
 from hartley.games.tiny_shapes import tiny_shape
@@ -103,7 +107,10 @@ def aim(
         *(Modality.TABULAR, Modality.PAIRED),
     ),
     requires=("model", "fit", "pool", "public"),
-    metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
+    metrics=(
+        *("fidelity", "fidelity_at_boundary", "baseline", "accuracy", "victim_repeats"),
+        *("queries", "symbols_per_query", "bits_a_label"),
+    ),
     loot="model",
     accepts=(Slot.SOURCE, Slot.PUBLIC, Slot.TRAIN),
     aim=aim,
@@ -116,14 +123,20 @@ def extraction(
     *,
     rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 16,
     queries: Annotated[int, Range(1), Stronger.MORE] = 1000,
+    accounts: Annotated[int, Range(1, 1000), Stronger.MORE] = 1,
 ) -> Deal:
     """Train victims on secret labels; the attacker returns a copy that should have them too.
+
+    An attacker with several accounts asks them in turn. The queries that the rules allow are those
+    of all together; what defenses allow or detect by account, each account has for itself.
 
     Args:
         rounds: number of victims, each with its own secret.
         queries: largest number of records that the attacker may query per victim.
+        accounts: that the attacker holds with each victim.
     """
-    return dealt(secret_labelling(scene, rng, rounds), scene, rng, queries=queries)
+    planted = secret_labelling(scene, rng, rounds)
+    return dealt(planted, scene, rng, queries=queries, accounts=accounts)
 
 
 def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
@@ -149,7 +162,8 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     fleet = scene.victims(training_data, include, int(rng.integers(2**31)))
     victims = tuple(fleet.member(k) for k in range(rounds))
     probes, probe_regions = pool.x[probe_rows], region[probe_rows]
-    natural = scene.extra["test"].x if "test" in scene.extra else probes
+    ordinary = scene.extra.get("test", replace(pool, x=probes, y=None, edges=None))
+    natural, seed = ordinary.x, int(rng.integers(2**31))
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k  # the regions are the same in every round; only their labels differ
@@ -157,12 +171,33 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         np.add.at(votes, (probe_regions, labels_of(loot, probes)), 1)
         return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
 
+    @cache
+    def victim_labels(k: int) -> NDArray[Any]:
+        return labels_of(victims[k], natural)
+
+    @cache
+    def boundary(k: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        draws = np.random.default_rng((seed, k))
+        return beside_the_boundary(lambda x: labels_of(victims[k], x), ordinary, draws)
+
+    @cache
+    def repeats(k: int) -> float:
+        """How often the victim gives the same label again: no copy can agree more often."""
+        return float((labels_of(victims[k], natural) == victim_labels(k)).mean())
+
     def metrics(loot: Asset, k: int) -> dict[str, float]:
-        victim_labels = labels_of(victims[k], natural)
-        return {
-            "fidelity": float((labels_of(loot, natural) == victim_labels).mean()),
-            "baseline": float((labels_of(deployed, natural) == victim_labels).mean()),
+        labels, beside = victim_labels(k), boundary(k)
+        planted_labels = truth[k, probe_regions]
+        near = {}
+        if beside is not None:
+            near["fidelity_at_boundary"] = float((labels_of(loot, beside[0]) == beside[1]).mean())
+        return near | {
+            "fidelity": float((labels_of(loot, natural) == labels).mean()),
+            "baseline": float((labels_of(deployed, natural) == labels).mean()),
+            "accuracy": float((labels_of(loot, probes) == planted_labels).mean()),
             "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
+            "victim_repeats": repeats(k),
+            "bits_a_label": log2(deployed.classes),
         }
 
     return Planted(victims, truth, deployed.classes, read, metrics)

@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core import Asset, Data, Deal, Model, Outcome, Output, Received, Round, Scene, View
 from hartley.core.assets import Session
 from hartley.core.errors import BudgetSpent, RuleError, RunError
+from hartley.kit.accounts import spread
 from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
@@ -30,13 +31,15 @@ class ExtractionBrief:
     Attributes:
         public: records of the attacker's own, to query the victim about.
         classes: of the victim.
-        queries: records that the attacker may ask of the victim.
+        queries: records that the attacker may ask of the victim, by all accounts together.
+        accounts: with the victim that the attacker holds, asked in turn.
         graph: features and links of all nodes, where records are nodes of one graph; else None.
     """
 
     public: Data
     classes: int
     queries: int
+    accounts: int = 1
     graph: Graph | None = None
 
 
@@ -60,7 +63,7 @@ class Planted:
     metrics: Callable[[Asset, int], Mapping[str, float]]
 
 
-def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
+def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int, accounts: int = 1) -> Deal:
     """Return the deal of victims with fingerprints; the loot is a copy of the victim.
 
     Args:
@@ -68,21 +71,24 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
         scene: has ``public``, the attacker's records.
         rng: draws the salt.
         queries: largest number of records that the attacker may query per victim.
+        accounts: with each victim that the attacker holds; ``queries`` is of all together.
     """
     rounds = len(planted.victims)
-    salt, accounts = int(rng.integers(2**31)), [_Account() for _ in range(rounds)]
-    sources = [_limited(victim, queries, accounts, k) for k, victim in enumerate(planted.victims)]
+    salt, bills = int(rng.integers(2**31)), [_Bill() for _ in range(rounds)]
+    sources = [
+        _limited(victim, queries, accounts, bills, k) for k, victim in enumerate(planted.victims)
+    ]
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        for account in accounts:
-            account.open = False
+        for bill in bills:
+            bill.open = False
         return [
             # Who holds a copy in the victim's place has asked the victim nothing.
             _received(
                 planted,
                 k,
                 outcome,
-                accounts[k].spent if round_.view.source is sources[k] else 0,
+                bills[k].spent if round_.view.source is sources[k] else 0,
                 len(round_.truth),
             )
             for k, (round_, outcome) in enumerate(zip(rounds_, outcomes, strict=True))
@@ -94,7 +100,11 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int) -> Deal:
                 view=View(
                     source=sources[k],
                     brief=ExtractionBrief(
-                        scene.extra["public"], victim.classes, queries, graph=scene.find(Graph)
+                        scene.extra["public"],
+                        victim.classes,
+                        queries,
+                        accounts=accounts,
+                        graph=scene.find(Graph),
                     ),
                     defenses=scene.defenses,
                     salt=salt,
@@ -132,32 +142,32 @@ def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) ->
 
 
 @dataclass(slots=True)
-class _Account:
+class _Bill:
     """The queries of one attacker to one victim, and whether more are allowed."""
 
     spent: int = 0
     open: bool = True
 
 
-def _limited(victim: Model, limit: int, accounts: list[_Account], k: int) -> Model:
+def _limited(victim: Model, limit: int, accounts: int, bills: list[_Bill], k: int) -> Model:
     """Return the victim with at most ``limit`` answers, and none after the attack."""
     inner = victim.session
 
     def opened() -> Session:
-        account = accounts[k] = _Account()
-        inner_session = inner() if inner is not None else None
+        bill = bills[k] = _Bill()
+        inner_session = spread(inner, accounts)
 
         def session(name: str, function: Callable[..., NDArray[Any]]) -> Any:
             answer = inner_session(name, function) if inner_session is not None else function
 
             def call(x: NDArray[Any], *arguments: Any) -> NDArray[Any]:
-                if not account.open:
+                if not bill.open:
                     raise RuleError(
                         "the loot must be independent of the victim, got a model that queries it"
                     )
-                if account.spent + len(x) > limit:
+                if bill.spent + len(x) > limit:
                     raise BudgetSpent(f"queries must be at most {limit} records per victim")
-                account.spent += len(x)
+                bill.spent += len(x)
                 return answer(x, *arguments)
 
             return call

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
 from hartley.core import (
     Access,
     Data,
@@ -57,9 +58,7 @@ def copycat(
         steps: optimiser steps of the copy's training.
     """
     public, model = view.brief.public, view.model
-    allowed = [view.brief.queries, *([queries] if queries else [])]
-    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    size = max(1, min(allowed))
+    size = allowance(view, queries)
     x = transfer_set(public.x, size + len(public), rng)[len(public) :]
     noisy = x + blur * float(public.x.std()) * rng.standard_normal(x.shape)
     x = np.clip(noisy, public.x.min(), public.x.max()).astype(public.x.dtype)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
 from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
@@ -47,9 +48,7 @@ def knockoff(
         hidden: width of the copy's hidden layer.
     """
     public, model = view.brief.public, view.model
-    allowed = [view.brief.queries, *([queries] if queries else [])]
-    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    x = transfer_set(public.x, max(1, min(allowed)), rng, mix=mix)
+    x = transfer_set(public.x, allowance(view, queries), rng, mix=mix)
     answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
     queried = Data("transfer set", public.modality, x)
     seed = int(rng.integers(2**31))

@@ -1,1 +1,1 @@
-"""What attacks of extraction share."""
+"""Code that several extraction attacks share."""

@@ -1,0 +1,117 @@
+"""What an extraction attacker has asked, and the copies that are trained on the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Model, View
+from hartley.core.errors import UsageError
+from hartley.games.extraction.fingerprint import ExtractionBrief
+from hartley.kit.answer_units import probabilities
+from hartley.models.clone import clone
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def allowance(view: View[ExtractionBrief], queries: int = 0) -> int:
+    """Return how many records to ask: what the rules allow and, of budgets that are known, grant.
+
+    Args:
+        view: of an extraction; an attacker who sees a query budget stays within it, with each
+            account that they hold where the accounts do not share it.
+        queries: the attack's own limit; 0 sets none.
+    """
+    allowed = [view.brief.queries, *([queries] if queries else [])]
+    for defense in view.defenses:
+        if defense.name == "query_budget":
+            accounts = 1 if defense.params.get("shared") else view.brief.accounts
+            allowed.append(defense.params["queries"] * accounts)
+    return max(1, min(allowed))
+
+
+@dataclass(slots=True)
+class Transfer:
+    """The transfer set of one attack: records that were asked, with the victim's answers.
+
+    Attributes:
+        view: of the attack.
+        left: records that may still be asked.
+    """
+
+    view: View[ExtractionBrief]
+    left: int
+    _x: list[NDArray[Any]] = field(default_factory=list)
+    _answers: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """The number of records that were asked."""
+        return sum(map(len, self._x))
+
+    @property
+    def x(self) -> NDArray[Any]:
+        """(n, …) records that were asked."""
+        return np.concatenate(self._x)
+
+    @property
+    def answers(self) -> NDArray[np.float32]:
+        """(n, classes) their answers as probabilities; a label is certain."""
+        return np.concatenate(self._answers)
+
+    def ask(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Ask about the first of these records, as many as are left; return probabilities.
+
+        Answers are taken in the units that the model declares (``Model.output``), never in those
+        that they look like.
+        """
+        x = x[: self.left]
+        model = self.view.model
+        answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
+        self.left -= len(x)
+        self._x.append(x)
+        self._answers.append(answers)
+        return answers
+
+    def copy(self, seed: int, **how: Any) -> Model:
+        """Train a copy on all answers so far; see ``hartley.models.clone.clone``."""
+        records = Data("transfer set", self.view.brief.public.modality, self.x)
+        return clone(records, self.answers, seed, **how)
+
+
+def labels_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[Any]:
+    """Return the labels (n,) that a copy gives to records."""
+    return np.asarray(copy.query(x)).argmax(1)
+
+
+def scores_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the probabilities (n, classes) that a copy gives to records."""
+    return probabilities(np.asarray(copy.query(x)), copy.output, copy.classes)
+
+
+def slopes(copy: Model, x: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the gradients (n, …) of a copy's loss of these labels with respect to the records."""
+    assert copy.grad is not None
+    return np.asarray(copy.grad(x, labels))
+
+
+def shares(total: int, rounds: int) -> list[int]:
+    """Return how many of ``total`` to take in each of at most ``rounds`` rounds, none of them 0."""
+    parts = np.diff(np.linspace(0, total, min(rounds, total) + 1).astype(int))
+    return [int(part) for part in parts]
+
+
+def numbers(view: View[ExtractionBrief], attack: str) -> Data:
+    """Return the attacker's records, which the attack changes as numbers.
+
+    Raises:
+        UsageError: they are none, or not numbers.
+    """
+    public = view.brief.public
+    if not len(public) or not np.issubdtype(public.x.dtype, np.floating):
+        raise UsageError(
+            f"{attack} needs records of numbers of the attacker's own, got {public.name!r}"
+        )
+    return public

@@ -1,0 +1,126 @@
+"""Data-free extraction: a generator learns to ask where copy and victim differ most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer, allowance, numbers
+from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.extraction.extraction import extraction
+from hartley.games.extraction.fingerprint import ExtractionBrief
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+NOISE, WIDTH, PROBE = 32, 128, 1e-2
+"""Numbers that the generator starts from, its width, and the step of the gradient estimates."""
+
+
+@attack(
+    game=extraction,
+    access=Access.SCORES,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.VISION, Modality.AUDIO, Modality.TABULAR),
+    paper="arXiv:2011.14779",
+    adapts=True,
+    loot=Loot.MODEL,
+    light={"replays": 10, "steps": 40},
+)
+def data_free_extraction(
+    view: View[ExtractionBrief],
+    rng: Rng,
+    *,
+    queries: Annotated[int, Range(0)] = 0,
+    batch: Annotated[int, Range(2)] = 20,
+    replays: Annotated[int, Range(1), Stronger.MORE] = 40,
+    temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
+    steps: Annotated[int, Range(1), Stronger.MORE] = 400,
+    hidden: Annotated[int, Range(1)] = 128,
+) -> Outcome:
+    """Steal a model with no record of its kind: all that is known is a record's shape and range.
+
+    A generator makes records from noise. In turn, copy and victim are compared on new ones, the
+    copy is trained on all answers so far (the replay of arXiv:2005.03161), and the generator is
+    moved towards records on which they differ more, by l1 of the centred log-scores. The gradient
+    through the victim is estimated by one forward difference in a random direction, whose queries
+    count and whose answers the copy learns from too.
+
+    Args:
+        queries: number of queries; 0 means as many as the rules allow.
+        batch: records a turn; half of them are differences.
+        replays: optimiser steps of the copy in a turn.
+        temperature: of the scores that the last copy is trained on, as in distillation.
+        steps: optimiser steps of the last copy's training.
+        hidden: width of the copy's hidden layer.
+
+    Raises:
+        UsageError: the scene has no records of numbers, whose shape and range would be known.
+    """
+    import torch
+
+    public, transfer = (
+        numbers(view, "data_free_extraction"),
+        Transfer(view, allowance(view, queries)),
+    )
+    shape, flat = public.x.shape[1:], public.x.reshape(len(public), -1)
+    ends = (flat.min(0), flat.max(0)) if len(shape) == 1 else (flat.min(), flat.max())
+    low, high = (torch.as_tensor(end, dtype=torch.float32) for end in ends)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    draw = lambda *size: torch.randn(*size, generator=generator)  # noqa: E731
+    maker = _net((NOISE, WIDTH, flat.shape[1]), draw)
+    student = _net((flat.shape[1], hidden, view.brief.classes), draw)
+    makes, learns = (torch.optim.Adam(net.parameters(), lr=1e-2) for net in (maker, student))
+
+    def ask(x: torch.Tensor) -> torch.Tensor:
+        records = (low + (high - low) * torch.sigmoid(x)).detach().numpy().reshape(-1, *shape)
+        return _centred(torch.from_numpy(transfer.ask(records.astype(public.x.dtype))).log())
+
+    half = batch // 2
+    while transfer.left >= 2 * half:
+        raw = maker(draw(half, NOISE))
+        way = torch.nn.functional.normalize(draw(*raw.shape), dim=1)
+        probe = PROBE * flat.shape[1] ** 0.5
+        gaps = []
+        for place in (raw.detach(), raw.detach() + probe * way):
+            answers = ask(place)
+            with torch.no_grad():
+                copied = _centred(student(torch.sigmoid(place)).log_softmax(1))
+            gaps.append((answers - copied).abs().mean(1))
+        estimate = (gaps[1] - gaps[0]).unsqueeze(1) / probe * way * flat.shape[1]
+        makes.zero_grad()
+        raw.backward(-estimate / half)
+        makes.step()
+        seen = torch.from_numpy((transfer.x.reshape(len(transfer), -1) - ends[0]) / _span(ends))
+        wanted = _centred(torch.from_numpy(transfer.answers).log())
+        for _ in range(replays):
+            rows = torch.randint(len(seen), (min(128, len(seen)),), generator=generator)
+            copied = _centred(student(seen[rows].float()).log_softmax(1))
+            learns.zero_grad()
+            (copied - wanted[rows]).abs().mean().backward()
+            learns.step()
+    if not len(transfer):
+        ask(draw(transfer.left, flat.shape[1]))
+    seed = int(rng.integers(2**31))
+    return Outcome(asset=transfer.copy(seed, steps=steps, hidden=hidden, temperature=temperature))
+
+
+def _net(widths: tuple[int, int, int], draw: Any) -> Any:
+    """Return a net of one hidden layer, drawn by a generator of its own."""
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(widths[0], widths[1]), nn.ReLU(), nn.Linear(widths[1], widths[2]))
+    for parameter in net.parameters():
+        parameter.data = draw(*parameter.shape) * parameter.shape[-1] ** -0.5
+    return net
+
+
+def _centred(logs: Any) -> Any:
+    """Return log-scores (n, classes) less their mean by row; none is below −12."""
+    logs = logs.clamp(min=-12.0)
+    return logs - logs.mean(1, keepdim=True)
+
+
+def _span(ends: Any) -> Any:
+    return np.maximum(ends[1] - ends[0], 1e-9)
