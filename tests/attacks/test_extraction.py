@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_model.extraction.active_sampling import active_sampling
 from hartley.attacks.model_to_model.extraction.copycat import copycat
+from hartley.attacks.model_to_model.extraction.data_free_extraction import data_free_extraction
+from hartley.attacks.model_to_model.extraction.distillation import distillation
+from hartley.attacks.model_to_model.extraction.jacobian_sampling import jacobian_sampling
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Model, Output
+from hartley.defenses._shared import wrap_answers
 from hartley.engine.run.play import play
 from hartley.kit.answer_units import probabilities
 from hartley.models.clone import clone, transfer_set
@@ -27,6 +32,39 @@ def test_on_digits_bits_and_fidelity_grow_with_the_questions(digits: Any) -> Non
     assert many.metrics["fidelity"] > 0.85 > 0.3 > many.metrics["baseline"]
     low, high = measure(many).bits.lower, measure(few).high
     assert low is not None and high is not None and low > high
+
+
+def test_a_victim_that_declares_logits_gives_the_same_copy_as_one_that_declares_probabilities(
+    digits: Any,
+) -> None:
+    def in_logits(model: Model, who: str) -> Model:
+        del who
+        return model.with_(query=lambda x: 3.0 + np.log(model.query(x)), output=Output.LOGITS)
+
+    rules: Any = {"seed": 0, "game_params": {"rounds": 2, "queries": 100}}
+    for one in (knockoff, distillation, active_sampling, data_free_extraction):
+        plain = play(one, digits, params=one.light, **rules).metrics
+        logits = play(
+            one, wrap_answers.models(digits, in_logits), params=one.light, **rules
+        ).metrics
+        assert logits["fidelity"] == pytest.approx(plain["fidelity"], abs=0.02), one.name
+
+
+def test_a_high_temperature_and_choice_copy_more_with_the_same_questions(digits: Any) -> None:
+    rules: Any = {"seed": 0, "game_params": {"rounds": 8, "queries": 100}}
+    plain, soft, active = (
+        np.array(play(one, digits, **rules).metrics_by_round["fidelity"])
+        for one in (knockoff, distillation, active_sampling)
+    )
+    for better in (soft - plain, active - plain):
+        assert better.mean() > 2.4 * better.std(ddof=1) / np.sqrt(8) > 0
+
+
+def test_own_records_are_worth_more_than_none_and_none_more_than_a_stranger(digits: Any) -> None:
+    rules: Any = {"seed": 0, "game_params": {"rounds": 4, "queries": 400}}
+    none, labels = (play(one, digits, **rules) for one in (data_free_extraction, jacobian_sampling))
+    assert none.metrics["queries"] == labels.metrics["queries"] == 400
+    assert labels.metrics["fidelity"] > none.metrics["fidelity"] > 0.4 > none.metrics["baseline"]
 
 
 def test_labels_alone_already_leak(digits: Any) -> None:

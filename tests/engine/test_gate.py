@@ -366,7 +366,7 @@ def test_limits_on_metrics_that_no_run_can_break_do_not_make_a_pass_alone():
 def test_every_metric_that_a_game_declares_has_a_largest_value_or_is_known_to_have_none():
     unbounded = {
         *("epsilon_lower", "exposure", "blind_bits", "psnr", "likeness", "evidence"),
-        *("key_letters", "unicity", "length", "queries", "symbols_per_query"),
+        *("key_letters", "unicity", "length", "queries", "symbols_per_query", "bits_a_label"),
         *("poisons_per_trigger", "perturbation", "samples", "steps"),
         # More letters may be read than were written.
         *("character_error_rate", "bits_a_character"),

@@ -11,9 +11,11 @@ import pytest
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Model, Outcome, Scene, Term, attack
 from hartley.core.errors import BudgetSpent, RuleError, UsageError
+from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.engine.run.play import deal, play
 from hartley.games import nearest_learner
 from hartley.games.extraction import head_extraction, head_fingerprint
+from hartley.games.extraction.boundary import beside_the_boundary
 from hartley.games.extraction.extraction import extraction, live, secret_labelling
 from hartley.kit import kmeans
 
@@ -169,3 +171,59 @@ def test_regions_are_full_and_follow_the_clusters() -> None:
     assert len({(a, b) for a, b in zip(kind, place, strict=True)}) == 6
     with pytest.raises(ValueError, match="regions must be at most"):
         kmeans.split(centres, 7, rng)
+
+
+@pytest.mark.parametrize(
+    ("count", "shared", "answered"), [(1, False, 3), (4, False, 12), (4, True, 3)]
+)
+def test_a_budget_an_account_is_no_budget_of_a_group_unless_they_share_it(
+    count: int, shared: bool, answered: int
+) -> None:
+    scene = query_budget(_scene(), np.random.default_rng(0), queries=3, shared=shared)
+
+    def build(view: Any) -> Model:
+        answers = np.concatenate(
+            [view.model.query(x) for x in np.split(view.brief.public.x[:20], 4)]
+        )
+        assert view.brief.accounts == count
+        assert (np.ptp(answers, axis=1) > 0).sum() == answered  # a refusal is the uniform row
+        return scene.model
+
+    rules = {"rounds": 2, "accounts": count, "queries": 20}
+    assert play(_attack(build), scene, game_params=rules).metrics["queries"] == 20
+
+
+def test_records_beside_the_boundary_lie_where_the_label_changes() -> None:
+    data = Data("line", Modality.TABULAR, np.random.default_rng(0).random((50, 3)).astype("f4"))
+
+    def label(x: Any) -> Any:
+        return (x[:, 0] > 0.3).astype(int) + (x[:, 0] > 0.7)
+
+    beside = beside_the_boundary(label, data, np.random.default_rng(1), pairs=100, halvings=10)
+    assert beside is not None
+    x, labels = beside
+    assert np.array_equal(label(x), labels) and len(x) == len(labels) > 60
+    assert np.minimum(abs(x[:, 0] - 0.3), abs(x[:, 0] - 0.7)).max() < 1e-3
+    one_side = np.zeros(50, int)
+    assert beside_the_boundary(lambda x: one_side[: len(x)], data, np.random.default_rng(1)) is None
+
+
+def test_a_victim_that_changes_its_answers_is_measured() -> None:
+    scene, rng = _scene(), np.random.default_rng(0)
+    fit = scene.fit
+    assert fit is not None
+
+    def fickle(data: Data, include: Any, seed: int) -> Any:
+        trained = fit(data, include, seed)
+
+        def member(k: int) -> Model:
+            model = trained.member(k)
+            return model.with_(query=lambda x: np.roll(model.query(x), rng.random() < 0.5, axis=1))
+
+        return replace(trained, member=member)
+
+    steady = play(_attack(lambda view: scene.model), scene, game_params={"rounds": 8})
+    moving = replace(scene, fit=fickle)
+    changed = play(_attack(lambda view: scene.model), moving, game_params={"rounds": 8})
+    assert steady.metrics["victim_repeats"] == 1.0
+    assert 0 < changed.metrics["victim_repeats"] < 1

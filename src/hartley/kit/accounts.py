@@ -1,7 +1,7 @@
 """Accounts of one attacker with a victim: several sessions that the attacker asks in turn.
 
-An owner meters, detects and refuses by account. Whoever holds k accounts has k sessions with the
-same model, each with a quota and a history of its own, unless the owner can tell that they belong
+An owner meters, detects and refuses by account. An attacker with k accounts has k sessions with the
+same model, each with a quota and a history of its own, unless the owner can see that they belong
 together (a payment, an organisation, an address). A defense that watches what was asked opens one
 stream per session (:func:`watched`), or one that the accounts of an attacker share.
 """
@@ -51,15 +51,15 @@ def spread(opened: Callable[[], Session] | None, accounts: int) -> Session | Non
         return None
     with _together():
         sessions = [opened() for _ in range(accounts)]
-    asked = 0
+    count = 0
 
     def session(name: str, function: Callable[..., Any]) -> Any:
         calls = [one(name, function) for one in sessions]
 
         def call(x: Any, *arguments: Any) -> Any:
-            nonlocal asked
-            who = (asked + np.arange(len(x))) % accounts
-            asked += len(x)
+            nonlocal count
+            who = (count + np.arange(len(x))) % accounts
+            count += len(x)
             if len(calls) == 1 or not len(x):
                 return calls[0](x, *arguments)
             parts = []

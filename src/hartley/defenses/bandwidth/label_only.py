@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     },
     strongest={},
     keeps_proof=True,
-    expected_failures={
-        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
-        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
-    },
 )
 def label_only(scene: Scene, rng: Rng) -> Scene:
     """Answer with certainty for the likeliest class, and nothing else.

@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     },
     strongest={"digits": 0},
     keeps_proof=True,
-    expected_failures={
-        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
-        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
-    },
 )
 def rounding(scene: Scene, rng: Rng, *, digits: Annotated[int, Range(0, 15)] = 1) -> Scene:
     """Round every score that the model gives to a fixed number of decimals.

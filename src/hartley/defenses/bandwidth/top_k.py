@@ -36,10 +36,6 @@ ROOM = 2**22
     },
     strongest={"k": 1, "rest": "drop"},
     keeps_proof=True,
-    expected_failures={
-        "narrows_extraction": "the victims of the live scene answer with certainty, so that labels "
-        "contain everything; on digits knockoff loses a fifth of its bits, and copycat none"
-    },
 )
 def top_k(
     scene: Scene,

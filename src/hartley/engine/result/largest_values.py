@@ -17,6 +17,7 @@ SHARES = (
     *("clean_accuracy_drop", "poison_rate", "untriggered_rate", "refused", "ber_before"),
     *("ber_after", "violated", "ssim", "fidelity", "baseline", "victim_carries"),
     *("same_space", "copy_downstream", "victim_downstream"),
+    *("fidelity_at_boundary", "victim_repeats"),
     *("victim_accuracy", "identified", "identified_without_target", "identified_batch_*"),
     *("evaluator_top1", "evaluator_top5", "attribute", "token_f1", "exact_match"),
     *("text_accuracy", "extraction_rate", "verbatim", "training_text", "robust_accuracy"),

@@ -1,4 +1,4 @@
-"""Active sampling: ask about the records that the copy so far is least sure of."""
+"""Active sampling: ask about the records that the copy so far is least confident in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 POOL = 4
-"""Records among which a batch is spread, as a multiple of the batch: the least sure ones."""
+"""Records among which a batch is spread, as a multiple of the batch: the least confident ones."""
 
 
 @attack(
@@ -51,8 +51,8 @@ def active_sampling(
 
     Uncertainty chooses where the copy's two likeliest classes are nearest to each other; k-centre
     chooses records far from all that were asked, by the copy's scores; both spreads a batch by
-    k-centre over the four times as many records that the copy is least sure of. The first batch is
-    spread over the records themselves.
+    k-centre over the four times as many records that the copy is least confident in. The first
+    batch is spread over the records themselves.
 
     Args:
         queries: number of queries; 0 means as many as the rules allow.
@@ -75,8 +75,8 @@ def active_sampling(
                 top = np.sort(scores[free], axis=1)
                 unsure = np.argsort(top[:, -1] - top[:, -2], kind="stable")
                 pool = free[unsure[: share * (POOL if rule == "both" else 1)]]
-            asked = np.setdiff1d(np.arange(len(public)), free)
-            chosen = _spread(scores, pool, asked, share)
+            centres = np.setdiff1d(np.arange(len(public)), free)
+            chosen = _spread(scores, pool, centres, share)
         free = np.setdiff1d(free, chosen)
         transfer.ask(public.x[chosen])
         if transfer.left and len(free):

@@ -62,7 +62,7 @@ def knockoff_adaptive(
     public, transfer = view.brief.public, Transfer(view, allowance(view, queries))
     arms = _arms(view, rng)
     preference, tries = np.zeros(arms.max() + 1), np.zeros(arms.max() + 1)
-    free, average, seen = np.ones(len(public), dtype=bool), 0.0, 0
+    free, average, count = np.ones(len(public), dtype=bool), 0.0, 0
     for share in shares(min(transfer.left, len(public)), rounds):
         law = np.exp(preference - preference.max())
         chosen = _drawn(law / law.sum(), arms, free, share, rng)
@@ -74,8 +74,8 @@ def knockoff_adaptive(
         copy = transfer.copy(int(rng.integers(2**31)), steps=PROBE_STEPS, hidden=hidden)
         rewards = _rewards(answers, scores_of_copy(copy, public.x[chosen]), before)
         for arm, reward in zip(arms[chosen], rewards, strict=True):
-            seen, tries[arm] = seen + 1, tries[arm] + 1
-            average += (reward - average) / seen
+            count, tries[arm] = count + 1, tries[arm] + 1
+            average += (reward - average) / count
             law = np.exp(preference - preference.max())
             gain = (reward - average) / tries[arm]
             preference -= gain * law / law.sum()
