@@ -134,7 +134,7 @@ def rows(x: Any, some: Any) -> Any:
 
 def refusal(model: Model, name: str, x: Any, arguments: tuple[Any, ...]) -> Any:
     """Return the empty answer of a capability to records x: what a refused account gets."""
-    empty = CAPABILITIES[name].empty  # type: ignore[index]
+    empty = CAPABILITIES[name].empty
     assert empty is not None, f"{name} has no empty answer"
     return empty(model, (x, *arguments))
 

@@ -34,7 +34,7 @@ POOL = 4
     paper="arXiv:1905.09165",
     adapts=True,
     loot=Loot.MODEL,
-    light={"steps": 40, "rounds": 3},
+    light={"queries": 200, "steps": 40, "rounds": 2},
 )
 def active_sampling(
     view: View[ExtractionBrief],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from hartley.attacks.model_to_model.extraction._shared.transfer import (
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     paper="arXiv:1609.02943",
     adapts=True,
     loot=Loot.MODEL,
-    light={"steps": 40, "rounds": 2},
+    light={"queries": 300, "steps": 40, "rounds": 2},
 )
 def adaptive_retraining(
     view: View[ExtractionBrief],
@@ -61,9 +62,7 @@ def adaptive_retraining(
     transfer.ask(transfer_set(public.x, (transfer.left + 1) // 2, rng, mix=False))
     for share in shares(transfer.left, rounds - 1):
         copy = transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden)
-        beside = beside_the_boundary(
-            lambda x, copy=copy: labels_of_copy(copy, x), public, rng, pairs=4 * share
-        )
+        beside = beside_the_boundary(partial(labels_of_copy, copy), public, rng, pairs=4 * share)
         # A copy with one label for all has no boundary: any mixture is as good.
         x = transfer_set(public.x, len(public) + share, rng)[len(public) :]
         if beside is not None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     paper="arXiv:1602.02697",
     adapts=True,
     loot=Loot.MODEL,
-    light={"steps": 40},
+    light={"queries": 300, "steps": 40},
 )
 def jacobian_sampling(
     view: View[ExtractionBrief],

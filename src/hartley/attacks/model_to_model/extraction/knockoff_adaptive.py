@@ -34,7 +34,7 @@ PROBE_STEPS = 50
     paper="arXiv:1812.02766",
     adapts=True,
     loot=Loot.MODEL,
-    light={"steps": 40, "rounds": 3},
+    light={"queries": 200, "steps": 40, "rounds": 2},
 )
 def knockoff_adaptive(
     view: View[ExtractionBrief],

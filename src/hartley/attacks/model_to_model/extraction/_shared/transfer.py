@@ -83,7 +83,8 @@ class Transfer:
 
 def labels_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[Any]:
     """Return the labels (n,) that a copy gives to records."""
-    return np.asarray(copy.query(x)).argmax(1)
+    labels: NDArray[Any] = np.asarray(copy.query(x)).argmax(1)
+    return labels
 
 
 def scores_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[np.float32]:
@@ -94,7 +95,8 @@ def scores_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[np.float32]:
 def slopes(copy: Model, x: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     """Return the gradients (n, …) of a copy's loss of these labels with respect to the records."""
     assert copy.grad is not None
-    return np.asarray(copy.grad(x, labels))
+    gradients: NDArray[Any] = copy.grad(x, labels)
+    return gradients
 
 
 def shares(total: int, rounds: int) -> list[int]:
