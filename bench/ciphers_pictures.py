@@ -4,6 +4,7 @@
     python bench/ciphers_pictures.py sounds
     python bench/ciphers_pictures.py graphs
     python bench/ciphers_pictures.py learning
+    python bench/ciphers_pictures.py mixtures
 
 ``albums``: 40 albums under one key each, of 4 secret pictures of 64 × 64 (one of 16 candidates) and
 16 that the attacker knows; four ciphers and AES-GCM, each also with a key for every picture, to an
@@ -17,6 +18,9 @@ copies and number of seeds, and behind noise on links.
 
 ``learning``: 4 publications of 1,000 pictures of clothes, 50 others asked about each; two laws of
 noise at two bounds, learned from as they are and after each way to squeeze them.
+
+``mixtures``: releases of 20 private pictures of 32 × 32, each in 10, 20 or 30 encodings (10, 10 and
+20 releases), and 50 releases under a one-time pad: 1,000 private pictures.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.decryption import albums, picture_ciphers
 from hartley.games.decryption.deanonymisation import ReleasedGraph
-from hartley.kit.protection import aes_gcm
+from hartley.kit.protection import aes_gcm, one_time_pad
 
 
 def row(
@@ -126,13 +130,28 @@ def of_learning() -> None:
                 row(name, behind, "squeezed_learning", rounds=4, params=settings)
 
 
+def of_mixtures() -> None:
+    """Mixtures of two private pictures with random signs."""
+    for times, rounds in ((10, 10), (20, 10), (30, 20)):
+        scene = load("mixed_photographs", times=times)
+        row(f"{times} encodings of each", scene, "mixture_clustering", rounds=rounds)
+    scene = load("mixed_photographs", times=8).with_part(one_time_pad(Modality.VISION))
+    row("one-time pad", scene, "mixture_clustering", rounds=50, params={"checks": 2})
+
+
 def load(name: str, **rules: Any) -> Scene:
     """Return a scene of the catalogue."""
     scene: Scene = catalog.load("scene", name)(**rules)
     return scene
 
 
-PARTS = {"albums": of_albums, "sounds": of_sounds, "graphs": of_graphs, "learning": of_learning}
+PARTS = {
+    "albums": of_albums,
+    "sounds": of_sounds,
+    "graphs": of_graphs,
+    "learning": of_learning,
+    "mixtures": of_mixtures,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
