@@ -22,12 +22,12 @@ import time
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from hartley.channel.measure import measure
 from hartley.core import Scene
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
+from hartley.infotheory.binary_channel import clopper_pearson
 
 ALPHA = 0.05
 
@@ -35,9 +35,8 @@ ALPHA = 0.05
 def share(right: Any) -> str:
     """Return a share with its Clopper–Pearson interval."""
     n, k = len(right), int(np.sum(right))
-    low = stats.beta.ppf(ALPHA / 2, k, n - k + 1) if k else 0.0
-    high = stats.beta.ppf(1 - ALPHA / 2, k + 1, n - k) if k < n else 1.0
-    return f"{k / n:.3f} [{low:.3f}, {high:.3f}]"
+    low, high = clopper_pearson(k, n, ALPHA / 2)
+    return f"{k / n:.3f} [{float(low):.3f}, {float(high):.3f}]"
 
 
 def bits(channel: Any) -> str:

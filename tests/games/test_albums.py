@@ -115,6 +115,12 @@ def test_candidates_are_in_no_view_and_known_pictures_are_public_ones(items):
     brief = table.rounds[0].view.brief
     public = {p.tobytes() for p in brief.public.x}
     assert all(p.tobytes() in public for p in brief.known.x)
+    planted = items.draw(3, 16, 4, np.random.default_rng(0))
+    for one in planted:
+        candidates = {p.tobytes() for place in one.candidates for p in place}
+        assert len(candidates) == 4 * 16
+        assert not candidates & public
+        assert not candidates & {p.tobytes() for p in one.known}
     assert table.rounds[0].view.data.x.shape == (1, 4 + 16, 3, 32, 32)
     with pytest.raises(RunError, match=r"payload=400, length=16\) needs 6400 and 16"):
         deal(jigsaw, scene, seed=0, params={"payload": 400})

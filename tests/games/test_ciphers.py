@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 
-from hartley.core import Modality
+from hartley.core import Modality, Scene
 from hartley.core.errors import UsageError
+from hartley.defenses.bandwidth.rekeying import rekeying
+from hartley.engine.defend import defended
 from hartley.games.decryption import ciphers
+from hartley.games.decryption.decryption import decryption, stretches
+from hartley.games.decryption.messages import of_bundled
 from hartley.kit.protection import Published, aes_gcm, as_bytes, one_time_pad, opened, rekeyed
 
 
@@ -89,5 +93,15 @@ def test_rekeying_changes_the_key_where_it_says():
     units = cipher.protect(plain, np.random.default_rng(0)).x.reshape(10, 10)
     assert (units == units[:, :1]).all()
     assert len(set(units[:, 0])) > 1
-    assert rekeyed(cipher, 4).every == 4
-    assert rekeyed(cipher, 40).every == 10
+    # A change within a change begins anew in each stretch: 10, 10, 5, 10, 10, 5, …
+    twice = rekeyed(cipher, 25).protect(plain, np.random.default_rng(0)).x.reshape(4, 25)
+    for at, size in ((0, 10), (10, 10), (20, 5)):
+        assert (twice[:, at : at + size] == twice[:, at : at + 1]).all()
+
+
+def test_who_knows_of_two_changes_of_keys_cuts_where_they_are():
+    scene = Scene("few", Modality.LANGUAGE, parts=(of_bundled(), ciphers.substitution()))
+    behind = defended(defended(scene, rekeying, {"every": 10}), rekeying)
+    dealt = decryption(behind, np.random.default_rng(0), rounds=1, length=52, payload=8)
+    lengths = [len(part) for part in stretches(dealt.rounds[0].view)]
+    assert lengths == [10, 10, 5, 10, 10, 5, 10]

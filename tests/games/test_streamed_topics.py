@@ -39,6 +39,10 @@ def test_topics_are_uniform_and_conversations_of_their_own(service):
     counts = np.bincount(truth, minlength=4)
     assert ((counts - 100) ** 2 / 100).sum() < 3 + 5 * np.sqrt(6)
     assert not dealt.cluster
+    talks = dealt.rounds[0].view.brief.talks
+    others = streamed_topics(service, np.random.default_rng(1), rounds=2).rounds[0].view.brief.talks
+    # Who observes has held other conversations in each deal.
+    assert talks.x.shape != others.x.shape or not np.array_equal(talks.x, others.x)
 
 
 def test_padding_stops_who_does_not_know_of_it_and_less_who_trains_behind_it(service):
@@ -46,7 +50,7 @@ def test_padding_stops_who_does_not_know_of_it_and_less_who_trains_behind_it(ser
     assert accuracy(service) > 0.9
     static, adaptive = accuracy(padded, service), accuracy(padded)
     # The number of records still shows, and so do the steps of the model.
-    assert static < 0.7 < adaptive
+    assert static < 0.8 < adaptive
     assert static < adaptive - 0.2
     both = defended(padded, token_batching, {"batch": 1000})
     assert accuracy(both) < 0.6

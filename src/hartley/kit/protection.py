@@ -53,7 +53,6 @@ class Protection:
         protect: (item, rng) → the item as it is published, under a fresh key.
         units: size of the alphabet of the published form; 0 where it is not finite.
         key_bits: entropy of one key, in bits; None where there is no key or it is not known.
-        every: places of an item under one key; 0 means the whole item.
     """
 
     name: str
@@ -61,7 +60,6 @@ class Protection:
     protect: Callable[[NDArray[Any], Rng], Published]
     units: int = 0
     key_bits: float | None = None
-    every: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,5 +223,4 @@ def rekeyed(inner: Protection, every: int) -> Protection:
         parts = [inner.protect(item[at : at + every], rng) for at in range(0, len(item), every)]
         return Published(np.concatenate([p.x for p in parts]), b"".join(p.clear for p in parts))
 
-    shorter = min(every, inner.every) if inner.every else every
-    return replace(inner, name=f"rekeyed {inner.name}", protect=protect, every=shorter)
+    return replace(inner, name=f"rekeyed {inner.name}", protect=protect)

@@ -170,7 +170,6 @@ def smoothed(inner: Protection, public: NDArray[Any], symbols: int, copies: int)
         protect,
         inner.units,
         inner.key_bits,
-        inner.every,
     )
 
 

@@ -186,11 +186,25 @@ def items_of(scene: Scene) -> PlantedItems:
 
 
 def stretches(view: View[DecryptionBrief]) -> list[NDArray[Any]]:
-    """Return the places under each key, as far as the attacker knows of a change of keys."""
-    length = view.data.x.shape[1]
-    periods = [int(d.params["every"]) for d in view.defenses if d.name == "rekeying"]
-    every = min(periods, default=length)
-    return [np.arange(at, min(at + every, length)) for at in range(0, length, every)]
+    """Return the places under each key, as far as the attacker knows of a change of keys.
+
+    A change that was added later cuts the item first; earlier ones begin anew in each of its parts.
+    """
+    parts = [np.arange(view.data.x.shape[1])]
+    for defense in reversed(view.defenses):
+        if defense.name == "rekeying":
+            every = int(defense.params["every"]) or usual_stretch(view.data.modality)
+            parts = [p[at : at + every] for p in parts for at in range(0, len(p), every)]
+    return parts
+
+
+def usual_stretch(modality: Modality) -> int:
+    """Return the places under one key of re-keying that names none.
+
+    25 letters or records are below the 28 that determine the key of a substitution; each picture
+    and each sound has a key of its own.
+    """
+    return 25 if modality in (Modality.LANGUAGE, Modality.TABULAR) else 1
 
 
 def unplanted(view: View[DecryptionBrief]) -> NDArray[np.bool_]:

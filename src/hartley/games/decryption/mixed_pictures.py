@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from hartley.core import (
     AnswerForm,
@@ -225,6 +224,8 @@ def _edges(pictures: NDArray[Any]) -> NDArray[np.float64]:
 def _judge(
     planted: Sequence[tuple[NDArray[Any], NDArray[Any]]],
 ) -> Callable[[Sequence[Round], Sequence[Outcome]], list[Received]]:
+    from scipy.optimize import linear_sum_assignment
+
     def judge(rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         del rounds
         return [read(*one, out) for one, out in zip(planted, outcomes, strict=True)]
@@ -273,7 +274,7 @@ def of_photographs(
 
     def clear(some: NDArray[Any]) -> NDArray[Any]:
         flat = some.reshape(-1, channels, side, side)
-        return flat[flat.reshape(len(flat), -1).std(1) > CONTRAST]
+        return np.asarray(flat[flat.reshape(len(flat), -1).std(1) > CONTRAST])
 
     public = Data("crops", Modality.VISION, clear(cut[odd]), role="public")
     return MixedPictures(clear(cut[~odd]), public, pictures, candidates, times)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -29,7 +30,6 @@ from hartley.core import (
     Stronger,
     View,
     game,
-    spawn,
 )
 from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
@@ -93,9 +93,11 @@ def _scene(name: str, modality: Modality, texts: Sequence[Sequence[str]]) -> Sce
 
 
 def _known(value: Any, scene: Scene) -> Data | None:
-    """Return what the observer saw of a service without the defenses that they do not know."""
-    del value
-    return behind(scene)
+    """Return what the observer saw of a service without the defenses that they do not know.
+
+    They are other conversations than those behind the defenses, drawn by them.
+    """
+    return None if value is None else behind(scene, crc32(np.ascontiguousarray(value.x)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,9 @@ def streamed_topics(
     traces = observed(
         service, [_talk(service_answers.answers[t], service_answers.turns, rng) for t in topics]
     )
-    plain = _talks(service_answers, StreamedService(), scene.modality)
-    brief = StreamedTopicsBrief(service_answers.topics, plain, behind(scene))
-    salt = int(rng.integers(2**31))
+    salt, seed = (int(rng.integers(2**31)) for _ in range(2))
+    plain = _talks(service_answers, StreamedService(), scene.modality, seed)
+    brief = StreamedTopicsBrief(service_answers.topics, plain, behind(scene, seed))
     dealt = tuple(
         Round(
             view=View(
@@ -182,17 +184,24 @@ def streamed_topics(
     )
 
 
-def behind(scene: Scene) -> Data | None:
-    """Return conversations of an observer with the service of a scene; None where it is plain."""
+def behind(scene: Scene, seed: int) -> Data | None:
+    """Return conversations of an observer with the service of a scene; None where it is plain.
+
+    Args:
+        scene: of the service.
+        seed: of the conversations.
+    """
     service = scene.find(StreamedService) or StreamedService()
     if service == StreamedService():
         return None
-    return _talks(scene.part(StreamedAnswers), service, scene.modality)
+    return _talks(scene.part(StreamedAnswers), service, scene.modality, seed)
 
 
 @lru_cache(maxsize=16)
-def _talks(service_answers: StreamedAnswers, service: StreamedService, modality: Modality) -> Data:
-    rng = np.random.default_rng(spawn(0, "talks"))
+def _talks(
+    service_answers: StreamedAnswers, service: StreamedService, modality: Modality, seed: int
+) -> Data:
+    rng = np.random.default_rng(seed)
     topics = np.repeat(np.arange(len(service_answers.topics)), service_answers.talks)
     traces = observed(
         service, [_talk(service_answers.known[t], service_answers.turns, rng) for t in topics]

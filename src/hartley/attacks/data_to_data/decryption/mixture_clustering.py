@@ -28,7 +28,7 @@ FIRST, LATER = 6, 4
     term=Term.SIGNAL,
     modalities=(Modality.VISION,),
     paper="arXiv:2011.05315",
-    light={"checks": 2},
+    light={"checks": 1},
 )
 def mixture_clustering(
     view: View[MixedPicturesBrief],

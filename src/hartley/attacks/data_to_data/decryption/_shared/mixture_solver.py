@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +102,7 @@ def _dense(z: NDArray[Any], size: int) -> list[NDArray[np.int64]]:
     count = len(z)
     places = np.argsort(-np.triu(z, 1), axis=None)[: 20 * count]
     covered = np.zeros(z.shape, dtype=bool)
-    found: list[tuple[float, NDArray[np.int64]]] = []
+    candidates: list[tuple[float, NDArray[np.int64]]] = []
     for i, j in zip(*np.unravel_index(places, z.shape), strict=True):
         if covered[i, j]:
             continue
@@ -115,10 +113,10 @@ def _dense(z: NDArray[Any], size: int) -> list[NDArray[np.int64]]:
             others = len(members) - np.isin(np.arange(count), members)
             members = np.argsort(-z[:, members].sum(1) / np.maximum(1, others))[: max(3, more)]
         within = z[np.ix_(members, members)]
-        found.append((float(within.sum() / (len(members) * (len(members) - 1))), members))
+        candidates.append((float(within.sum() / (len(members) * (len(members) - 1))), members))
         covered[np.ix_(members, members)] = True
     chosen: list[NDArray[np.int64]] = []
-    for _, members in sorted(found, key=lambda one: -one[0]):
+    for _, members in sorted(candidates, key=lambda one: -one[0]):
         if all(len(np.intersect1d(members, other)) < size / 2 for other in chosen):
             chosen.append(members)
     return chosen
@@ -177,7 +175,8 @@ class Solver:
         begins += [self.rng.normal(0, 0.5, self.x.shape) for _ in range(starts)]
         least = np.full(levels.shape[1], np.inf)
         best = self.x
-        for x in begins:
+        for begin in begins:
+            x = begin
             for _ in range(DESCENT):
                 x = back @ np.copysign(levels, a @ x)
             error = ((np.abs(a @ x) - levels) ** 2 * self.trust[:, None]).sum(0)
@@ -213,7 +212,7 @@ class Solver:
             least = np.where(better, value, least)
             pairs[better] = np.stack([first[which], second[which]], axis=1)[better]
             weight[better] = share
-        before = ((np.abs(self.mixing()[:, :] @ x) - levels) ** 2).sum(1) / power
+        before = ((np.abs(self.mixing() @ x) - levels) ** 2).sum(1) / power
         better = least < 0.8 * before
         self.pairs = np.where(better[:, None], pairs, self.pairs)
         self.weight = np.where(better, weight, self.weight)
@@ -223,7 +222,9 @@ class Solver:
     def sound(self) -> NDArray[np.bool_]:
         """Return (m,) booleans: pictures that explain encodings, and are not another one again."""
         explained = self.error < EXPLAINED
-        support = np.array([(explained & (self.pairs == k).any(1)).sum() for k in range(self.count)])
+        support = np.array(
+            [(explained & (self.pairs == k).any(1)).sum() for k in range(self.count)]
+        )
         good = support >= SHARED * self.times
         flat = self.x - self.x.mean(1, keepdims=True)
         flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
@@ -234,7 +235,7 @@ class Solver:
         return np.asarray(good)
 
     def reseed(self, good: NDArray[np.bool_]) -> None:
-        """Look for the other pictures in the encodings that those which are known leave unexplained."""
+        """Look for the other pictures in the encodings that known ones leave unexplained."""
         missing = np.flatnonzero(~good)
         left = np.flatnonzero((self.error >= EXPLAINED) | (~good[self.pairs]).any(1))
         if not len(missing) or len(left) < 4:
@@ -273,6 +274,9 @@ def joined_signs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]
         x: (m, d) values.
         shape: (channels, height, width) of d.
     """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
     at = np.arange(x.shape[1]).reshape(shape)
     sides = ((at[:, :, 1:], at[:, :, :-1]), (at[:, 1:], at[:, :-1]), (at[1:], at[:-1]))
     one, other = (np.concatenate([side[k].ravel() for side in sides]) for k in (0, 1))

@@ -1,0 +1,115 @@
+"""Mixtures of private pictures with random signs, and who solves for the pictures."""
+
+import numpy as np
+import pytest
+
+from hartley.attacks.data_to_data.decryption._shared import mixture_solver as solver
+from hartley.attacks.data_to_data.decryption.mixture_clustering import (
+    mixture_clustering,
+    usual_way_up,
+)
+from hartley.channel.measure import measure
+from hartley.core import Data, Modality
+from hartley.core.errors import UsageError
+from hartley.engine.run.play import deal, play
+from hartley.games.decryption.mixed_pictures import (
+    GREY,
+    MOST,
+    MixedPictures,
+    matched,
+    mixed_pictures,
+    mixtures,
+)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return mixed_pictures.live(Modality.VISION, np.random.default_rng(0))
+
+
+def test_an_encoding_is_two_pictures_with_bounded_weights_and_fair_signs():
+    rng = np.random.default_rng(0)
+    # Pictures of one value each, by which the weights can be read.
+    values = np.array([0.0, 20.0, 90.0, 255.0])
+    private = np.broadcast_to(values[:, None, None, None], (4, 3, 8, 8))
+    encodings = mixtures(private, 10, rng)
+    assert encodings.shape == (20, 3, 8, 8)
+    levels = np.abs(encodings - GREY)
+    # All pixels of an encoding have the same absolute value, and it is that of some pair.
+    assert (np.ptp(levels.reshape(20, -1), axis=1) <= 1).all()
+    first, second = np.triu_indices(4, 1)
+    ends = [abs(w * values[first] + (1 - w) * values[second] - GREY) for w in (MOST, 1 - MOST)]
+    grid = np.linspace(1 - MOST, MOST, 400)[:, None]
+    ways = np.abs(grid * values[first] + (1 - grid) * values[second] - GREY).ravel()
+    assert all(np.abs(ways - one).min() < 1 for one in levels[:, 0, 0, 0])
+    assert levels.max() <= max(e.max() for e in ends) + 1
+    up = (encodings > GREY).mean()
+    assert abs(up - 0.5) < 4 * 0.5 / np.sqrt(encodings.size)
+
+
+def test_secrets_are_uniform_and_candidates_in_no_view(scene):
+    rounds = deal(mixture_clustering, scene, seed=0, params={"rounds": 50}).rounds
+    truth = np.concatenate([one.truth for one in rounds])
+    counts = np.bincount(truth, minlength=8)
+    expected = len(truth) / 8
+    assert ((counts - expected) ** 2 / expected).sum() < 7 + 5 * np.sqrt(14)
+    assert rounds[0].view.data.x.shape == (72, 3, 16, 16)
+    public = {one.tobytes() for one in rounds[0].view.brief.public.x}
+    assert not public & {one.tobytes() for one in scene.parts[0].pool}
+
+
+def test_pictures_are_solved_for_exactly_where_groups_are_known():
+    """The least squares alone, without the search for groups: |A X| says what X is."""
+    rng = np.random.default_rng(1)
+    private = mixed_pictures.live(Modality.VISION, rng).parts[0].pool[:10]
+    x = private.reshape(10, -1) / GREY - 1
+    one = np.stack([rng.permutation(10)[:2] for _ in range(150)])
+    weight = rng.uniform(0.35, 0.65, 150)
+    mixed = weight[:, None] * x[one[:, 0]] + (1 - weight[:, None]) * x[one[:, 1]]
+    signed = mixed * rng.choice([-1, 1], mixed.shape)
+    solving = solver.Solver(signed.reshape(150, 3, 16, 16), 10, 30, 0.65, rng)
+    solving.pairs, solving.trust = one, np.ones(150)
+    for step in range(8):
+        solving.solve(starts=6 if step < 2 else 1)
+    back = solving.x * np.sign((solving.x * x).sum())
+    assert np.median(np.abs(back - x).mean(1)) < 0.02
+    assert np.median(np.abs(solving.weight - weight)) < 0.01
+
+
+def test_grouping_reads_waves_and_nothing_of_a_pad(scene):
+    read = measure(play(mixture_clustering, scene, seed=0, params={"checks": 2}), redraws=1)
+    assert read.bits.lower > 1
+    assert read.metrics["solved"]["value"] > 0.6
+    dead = mixed_pictures.dead(Modality.VISION, np.random.default_rng(0))
+    game = {"rounds": 5}
+    none = play(mixture_clustering, dead, seed=0, params={"checks": 1}, game_params=game)
+    assert not measure(none, redraws=1).bits.lower
+
+
+def test_the_matcher_reads_any_order_and_negatives_and_nothing_of_noise():
+    rng = np.random.default_rng(0)
+    candidates = rng.integers(0, 256, (6, 5, 3, 8, 8))
+    truth = rng.integers(0, 5, 6)
+    chosen = candidates[np.arange(6), truth][rng.permutation(6)]
+    assert matched(chosen, candidates).tolist() == truth.tolist()
+    assert matched(255 - chosen, candidates).tolist() == truth.tolist()
+    reads = [matched(rng.integers(0, 256, chosen.shape), candidates) for _ in range(100)]
+    right = np.mean([(one == truth).mean() for one in reads])
+    assert abs(right - 0.2) < 4 * 0.4 / np.sqrt(600)
+
+
+def test_negatives_are_turned_by_the_usual_levels():
+    rng = np.random.default_rng(0)
+    public = (255 * rng.beta(2, 4, (30, 3, 8, 8))).astype(np.uint8)
+    pictures = (255 * rng.beta(2, 4, (5, 3, 8, 8))).astype(np.uint8)
+    assert (usual_way_up(pictures, public) == pictures).all()
+    assert (usual_way_up(255 - pictures, public) == pictures).all()
+
+
+def test_a_release_that_cannot_be_is_one_clear_line():
+    pool = np.zeros((40, 3, 8, 8), dtype=np.uint8)
+    public = Data("crops", Modality.VISION, pool)
+    with pytest.raises(UsageError, match="times even, since an encoding has two, got 5 and 3"):
+        MixedPictures(pool, public, pictures=5, candidates=2, times=3)
+    with pytest.raises(UsageError, match="at most the 40 of the pool, got 20 · 16"):
+        MixedPictures(pool, public)
