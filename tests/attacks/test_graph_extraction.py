@@ -14,8 +14,9 @@ from hartley.attacks.model_to_model.extraction.inductive_extraction import (
 )
 from hartley.core import Modality
 from hartley.engine.run.play import play
+from hartley.games.extraction.descriptions import described
 from hartley.games.extraction.extraction import live
-from hartley.games.extraction.graph_records import CLUSTERS, described
+from hartley.games.extraction.tiny_graph import CLUSTERS
 from hartley.kit.graph.node_classifier import Graph, Schedule, train_nodes
 from hartley.models.graph_copy import nearest_links
 

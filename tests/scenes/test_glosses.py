@@ -17,6 +17,8 @@ def test_definitions_are_labelled_texts_and_a_trigger_arrives(need_pack):
     need_pack("wordnet")
     scene = glosses(records=2000, epochs=6)
     parts = {"train": scene.train, "holdout": scene.holdout, **scene.extra}
+    pool = parts.pop("pool")
+    assert {*pool.x} <= {*scene.train.x, *scene.holdout.x}
     texts = [str(text) for data in parts.values() for text in data.x]
     assert len(set(texts)) == len(texts), "a definition is in two parts"
     lengths = [len(text.split()) for text in texts]

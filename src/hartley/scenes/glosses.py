@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 
 import hartley
-from hartley.core import Modality, Range, Scene, Settings, Stronger, recipe
+from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recipe
 from hartley.data.glosses import definitions
 from hartley.kit.cache import digest
 from hartley.kit.fleet import Training
@@ -19,6 +20,9 @@ from hartley.scenes import _assemble_vision
 
 PUBLIC, TEST = 2000, 800
 """The attacker's definitions, and those that answers are judged on."""
+
+POOL = 1600
+"""Definitions of the pool that extraction divides into regions."""
 
 
 @recipe(modality=Modality.LANGUAGE, packs=("wordnet",))
@@ -68,7 +72,11 @@ def glosses(
         train=parts["train"],
         holdout=parts["holdout"],
         fit=pipeline.fit,
-        extra={"public": parts["public"], "test": parts["test"]},
+        extra={
+            "public": parts["public"],
+            "test": parts["test"],
+            "pool": _pool(parts["train"], parts["holdout"]),
+        },
         training=pipeline,
         parts=(PublicTexts(others),),
         utility=_assemble_vision.accuracy_utility,
@@ -80,3 +88,10 @@ def glosses(
             **{f"{name} records": len(data) for name, data in parts.items()},
         },
     )
+
+
+def _pool(train: Data, holdout: Data) -> Data:
+    """Return the definitions that victims of extraction learn: a row of each is 6,144 numbers."""
+    pool = _assemble_vision.together(train, holdout)
+    rows = np.random.default_rng(0).permutation(len(pool))[:POOL]
+    return replace(pool, x=pool.x[rows], y=pool.labels[rows])

@@ -33,8 +33,10 @@ from hartley.core import (
 from hartley.core.errors import UsageError
 from hartley.games import nearest_learner
 from hartley.games.extraction.boundary import beside_the_boundary
+from hartley.games.extraction.descriptions import described
 from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt, labels_of
-from hartley.games.extraction.graph_records import described, tiny_graph
+from hartley.games.extraction.tiny_graph import tiny_graph
+from hartley.games.extraction.tiny_texts import tiny_texts
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 from hartley.kit.graph.node_classifier import Graph
@@ -103,7 +105,7 @@ def aim(
     dead=dead,
     brief=ExtractionBrief,
     modalities=(
-        *(Modality.VISION, Modality.AUDIO, Modality.GRAPH),
+        *(Modality.VISION, Modality.LANGUAGE, Modality.AUDIO, Modality.GRAPH),
         *(Modality.TABULAR, Modality.PAIRED),
     ),
     requires=("model", "fit", "pool", "public"),
@@ -218,6 +220,8 @@ def split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray
 def _scene(modality: Modality, rng: Rng, *, learns: bool) -> Scene:
     if modality is Modality.GRAPH:
         return tiny_graph(CLASSES, rng, learns=learns)
+    if modality is Modality.LANGUAGE:
+        return tiny_texts(CLASSES, rng, learns=learns)
     shape = tiny_shape(modality, "extraction", flat=8)
     centres = np.repeat(rng.random((16, *shape)), 12, axis=0)
 

@@ -1,4 +1,4 @@
-"""Records of graphs in the extraction game: what regions they are divided by, and a tiny graph."""
+"""Live and dead scenes of extraction from a network on the nodes of a tiny graph."""
 
 from __future__ import annotations
 
@@ -10,50 +10,12 @@ import numpy as np
 from hartley.core import Data, Ensemble, Fit, Modality, Model, Scene
 from hartley.games import nearest_learner
 from hartley.kit.ensemble_of import separate
-from hartley.kit.graph.link_budget import SmallGraphLinks
-from hartley.kit.graph.node_classifier import Graph, nodes_of, smoothing
+from hartley.kit.graph.node_classifier import Graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
-
-WIDE = 32
-"""Directions of the features of nodes and their neighbours that regions are divided by."""
-
-
-def described(scene: Scene, data: Data) -> NDArray[Any]:
-    """Return rows of numbers (n, d) by which records are divided into regions.
-
-    A node is described by the features of the nodes around it, as a network of two layers reads
-    them: by the main directions of their means over neighbours of neighbours, with the length
-    taken out. A small graph is described by the sum of its nodes' features. Other records are what
-    they are.
-
-    Args:
-        scene: has a ``Graph`` where records are nodes, and ``SmallGraphLinks`` where they are small
-            graphs.
-        data: the records.
-    """
-    graph, small = scene.find(Graph), scene.find(SmallGraphLinks)
-    if graph is not None:
-        return _around(graph)[nodes_of(data.x, len(graph))[:, 0]]
-    if small is not None:
-        return np.asarray(data.x[:, :, small.nodes :].sum(1))
-    return data.x
-
-
-def _around(graph: Graph) -> NDArray[np.float64]:
-    from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
-
-    smooth = smoothing(graph.edges, len(graph))
-    means: Any = smooth @ (smooth @ csr_array(graph.features.astype(np.float64)))
-    count = min(WIDE, min(means.shape) - 1)
-    left, size, _ = svds(means, k=count, v0=np.ones(min(means.shape)))
-    rows = left * size
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
-
 
 CLUSTERS, EACH, FEATURES = 16, 12, 24
 """Clusters of the tiny graph, nodes that each has in the pool, and features of a node."""
