@@ -38,7 +38,9 @@ def test_nonsense_has_the_words_and_lengths_of_the_texts_in_no_order() -> None:
 
 def test_texts_copy_the_victim_and_so_does_nonsense_in_part() -> None:
     kinds = {
-        ask: play(text_imitation, _scene(), params={"ask": ask, "steps": 150}, game_params={"rounds": 2})
+        ask: play(
+            text_imitation, _scene(), params={"ask": ask, "steps": 150}, game_params={"rounds": 2}
+        )
         for ask in ("texts", "nonsense")
     }
     assert kinds["texts"].metrics["queries"] == 192

@@ -30,6 +30,9 @@ Stream = Callable[[str, Callable[..., Any], Any, tuple[Any, ...]], Any]
 class _Group:
     """The accounts that are opened together: one attacker's."""
 
+    def __init__(self) -> None:
+        self.opened = 0
+
 
 _group: ContextVar[_Group | None] = ContextVar("group", default=None)
 
@@ -49,8 +52,11 @@ def spread(opened: Callable[[], Session] | None, accounts: int) -> Session | Non
     """
     if opened is None:
         return None
-    with _together():
-        sessions = [opened() for _ in range(accounts)]
+    sessions = []
+    with _together() as group:
+        for _ in range(accounts):
+            sessions.append(opened())
+            group.opened += 1
     count = 0
 
     def session(name: str, function: Callable[..., Any]) -> Any:
@@ -154,10 +160,21 @@ def _merged(parts: list[tuple[np.ndarray[Any, Any], Any]], n: int) -> Any:
     return [together[i] for i in back] if isinstance(together, list) else together[back]
 
 
+def account_number() -> int:
+    """Return how many accounts of the same attacker were opened before this one.
+
+    A defense that draws something for each account seeds it with this number, so that a run
+    repeats.
+    """
+    group = _group.get()
+    return 0 if group is None else group.opened
+
+
 @contextmanager
-def _together() -> Iterator[None]:
-    token = _group.set(_Group())
+def _together() -> Iterator[_Group]:
+    group = _Group()
+    token = _group.set(group)
     try:
-        yield
+        yield group
     finally:
         _group.reset(token)

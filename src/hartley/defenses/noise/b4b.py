@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from hartley.core import Modality, Model, Output, Range, Scene, Term, defense, spawn
-from hartley.core.assets import Session
 from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 from hartley.games.extraction.encoder_extraction import EmbeddingEndpoint
-from hartley.kit.cache import digest
+from hartley.kit import accounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +42,7 @@ def b4b(
     covered: Annotated[float, Range(0, 1, open_low=True)] = 0.8,
     planes: Annotated[int, Range(1, 16)] = 6,
     spaces: bool = True,
+    shared: bool = False,
 ) -> Scene:
     """Count which buckets of the space an account has seen, and add noise as it sees more.
 
@@ -59,6 +59,7 @@ def b4b(
         covered: share of the owner's buckets at which the noise is ``noise``.
         planes: random planes that cut the space.
         spaces: rotate the answers of each account by a matrix of its own.
+        shared: the accounts of one attacker count as one, as where the owner can link them.
 
     Raises:
         UsageError: the scene's model does not answer with embeddings.
@@ -71,25 +72,23 @@ def b4b(
     curve = _Curve(noise, covered)
 
     def change(model: Model, who: str) -> Model:
-        inner, owner = model.session, _Buckets(model, train.x, planes, spawn(key, who, "planes"))
+        owner = _Buckets(model, train.x, planes, spawn(key, who, "planes"))
 
-        def opened() -> Session:
-            inner_session = inner() if inner is not None else None
-            account = _Account(owner, curve, part, spawn(key, who), spaces)
+        def opened() -> accounts.Stream:
+            seed = spawn(key, who, "account", 0 if shared else accounts.account_number())
+            account = _Account(owner, curve, part, seed, spaces)
 
-            def session(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-                answer = inner_session(name, function) if inner_session is not None else function
+            def stream(
+                name: str, answer: Callable[..., Any], x: Any, arguments: tuple[Any, ...]
+            ) -> Any:
+                raw = answer(x, *arguments)
                 if CAPABILITIES[name].gives not in (Gives.ANSWERS, Gives.EMBEDDINGS):
-                    return answer
+                    return raw
+                return account.answer(np.asarray(raw))
 
-                def call(x: Any, *arguments: Any) -> Any:
-                    return account.answer(x, np.asarray(answer(x, *arguments)))
+            return stream
 
-                return call
-
-            return session
-
-        return replace(model, session=opened)
+        return accounts.watched(model, opened, shared=shared)
 
     return wrap_answers.models(scene, change)
 
@@ -130,27 +129,22 @@ class _Buckets:
 
 
 class _Account:
-    """What one account has seen, and the space in which it gets its answers.
-
-    Its draws depend on the owner's key and on the first records that it asks for, so that a run
-    repeats, whichever other accounts there are.
-    """
+    """What one account has seen, and the space in which it gets its answers."""
 
     def __init__(
         self, buckets: _Buckets, curve: _Curve, part: EmbeddingEndpoint, seed: int, spaces: bool
     ) -> None:
-        self._buckets, self._curve, self._part, self._seed = buckets, curve, part, seed
+        self._buckets, self._curve, self._part = buckets, curve, part
         self._spaces, self._seen = spaces, np.empty(0, np.int64)
-        self._rng: np.random.Generator | None = None
+        self._rng = np.random.default_rng(seed)
         self._turn: NDArray[np.float64] | None = None
 
-    def answer(self, x: NDArray[Any], embeddings: NDArray[Any]) -> NDArray[np.float64]:
+    def answer(self, embeddings: NDArray[Any]) -> NDArray[np.float64]:
         """Return embeddings (n, d) as the account gets them."""
         if not len(embeddings):
             return embeddings
         halves = self._part.halves(np.asarray(embeddings, dtype=np.float64))
-        if self._rng is None:
-            self._rng = np.random.default_rng(spawn(self._seed, digest(np.asarray(x))))
+        if self._turn is None:
             width = halves[0].shape[1]
             # Both halves are rotated alike, so that captions and pictures still match.
             self._turn = np.linalg.qr(self._rng.standard_normal((width, width)))[0]

@@ -36,7 +36,6 @@ from hartley.core import (
 from hartley.core.errors import RunError, UsageError
 from hartley.games.extraction.extraction import RECORDS, REGIONS, split_regions
 from hartley.games.extraction.fingerprint import Planted, dealt
-from hartley.games.extraction.turns import in_turn
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 from hartley.kit.ensemble_of import separate
@@ -79,7 +78,7 @@ class EncoderBrief:
         public: records of the attacker's own, to query the victim about.
         width: numbers in an answer.
         queries: records that the attacker may ask of the victim.
-        accounts: at the service; each asks in turn for an equal share of the queries.
+        accounts: at the service that the attacker holds, asked in turn, record by record.
         split: columns of a record that are the picture's; 0 where a record is one thing.
     """
 
@@ -88,11 +87,6 @@ class EncoderBrief:
     queries: int
     accounts: int = 1
     split: int = 0
-
-    @property
-    def each(self) -> int:
-        """The number of records that one account asks for before the next account's turn."""
-        return -(-self.queries // self.accounts)
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -133,8 +127,8 @@ def encoder_extraction(
     Args:
         rounds: number of victims, each with its own secret.
         queries: largest number of records that the attacker may query per victim.
-        accounts: of the attacker at the service; each has a session of its own, and they share the
-            queries equally.
+        accounts: of the attacker at the service; each has a session of its own, and they take turns
+            at the queries.
 
     Raises:
         UsageError: the model does not answer with embeddings.
@@ -144,9 +138,7 @@ def encoder_extraction(
     if model.output is not Output.EMBEDDINGS:
         raise UsageError(f"{model.name!r} must answer with embeddings, got {model.output}")
     planted = secret_likenesses(scene, rng, rounds)
-    share = -(-queries // accounts)
-    victims = tuple(in_turn(victim, share) for victim in planted.victims)
-    deal = dealt(replace(planted, victims=victims), scene, rng, queries=queries)
+    deal = dealt(planted, scene, rng, queries=queries, accounts=accounts)
     brief = EncoderBrief(scene.extra["public"], model.classes, queries, accounts, part.split)
     views = [replace(round_.view, brief=brief) for round_ in deal.rounds]
     return replace(

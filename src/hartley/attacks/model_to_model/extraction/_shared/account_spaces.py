@@ -38,42 +38,36 @@ def answered(
     """
     brief, model = view.brief, view.model
     allowed = [brief.queries, *([queries] if queries else [])]
-    budgets = [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    each = min([brief.each, *budgets])
-    size = max(1, min([*allowed, each * brief.accounts]))
+    for defense in view.defenses:
+        if defense.name == "query_budget":
+            shared_budget = defense.params.get("shared", False)
+            allowed.append(defense.params["queries"] * (1 if shared_budget else brief.accounts))
+    size, count = max(1, min(allowed)), brief.accounts
     order = rng.permutation(len(brief.public))
-    known = PER_ACCOUNT & {d.name for d in view.defenses}
-    if brief.accounts == 1 or not known:
-        x = brief.public.x[order[:size]]
-        return x, np.asarray(model.query(x), dtype=np.float64)
+    spaces = [
+        d for d in view.defenses if d.name in PER_ACCOUNT and not d.params.get("shared", False)
+    ]
     width = brief.width // 2 if brief.split else brief.width
+    each = min(size // count, len(order))
     # A rotation of d numbers takes d records; a noisy one some more.
     first = int(min(max(common * each, 1.5 * width), 0.8 * each))
-    shared, rest = order[:first], order[first:]
-    equal = -(-len(rest) // brief.accounts)
-    per_account = min(each - first, size // brief.accounts - first, equal)
-    if per_account < 1:
-        x = brief.public.x[order[: min(each, size)]]
+    if count == 1 or not spaces or first < 1:
+        x = brief.public.x[order[:size]]
         return x, np.asarray(model.query(x), dtype=np.float64)
-    chosen, answers, base = [], [], None
-    for account in range(brief.accounts):
-        new = rest[account * per_account : (account + 1) * per_account]
-        if not len(new):
-            break  # the attacker has no more records
-        rows = np.concatenate([shared, new])
-        got = np.asarray(model.query(brief.public.x[rows]), dtype=np.float64)
-        # An account has to ask for its whole share before the next one's turn: the same again.
-        if spare := brief.each - len(rows):
-            model.query(brief.public.x[np.resize(rows, spare)])
-        if base is None:
-            base = got[:first]
-            chosen.append(rows)
-            answers.append(got)
-        else:
-            turned = _turned(got, got[:first], base, brief.split > 0)
-            chosen.append(new)
-            answers.append(turned[first:])
-    return brief.public.x[np.concatenate(chosen)], np.concatenate(answers)
+    common_rows, new_rows = order[:first], order[first:][: size - first * count]
+    # Accounts take turns record by record: each common record comes once for every account.
+    rows = np.concatenate([np.repeat(common_rows, count), new_rows])
+    answers = np.array(model.query(brief.public.x[rows]), dtype=np.float64)
+    account = np.arange(len(rows)) % count
+    base = answers[: first * count : count]
+    for k in range(1, count):
+        source = answers[k : first * count : count]
+        turn = account == k
+        answers[turn] = _turned(answers[turn], source, base, brief.split > 0)
+    # Of a common record, the mean over the accounts has less noise.
+    means = answers[: first * count].reshape(first, count, -1).mean(1)
+    chosen = np.concatenate([common_rows, new_rows])
+    return brief.public.x[chosen], np.concatenate([means, answers[first * count :]])
 
 
 def _turned(
