@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hartley.attacks.data_to_data.watermark._shared import picture_denoiser
+from hartley.attacks.data_to_data.watermark._shared import picture_denoiser, picture_vae
 from hartley.attacks.data_to_data.watermark._shared.pictures import strongest
 from hartley.attacks.data_to_data.watermark.distortion import distortion
 from hartley.attacks.data_to_data.watermark.mean_residual import mean_residual
@@ -56,6 +56,7 @@ def test_averaging_takes_out_a_pattern_that_pictures_share():
 
 def test_a_network_that_saw_other_photographs_takes_noise_out(monkeypatch):
     monkeypatch.setattr(picture_denoiser, "cached", lambda _, __, build, **___: build())
+    monkeypatch.setattr(picture_denoiser, "LEAVES", 4)
     photos, rng = carriers(6, 128).x, np.random.default_rng(0)
     denoise = picture_denoiser.denoiser(list(photos[:4]), training=120)
     for photo in (photos[4], photos[5][:, :101, :]):
@@ -63,9 +64,30 @@ def test_a_network_that_saw_other_photographs_takes_noise_out(monkeypatch):
         assert image.psnr(denoise(noisy, 0.1), photo) > image.psnr(noisy, photo) + 1
 
 
-def test_regeneration_by_a_network_stays_above_the_floor(monkeypatch):
-    monkeypatch.setattr(picture_denoiser, "cached", lambda _, __, build, **___: build())
-    params = {"by": "network", "training": 3, "steps": 6}
+def test_an_autoencoder_draws_photographs_that_it_did_not_see_better_than_its_noise(monkeypatch):
+    monkeypatch.setattr(picture_vae, "cached", lambda _, __, build, **___: build())
+    monkeypatch.setattr(picture_vae, "LEAVES", 4)
+    photos, rng = carriers(6, 128).x, np.random.default_rng(0)
+    off = {}
+    for training in (0, 80):
+        noise = picture_vae.latent_noise(photos[0].shape, rng)
+        redraw = picture_vae.redrawer(list(photos[:4]), training, noise)
+        for photo in (photos[4], photos[5][:, :101, :]):
+            # Before it learns it is orthonormal: its noise is that of the pixels, at any level.
+            for strength in (0.0, 1.0):
+                redrawn = redraw(photo, strength)
+                off.setdefault((training, strength), []).append(np.std(redrawn - photo))
+    assert off[0, 0.0] == pytest.approx([picture_vae.LEAST] * 2, rel=0.05)
+    assert off[0, 1.0] == pytest.approx([picture_vae.LOUDEST] * 2, rel=0.05)
+    assert max(off[80, 1.0]) < 0.75 * picture_vae.LOUDEST
+
+
+@pytest.mark.parametrize("by", ["network", "vae"])
+def test_regeneration_by_what_learned_stays_above_the_floor(monkeypatch, by):
+    for part in (picture_denoiser, picture_vae):
+        monkeypatch.setattr(part, "cached", lambda _, __, build, **___: build())
+        monkeypatch.setattr(part, "LEAVES", 2)
+    params = {"by": by, "training": 3, "steps": 6}
     trials = play(regeneration, scene(dwt_dct()), seed=0, params=params, game_params={"rounds": 2})
     assert trials.metrics["violated"] == 0
     # As much noise as the floor of 34 dB allows, and no less.

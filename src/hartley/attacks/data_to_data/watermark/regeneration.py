@@ -5,6 +5,8 @@ and regenerate with a VAE or a diffusion model. Here, by ``components``, the aut
 principal components of 8 × 8 colour patches of the attacker's photographs. The denoiser shrinks
 each component by the James–Stein rule and averages four shifted grids of patches. By ``network``
 the noise is on the pixels, and a network that learned on the attacker's photographs takes it out.
+By ``vae`` a variational autoencoder learned on them, and on pictures of dead leaves: the noise is
+that of its posterior, and what a decoded pixel may be off says how much it keeps.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from hartley.attacks.data_to_data.watermark._shared.picture_denoiser import LOUDEST, denoiser
+from hartley.attacks.data_to_data.watermark._shared.picture_vae import latent_noise, redrawer
 from hartley.attacks.data_to_data.watermark._shared.pictures import published, strongest
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
@@ -38,7 +41,7 @@ def regeneration(
     view: View[WatermarkBrief],
     rng: Rng,
     *,
-    by: Literal["components", "network"] = "components",
+    by: Literal["components", "network", "vae"] = "components",
     shrinkage: Annotated[float, Range(0)] = 4.0,
     passes: Annotated[int, Range(1)] = 3,
     training: Annotated[int, Range(1), Stronger.MORE] = 1500,
@@ -50,14 +53,14 @@ def regeneration(
         by: what encodes and denoises.
         shrinkage: strength of the denoiser of components, in variances of the noise.
         passes: regenerations by components, each nearer to the floor; the last above it counts.
-        training: steps of the network's training.
-        steps: bisections of the level of the network's noise.
+        training: steps of the training, of the network or of the autoencoder.
+        steps: bisections of the level of their noise.
 
     Raises:
-        MissingExtra: torch is not installed, which the network needs.
+        MissingExtra: torch is not installed, which both need.
     """
-    if by == "network":
-        return _by_network(view, rng, training, steps)
+    if by != "components":
+        return _learned(view, rng, by, training, steps)
     marked = view.data.x[0].astype(np.float32)
     floor = view.brief.floor.get("psnr", 0.0)
     photos = view.brief.public.x if len(view.brief.public) else view.data.x
@@ -78,14 +81,19 @@ def regeneration(
     return published(best, "regenerated")
 
 
-def _by_network(view: View[WatermarkBrief], rng: Rng, training: int, steps: int) -> Outcome:
-    """Add noise and take it out by a network, with as much noise as the floor allows."""
+def _learned(view: View[WatermarkBrief], rng: Rng, by: str, training: int, steps: int) -> Outcome:
+    """Add noise to pixels or to a code, and take it out, as much as the floor allows."""
     marked = view.data.x[0].astype(np.float32)
     photos = list(view.brief.public.x) if len(view.brief.public) else [marked]
-    denoise = denoiser(photos, training)
-    noise = rng.standard_normal(marked.shape, dtype=np.float32)
+    if by == "vae":
+        redraw = redrawer(photos, training, latent_noise(marked.shape, rng))
+    else:
+        denoise = denoiser(photos, training)
+        noise = rng.standard_normal(marked.shape, dtype=np.float32)
 
     def change(strength: float) -> NDArray[Any]:
+        if by == "vae":
+            return redraw(marked, strength)
         return denoise(marked + np.float32(LOUDEST * strength) * noise, LOUDEST * strength)
 
     return published(strongest(change, view.brief.holds, marked, steps), "regenerated")

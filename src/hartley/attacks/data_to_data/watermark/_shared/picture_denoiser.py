@@ -15,6 +15,7 @@ import numpy as np
 from hartley.core.errors import MissingExtra
 from hartley.kit.cache import cached, digest
 from hartley.kit.eager_optimizers import eager
+from hartley.kit.vision.dead_leaves import dead_leaves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,9 @@ PATCH, BATCH = 48, 16
 LOUDEST = 0.2
 """Largest deviation of the noise in training, in 0..1."""
 RATE = 2e-3
+LEAVES, SIDE = 24, 192
+"""Pictures of dead leaves beside the attacker's, half of what it learns from, and their sides: of
+few photographs alone it learns what these look like, and not what noise is."""
 
 Denoise = Callable[["NDArray[Any]", float], "NDArray[np.float32]"]
 
@@ -33,7 +37,7 @@ def denoiser(pictures: Sequence[NDArray[Any]], training: int) -> Denoise:
     """Return a network (picture (3, h, w), deviation of its noise) → picture, from the cache.
 
     Args:
-        pictures: (3, h, w) in 0..1 without noise, from which it learns.
+        pictures: (3, h, w) in 0..1 without noise, from which it learns, with dead leaves.
         training: steps.
 
     Raises:
@@ -43,7 +47,18 @@ def denoiser(pictures: Sequence[NDArray[Any]], training: int) -> Denoise:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
-    recipe = ["pictures", digest(list(pictures)), training, CHANNELS, PATCH, BATCH, LOUDEST, RATE]
+    recipe = [
+        "pictures",
+        digest(list(pictures)),
+        training,
+        CHANNELS,
+        PATCH,
+        BATCH,
+        LOUDEST,
+        RATE,
+        LEAVES,
+        SIDE,
+    ]
     weights = cached("picture-denoiser", recipe, lambda: _train(pictures, training), code=_train)
     network = _network()
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
@@ -62,21 +77,15 @@ def denoiser(pictures: Sequence[NDArray[Any]], training: int) -> Denoise:
 def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray[Any]]:
     """Return the weights after some steps; what is drawn is fixed, so that all rounds share it."""
     import torch
-    from torch import nn
 
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    leaves = list(dead_leaves(LEAVES, SIDE, rng))
     network = _network()
-    layers = [layer for layer in network if isinstance(layer, nn.Conv2d)]
-    with torch.no_grad():
-        for layer in layers:
-            draw = torch.randn(layer.weight.shape, generator=generator)
-            layer.weight.copy_(draw * (2 / layer.weight[0].numel()) ** 0.5)
-            assert layer.bias is not None
-            layer.bias.zero_()
-        layers[-1].weight.zero_()  # it begins by taking nothing out
+    initialise(network, generator)  # it begins by taking nothing out
     optimizer = eager("Adam")(list(network.parameters()), lr=RATE)
     for step in range(training):
-        clean = torch.from_numpy(np.stack([_patch(pictures, rng) for _ in range(BATCH)]))
+        sources = [(pictures, leaves)[int(rng.integers(2))] for _ in range(BATCH)]
+        clean = torch.from_numpy(np.stack([drawn_patch(source, rng) for source in sources]))
         levels = torch.from_numpy(rng.uniform(0, LOUDEST, BATCH).astype(np.float32))
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
         noisy = clean + levels[:, None, None, None] * noise
@@ -87,6 +96,21 @@ def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray
         loss.backward()
         optimizer.step()
     return {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
+
+
+def initialise(network: Any, generator: Any) -> None:
+    """Draw the weights of convolutions, but for the last ones: these begin at 0."""
+    import torch
+    from torch import nn
+
+    layers = [layer for layer in network if isinstance(layer, nn.Conv2d)]
+    with torch.no_grad():
+        for layer in layers:
+            draw = torch.randn(layer.weight.shape, generator=generator)
+            layer.weight.copy_(draw * (2 / layer.weight[0].numel()) ** 0.5)
+            assert layer.bias is not None
+            layer.bias.zero_()
+        layers[-1].weight.zero_()
 
 
 def _network() -> Any:
@@ -109,7 +133,7 @@ def _denoised(network: Any, noisy: Any, levels: Any) -> Any:
     return noisy - pixel_shuffle(network(torch.cat([small, level_map], 1)), 2)
 
 
-def _patch(pictures: Sequence[NDArray[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
+def drawn_patch(pictures: Sequence[NDArray[Any]], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return a patch (3, PATCH, PATCH) of some picture; a small one is mirrored at its edges."""
     picture = pictures[int(rng.integers(len(pictures)))]
     edges = [(0, 0), *((0, max(0, PATCH - side)) for side in picture.shape[1:])]
