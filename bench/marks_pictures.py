@@ -37,7 +37,8 @@ run of the package whose crops are not on record.
 or above. With e an end of the interval of the mean share of wrong bits (betting, level 0.95, of any
 law over photographs), 32·(1 − h₂(e)) bits are left, an error above ½ counting as ½. A mark is
 broken where the upper end of the share still detected is below ½, at 0.95 shared over all removals
-of this bench, whichever a call plays; a higher floor is then tried, and the cheapest break is the one at the highest floor.
+of this bench, whichever a call plays; a higher floor is then tried, and the cheapest break is the
+one at the highest floor.
 
 ``defenses``: removals of a mark behind voting, several keys and a coded mark, by attackers who know
 of them and who do not, where the removal does anything else for what it knows.
@@ -471,7 +472,8 @@ def removals(names: list[str], ways: list[str], rounds: int) -> bool:
 def broken_surely(detected: int, n: int) -> bool:
     """Whether fewer than half are detected, at a level shared over all removals of the bench.
 
-    It is shared over all of them in every call, so that a mark may be played in several. Higher floors are tried in order, each only where the one before was broken: they share none.
+    It is shared over all of them in every call, so that a mark may be played in several. Higher
+    floors are tried in order, each only where the one before was broken: they share none.
     """
     return bool(binom.cdf(detected, n, 0.5) <= (1 - LEVEL) / len(REMOVALS))
 
