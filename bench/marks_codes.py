@@ -130,7 +130,8 @@ def dsp_comm(bits: int) -> dict[str, Code]:
     def decode(soft: Any) -> Any:
         # It looks a depth ahead; after the tail nothing but zeros is sent.
         ahead = -np.ones((depth + 1) * len(ours.GENERATORS))
-        read = codec.viterbi_decoder(np.concatenate([soft, ahead]), "unquant")
+        # "unquant" measures the distance to 0 and 1, whatever its description says of −1 and 1.
+        read = codec.viterbi_decoder((np.concatenate([soft, ahead]) + 1) / 2, "unquant")
         return np.asarray(read[:bits], np.int64)
 
     return {"scikit-dsp-comm, soft": Code(ours.length(bits), ours.encode, decode, 10, True)}
