@@ -113,9 +113,9 @@ def _train(pictures: Sequence[NDArray[Any]], training: int) -> dict[str, NDArray
         error = (_decoded(nets, mean + spread * noise, levels) - clean).square().sum((1, 2, 3))
         wide = nets["prior"].weight.exp()[:, :, None, None]
         ratio = (spread / wide).square()
-        kept = 0.5 * (ratio + (mean / wide).square() - 1 - ratio.log()).sum((1, 2, 3))
+        nats = 0.5 * (ratio + (mean / wide).square() - 1 - ratio.log()).sum((1, 2, 3))
         # In nats a pixel: of every level the same weight.
-        loss = (error / (2 * levels.square()) + kept).mean() / clean[0].numel()
+        loss = (error / (2 * levels.square()) + nats).mean() / clean[0].numel()
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / training)
         optimizer.zero_grad()
