@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from hartley.attacks.data_to_data.watermark._shared.picture_components import (
+    autoencoder,
+    denoise,
+    largest_level,
+)
 from hartley.attacks.data_to_data.watermark._shared.picture_denoiser import LOUDEST, denoiser
 from hartley.attacks.data_to_data.watermark._shared.picture_vae import latent_noise, redrawer
 from hartley.attacks.data_to_data.watermark._shared.pictures import published, strongest
@@ -64,14 +69,14 @@ def regeneration(
     marked = view.data.x[0].astype(np.float32)
     floor = view.brief.floor.get("psnr", 0.0)
     photos = view.brief.public.x if len(view.brief.public) else view.data.x
-    basis, centre = _autoencoder(photos)
+    basis, centre = autoencoder(photos)
     code = (patches.overlapping(marked) - centre) @ basis
     noise = rng.standard_normal(code.shape, dtype=np.float32)
     # The error of one grid is larger than that of the mean of four, so its level is a safe start.
-    level = _largest_level(code[: len(code) // 4], noise[: len(code) // 4], shrinkage, floor)
+    level = largest_level(code[: len(code) // 4], noise[: len(code) // 4], shrinkage, floor)
     best = marked
     for _ in range(passes):
-        denoised = _denoise(code + np.float32(level) * noise, level, shrinkage)
+        denoised = denoise(code + np.float32(level) * noise, level, shrinkage)
         regenerated = image.eight_bits(patches.assembled(denoised @ basis.T + centre, marked.shape))
         margin = image.psnr(regenerated, marked) - floor
         if margin >= 0 and view.brief.holds(regenerated):
@@ -88,41 +93,12 @@ def _learned(view: View[WatermarkBrief], rng: Rng, by: str, training: int, steps
     if by == "vae":
         redraw = redrawer(photos, training, latent_noise(marked.shape, rng))
     else:
-        denoise = denoiser(photos, training)
+        cleaned = denoiser(photos, training)
         noise = rng.standard_normal(marked.shape, dtype=np.float32)
 
     def change(strength: float) -> NDArray[Any]:
         if by == "vae":
             return redraw(marked, strength)
-        return denoise(marked + np.float32(LOUDEST * strength) * noise, LOUDEST * strength)
+        return cleaned(marked + np.float32(LOUDEST * strength) * noise, LOUDEST * strength)
 
     return published(strongest(change, view.brief.holds, marked, steps), "regenerated")
-
-
-def _denoise(noisy: NDArray[Any], level: float, shrinkage: float) -> NDArray[Any]:
-    """Return the noisy code after the positive-part James–Stein rule on every component."""
-    power = np.maximum(noisy * noisy, np.float32(1e-12))
-    factor = np.maximum(np.float32(0), 1 - np.float32(shrinkage * level**2) / power)
-    out: NDArray[Any] = noisy * factor
-    return out
-
-
-def _largest_level(
-    code: NDArray[Any], noise: NDArray[Any], shrinkage: float, floor: float
-) -> float:
-    """Return the largest noise level (by 8 bisections) whose error respects the floor."""
-    allowed, low, high = 10 ** (-floor / 10), 0.0, 0.25
-    for _ in range(8):
-        level = (low + high) / 2
-        gap = _denoise(code + np.float32(level) * noise, level, shrinkage) - code
-        low, high = (level, high) if float(np.mean(gap * gap)) <= allowed else (low, level)
-    return low
-
-
-def _autoencoder(photos: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return principal directions (192, 192) and the mean (192,) of patches of photographs."""
-    rows = np.concatenate([patches.grid(photo.astype(np.float32)) for photo in photos])
-    rows = rows[:: max(1, len(rows) // 2048)]
-    centred = rows - (centre := rows.mean(0))
-    _, basis = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-    return basis.astype(np.float32), centre
