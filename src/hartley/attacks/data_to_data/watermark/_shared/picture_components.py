@@ -1,4 +1,4 @@
-"""Principal components of 8 × 8 colour patches as a linear autoencoder, with a denoiser of its code.
+"""Principal components of 8 × 8 colour patches as a linear autoencoder, and its denoiser.
 
 The denoiser is the positive-part James–Stein rule on every component.
 """
