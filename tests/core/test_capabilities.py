@@ -162,6 +162,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "moments": (np.array([[1, 2, 3], [1, 2, -1]]),),
     "tail_score": (np.array([[1, 2, 3], [1, 2, -1]]), 1),
     "token_slope": (np.array([[1, 2, 3], [1, 2, -1]]), 1, np.array([0])),
+    "top_logprobs": (np.array([[1, 2], [1, 2]]), 3, np.array([[0], [-1]]), 2.0),
     "generate": (np.array([[1, 2], [1, 2]]), 5, 0),
     "chat": ([[{"role": "user", "content": "a"}]] * 3, 5, 0),
     "embed": (X,),

@@ -49,6 +49,8 @@ class Gives(StrEnum):
     """(n,) log-probabilities of the ends of texts."""
     MOMENTS = "moments"
     """(n, t−1, 3): log-probability, then the mean and deviation of the law at that place."""
+    LIKELIEST = "likeliest tokens"
+    """(n, k, 2): token ids and log-probabilities, the likeliest first."""
     TOKENS = "tokens"
     """(n, new) token ids."""
     TEXTS = "texts"
@@ -234,6 +236,11 @@ def _check_moments(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any
     return _shaped("moments", model, answer, (n, t - 1, 3))
 
 
+def _check_top_logprobs(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    n, k = len(arguments[0]), min(int(arguments[1]), max(model.classes, 1))
+    return _shaped("top_logprobs", model, answer, (n, k, 2))
+
+
 def _check_generate(model: Model, answer: Any, arguments: tuple[Any, ...]) -> Any:
     return _shaped("generate", model, answer, (len(arguments[0]), int(arguments[1])))
 
@@ -355,6 +362,14 @@ def _no_moments(model: Model, arguments: tuple[Any, ...]) -> Any:
     return _full((n, t - 1, 3), (_blind(model), _blind(model), 0.0))
 
 
+def _no_top_logprobs(model: Model, arguments: tuple[Any, ...]) -> Any:
+    """The first tokens of the vocabulary, each as likely as by a blind guess."""
+    out = _full((len(arguments[0]), min(int(arguments[1]), max(model.classes, 1)), 2), 0.0)
+    out[..., 0] = range(out.shape[1])
+    out[..., 1] = _blind(model)
+    return out
+
+
 def _no_tokens(model: Model, arguments: tuple[Any, ...]) -> Any:
     del model
     return _full((len(arguments[0]), int(arguments[1])), 0)
@@ -405,6 +420,14 @@ _TABLE: dict[Capability, CapabilityRow] = {
         "first is one number or (n,), and rough allows half precision",
         Access.SCORES,
         *(Counted.QUERIES, Gives.TAILS, Form.TOKENS, _check_tail_score, _no_tail_score),
+    ),
+    "top_logprobs": CapabilityRow(
+        "(tokens (n, t), k, biased (n, m) token ids, bias) → (n, k, 2): ids and natural "
+        "log-probabilities of the k likeliest next tokens, with bias added to the logits of the "
+        "biased ones; −1 biases none",
+        Access.SCORES,
+        *(Counted.QUERIES, Gives.LIKELIEST, Form.TOKENS),
+        *(_check_top_logprobs, _no_top_logprobs),
     ),
     "generate": CapabilityRow(
         "(tokens (n, t), new, seed) → (n, new) sampled continuation, −1 padded; seed −1 is greedy",

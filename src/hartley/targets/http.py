@@ -1,10 +1,11 @@
 """A language model behind an OpenAI-compatible endpoint: log-probabilities, completions and chat.
 
 What is used of the interface: ``/completions`` with ``echo`` and ``logprobs`` (how likely a text
-is), ``/completions`` and ``/chat/completions`` with ``seed`` and ``n`` (sampled text), and the
-``usage`` of every answer. Requests that fail in a way that may pass are sent again; tokens are
-counted of the answer that came, once. A server may have worked for a request whose answer was lost,
-and charge for it: the cost counts such requests apart.
+is), with ``logprobs`` and ``logit_bias`` (the likeliest next tokens), ``/completions`` and
+``/chat/completions`` with ``seed`` and ``n`` (sampled text), and the ``usage`` of every answer.
+Requests that fail in a way that may pass are sent again; tokens are counted of the answer that
+came, once. A server may have worked for a request whose answer was lost, and charge for it: the
+cost counts such requests apart.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hartley.core import Access, Codec, Modality, Model, charge, spawn
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.cache import digest
 from hartley.kit.language.text import lengths, pad
+from hartley.kit.next_tokens import BIAS, MOST
 from hartley.kit.retry import Backoff
 from hartley.targets.http_client import Client, Reply, permitted
 
@@ -43,6 +45,8 @@ def endpoint(
     *,
     codec: Codec | None = None,
     scores: bool = True,
+    top_logprobs: int = 0,
+    logit_bias: float = 0.0,
     sampling: Literal["completions", "chat"] = "completions",
     prompts: Literal["text", "tokens"] = "text",
     revision: str = "",
@@ -65,6 +69,10 @@ def endpoint(
         model: the name under which the endpoint serves it.
         codec: text to its tokens and back; without it there is chat alone.
         scores: whether ``/completions`` says the log-probabilities of a prompt (``echo``).
+        top_logprobs: log-probabilities of the likeliest next tokens that an answer gives, declared
+            and never guessed; 0 where it gives none. As many as there are tokens: all of them,
+            and the model has ``query`` as well, which answers with probabilities.
+        logit_bias: largest number that a request may add to a logit; 0 where it takes none.
         sampling: what continues a text: completions, or chat with the text as the user's message.
         prompts: send texts, or token ids where the endpoint takes them. Texts must be split by the
             endpoint as by the codec.
@@ -87,6 +95,9 @@ def endpoint(
     """
     if codec is None and scores:
         raise UsageError("scores must be False where there is no codec: scores are of tokens")
+    if top_logprobs and (codec is None or top_logprobs > codec.size):
+        size = "no codec" if codec is None else f"{codec.size} tokens"
+        raise UsageError(f"top_logprobs must be at most the vocabulary, got {size}")
     for word, value in (("batch", batch), ("choices", choices), ("concurrency", concurrency)):
         if value < 1:
             raise UsageError(f"{word} must be at least 1, got {value}")
@@ -102,12 +113,15 @@ def endpoint(
             "score": server.score if scores else None,
             "generate": generate if codec is not None else None,
             "chat": server.chat,
+            "top_logprobs": server.top_logprobs if top_logprobs else None,
+            "query": server.query if codec and top_logprobs == codec.size else None,
         },
         classes=codec.size if codec is not None else 0,
         codec=codec,
         identity=f"{place} {model} {revision}" if revision else "",
         deterministic=deterministic,
-        offers=Access.LABELS | Access.SCORES if scores else Access.LABELS,
+        offers=Access.LABELS | Access.SCORES if scores or top_logprobs else Access.LABELS,
+        facts={MOST: top_logprobs, BIAS: logit_bias} if top_logprobs else None,
     )
 
 
@@ -143,6 +157,78 @@ class _Server:
             ):
                 out[i, : sizes[i] - 1] = _log_probabilities(choice, int(sizes[i]))
         return out
+
+    def top_logprobs(
+        self, tokens: NDArray[Any], k: int, biased: NDArray[Any], bias: float
+    ) -> NDArray[np.float64]:
+        """Ids and log-probabilities (n, k, 2) of the likeliest next tokens, likeliest first.
+
+        Prompts with the same biased tokens share a request. Token ids name the tokens where the
+        endpoint takes prompts of ids (vLLM's ``return_tokens_as_token_ids``).
+
+        Raises:
+            RunError: the endpoint gives fewer than it declares, or names of several tokens.
+        """
+        assert self.codec is not None
+        k = min(k, self.codec.size)
+        rows, raised = np.asarray(tokens, dtype=np.int64), np.asarray(biased, dtype=np.int64)
+        prompts = self._prompts(rows)
+        alike: dict[bytes, list[int]] = {}
+        for i, row in enumerate(raised):
+            alike.setdefault(np.sort(row).tobytes(), []).append(i)
+        bodies, places = [], []
+        for same in alike.values():
+            ids = [i for i in raised[same[0]].tolist() if i >= 0] if bias else []
+            added: Body = {"logit_bias": {str(i): bias for i in ids}} if ids else {}
+            if self.prompts == "tokens":
+                added["return_tokens_as_token_ids"] = True
+            for part in _cut(len(same), self.batch):
+                places.append(same[part])
+                asked = [prompts[i] for i in same[part]]
+                bodies.append(
+                    self._body(prompt=asked, max_tokens=1, temperature=0, logprobs=k, **added)
+                )
+        out = np.zeros((len(rows), k, 2))
+        for place, reply in zip(places, self._asked("/completions", bodies), strict=True):
+            for i, choice in zip(place, _choices(reply, len(place)), strict=True):
+                out[i] = self._likeliest(choice, k)
+        return out
+
+    def query(self, tokens: NDArray[Any]) -> NDArray[np.float64]:
+        """Probabilities (n, vocabulary) of the next token, of an endpoint that gives them all."""
+        assert self.codec is not None
+        size, n = self.codec.size, len(tokens)
+        out = np.zeros((n, size))
+        none = np.full((n, 1), -1)
+        for part in _cut(n, self.batch * self.client.concurrency):
+            top = self.top_logprobs(np.asarray(tokens)[part], size, none[part], 0.0)
+            ids = top[..., 0].astype(np.int64)
+            np.put_along_axis(out[part], ids, np.exp(top[..., 1]), 1)
+        return out
+
+    def _likeliest(self, choice: Mapping[str, Any], k: int) -> NDArray[np.float64]:
+        top = ((choice.get("logprobs") or {}).get("top_logprobs") or [None])[0]
+        if not isinstance(top, Mapping) or len(top) < k:
+            given = len(top) if isinstance(top, Mapping) else "none"
+            raise RunError(
+                f"the endpoint must give the {k} log-probabilities that are declared, got {given}; "
+                "set top_logprobs to what it gives"
+            )
+        pairs = sorted(((float(v), name) for name, v in top.items()), key=lambda p: -p[0])[:k]
+        ids = [self._token_id(name) for _, name in pairs]
+        return np.array([ids, [value for value, _ in pairs]], dtype=np.float64).T
+
+    def _token_id(self, name: str) -> int:
+        if name.startswith("token_id:"):
+            return int(name.removeprefix("token_id:"))
+        assert self.codec is not None
+        row = np.asarray(self.codec.encode([name])).reshape(-1)
+        if len(row) != 1:
+            raise RunError(
+                f"the endpoint must name single tokens of the codec, got {name!r}; send token ids "
+                "where it takes them: --prompts tokens"
+            )
+        return int(row[0])
 
     def generate(self, tokens: NDArray[Any], new: int, seed: int) -> NDArray[np.int64]:
         """Continuations (n, new), padded with −1, by ``/completions``."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     protects=(
         "membership",
         "extraction",
+        "parameter_extraction",
         "class_inversion",
         "attribute_inference",
         "memorization",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     paper="arXiv:1909.10594",
     covers_only={
         "extraction": ("vision", "audio", "graph", "tabular"),
+        "parameter_extraction": ("vision", "tabular"),
         "class_inversion": ("vision", "audio", "tabular"),
         "attribute_inference": ("tabular",),
         "watermark": ("language",),

@@ -66,6 +66,8 @@ SHARES = (
         "residual_risk",
         "linked",
         "linked_by_chance",
+        "head_error",
+        "rotation_error",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

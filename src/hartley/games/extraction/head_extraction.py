@@ -7,7 +7,7 @@ and reads the shifts from the stolen head, which may be in any basis of the hidd
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hartley.core import (
     Asset,
     Data,
     Deal,
+    Ensemble,
     Flow,
     Modality,
     Model,
@@ -30,6 +31,9 @@ from hartley.core import (
 )
 from hartley.games.extraction import head_fingerprint
 from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt
+from hartley.kit import next_tokens
+from hartley.kit.answer_units import log_probabilities
+from hartley.kit.ensemble_of import separate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,11 +55,13 @@ class Head:
         base: (vocabulary, hidden) the public head.
         victim: head → the model with this head.
         step: distance between neighbouring symbols along a row's direction.
+        scale: (hidden,) by which the last norm scales hidden states; None where there is none.
     """
 
     base: NDArray[Any]
     victim: Callable[[NDArray[Any]], Model]
     step: float
+    scale: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def dead(modality: Modality, rng: Rng) -> Scene:
     brief=ExtractionBrief,
     modalities=(Modality.LANGUAGE,),
     requires=("model", "output_head", "public"),
-    metrics=("fidelity", "baseline", "queries", "symbols_per_query"),
+    metrics=("fidelity", "baseline", "size_error", "head_error", "queries", "symbols_per_query"),
     loot="model",
 )
 def head_extraction(
@@ -106,12 +112,14 @@ def head_extraction(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 16,
-    queries: Annotated[int, Range(1), Stronger.MORE] = 1000,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 20_000,
 ) -> Deal:
     """Plant symbols in the victims' output heads; the attacker returns a copy of the head.
 
     The loot is a ``Model`` whose ``weights()["head"]`` (``HEAD``) is (vocabulary, width), in any
-    basis of the hidden space. Without it all symbols are erasures.
+    basis of the hidden space. Without it all symbols are erasures. Beside the bits: by how much the
+    width misses the hidden size, the relative error of the head after the best invertible map and
+    after the best rotation, and the largest difference of two answers to one question.
 
     Args:
         rounds: number of victims, each with its own secret.
@@ -142,13 +150,44 @@ def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
             _head(loot), base, rows, directions, alphabet=alphabet, step=step
         )
 
+    victims = tuple(head.victim(w) for w in heads)
+    asked = scene.extra["public"].x[:2]
+
     def metrics(loot: Asset, k: int) -> dict[str, float]:
+        stolen = _head(loot)
+        scale = np.ones(hidden) if head.scale is None else head.scale
         return {
-            "fidelity": head_fingerprint.likeness(_head(loot), heads[k], rows),
+            "fidelity": head_fingerprint.likeness(stolen, heads[k], rows),
             "baseline": head_fingerprint.likeness(base, heads[k], rows),
+            "size_error": float(abs(stolen.shape[1] - hidden)),
+            "head_error": head_fingerprint.error_of(stolen, heads[k]),
+            "rotation_error": head_fingerprint.rotation_error(stolen, heads[k] * scale),
+            "instability": instability(victims[k], asked),
         }
 
-    return Planted(tuple(head.victim(w) for w in heads), truth, alphabet, read, metrics)
+    return Planted(victims, truth, alphabet, read, metrics)
+
+
+def instability(model: Model, tokens: NDArray[Any]) -> float:
+    """Return the largest difference of two answers of a model to the same rows (n, t) of tokens.
+
+    Of its log-probabilities of the likeliest next tokens, or else of its answers to ``query``; a
+    token that is likeliest once and not the other time counts as 1 at least.
+    """
+    ask = model.calls.get("top_logprobs")
+    if ask is None or "query" in model.calls:
+        first, again = (np.asarray(model.query(tokens), dtype=np.float64) for _ in range(2))
+        if model.output is Output.PROBABILITIES:
+            first, again = (log_probabilities(a, model.output) for a in (first, again))
+        return float(np.abs(first - again).max())
+    most, none = next_tokens.limits(model.facts)[0], np.full((len(tokens), 1), -1)
+    first, again = (np.asarray(ask(tokens, most, none, 0.0)) for _ in range(2))
+    order = [np.argsort(a[..., 0], axis=1) for a in (first, again)]
+    ids, values = (
+        [np.take_along_axis(a[..., c], o, 1) for a, o in zip((first, again), order, strict=True)]
+        for c in (0, 1)
+    )
+    return float(max(np.abs(values[0] - values[1]).max(), float((ids[0] != ids[1]).any())))
 
 
 def _head(loot: Asset) -> NDArray[Any]:
@@ -168,15 +207,45 @@ def _scene(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) ->
             answers: NDArray[Any] = np.tanh(waves @ mix) @ head_weights.T
             return answers
 
-        offers = Access.LABELS | Access.SCORES
-        return Model("head", Modality.LANGUAGE, query, Output.LOGITS, vocabulary, offers=offers)
+        def top(tokens: NDArray[Any], k: int, biased: NDArray[Any], bias: float) -> NDArray[Any]:
+            return next_tokens.likeliest(query(tokens), k, biased, bias)
 
-    head = Head(base, victim, step=0.5)
+        return Model(
+            "head",
+            Modality.LANGUAGE,
+            query,
+            Output.LOGITS,
+            vocabulary,
+            top_logprobs=top,
+            offers=Access.LABELS | Access.SCORES,
+            facts={next_tokens.MOST: 8, next_tokens.BIAS: 100.0},
+        )
+
+    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
+        del seed
+        return separate([victim(data.facts.get(HEAD, base))] * len(include))
+
+    def head(scene: Scene) -> Head:
+        return Head(base, lambda weights: served(scene, weights), step=0.5)
+
     public = Data("prompts", Modality.LANGUAGE, rng.integers(0, 50, (256, 8)))
     return Scene(
         name="live" if planted else "dead",
         modality=Modality.LANGUAGE,
         model=victim(base),
+        train=public,
+        fit=fit,
         extra={"public": public},
-        parts=(OutputHead(lambda _: head, 16, SYMBOLS, planted),),
+        parts=(OutputHead(head, 16, SYMBOLS, planted),),
     )
+
+
+def served(scene: Scene, head: NDArray[Any]) -> Model:
+    """Return the scene's model with another output head, behind the scene's defenses.
+
+    The pipeline of the scene takes the head (vocabulary, hidden) from ``data.facts["head"]``.
+    """
+    assert scene.train is not None
+    data = replace(scene.train, facts={**scene.train.facts, HEAD: head})
+    everyone = np.ones((1, len(scene.train)), dtype=bool)
+    return scene.victims(data, everyone, scene.settings.seed).member(0)

@@ -1,8 +1,9 @@
 """Plant symbols in rows of a language model's output head, and read them from a stolen head.
 
 An attacker who sees logits learns the head only up to an invertible change of basis of the hidden
-space (arXiv:2403.06634). Rows without planted symbols determine the basis, in which the planted
-rows are then compared with their values before planting.
+space, and one who sees log-probabilities also up to a row that is added to all rows, which no
+softmax shows (arXiv:2403.06634). Rows without planted symbols determine both, and the planted rows
+are then compared with their values before planting.
 """
 
 from __future__ import annotations
@@ -70,11 +71,43 @@ def read(
 def align(stolen: NDArray[Any], base: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
     """Return the stolen head in the basis of ``base``, fitted on the rows that are not planted."""
     anchors = np.setdiff1d(np.arange(len(base)), rows)
-    change_of_basis, *_ = np.linalg.lstsq(
-        np.asarray(stolen[anchors], dtype=np.float64), base[anchors], rcond=None
-    )
-    out: NDArray[np.float64] = stolen @ change_of_basis
-    return out
+    return _mapped(stolen, base, anchors)
+
+
+def _mapped(stolen: NDArray[Any], head: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
+    """Return a stolen head by the affine map that takes its ``rows`` to those of ``head`` best."""
+    table = np.column_stack([np.asarray(stolen, dtype=np.float64), np.ones(len(stolen))])
+    change, *_ = np.linalg.lstsq(table[rows], np.asarray(head, np.float64)[rows], rcond=None)
+    return np.asarray(table @ change)
+
+
+def error_of(stolen: NDArray[Any], head: NDArray[Any]) -> float:
+    """Return the relative error of a stolen head after the best invertible map, 1 at most.
+
+    It is the residual of least squares over all rows, as a share of the head around its mean row.
+    """
+    if stolen.ndim != 2 or len(stolen) != len(head):
+        return 1.0
+    gap = _mapped(stolen, head, np.arange(len(head))) - head
+    return min(1.0, float(np.linalg.norm(gap) / np.linalg.norm(head - head.mean(0))))
+
+
+def rotation_error(stolen: NDArray[Any], head: NDArray[Any]) -> float:
+    """Return the relative error of a stolen head after the best rotation and scale, 1 at most.
+
+    Args:
+        stolen: (vocabulary, width); another width than the head's gives 1.
+        head: (vocabulary, hidden), its columns scaled as the last norm scales them.
+    """
+    if stolen.shape != head.shape:
+        return 1.0
+    copied, right = stolen - stolen.mean(0), head - head.mean(0)
+    left, sizes, turned = np.linalg.svd(copied.T @ right)
+    square = float((copied**2).sum())
+    if not square:
+        return 1.0
+    gap = copied @ (left @ turned) * (sizes.sum() / square) - right
+    return min(1.0, float(np.linalg.norm(gap) / np.linalg.norm(right)))
 
 
 def likeness(stolen: NDArray[Any], head: NDArray[Any], rows: NDArray[Any]) -> float:

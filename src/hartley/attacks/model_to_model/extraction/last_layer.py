@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared import head_of_scores
 from hartley.core import Access, Loot, Modality, Model, Outcome, Output, Range, Term, View, attack
 from hartley.games.extraction.fingerprint import ExtractionBrief
-from hartley.games.extraction.head_extraction import HEAD, head_extraction
+from hartley.games.extraction.head_extraction import head_extraction
 from hartley.kit.answer_units import log_probabilities
 
 if TYPE_CHECKING:
@@ -57,15 +58,25 @@ def last_layer(
     # Tokens that occur in text, in random order: varied, and within the vocabulary.
     tokens = np.unique(public.x[public.x >= 0])
     logits, size = np.zeros((0, model.classes)), 0
+    # Noise of an endpoint that changes its answers is no hidden state.
+    twice = rng.choice(tokens, (1, length))
+    unstable = float(np.abs(np.subtract(*(_logits(model, twice) for _ in range(2)))).max())
+    limit -= 2
     # A rank near the number of prompts means that more prompts are needed.
     while 4 * size >= 3 * len(logits) and len(logits) < limit:
         prompts = rng.choice(tokens, (min(max(START, len(logits)), limit - len(logits)), length))
         logits = np.concatenate([logits, _logits(model, prompts)])
-        values = np.linalg.svd(logits, compute_uv=False)
-        size = int((values > tolerance * values[0]).sum())
-    _, values, right = np.linalg.svd(logits, full_matrices=False)
-    head = right[:size].T * values[:size]
-    return Outcome(asset=_copy(head, logits.mean(0), model, size, len(logits)))
+        size = head_of_scores.rank(logits, tolerance, unstable)
+    vectors, values = head_of_scores.basis(logits, size)
+    copy = head_of_scores.copy_of(
+        vectors * values,
+        logits.mean(0),
+        model,
+        "last_layer",
+        prompts=len(logits),
+        **{"largest difference of two answers": unstable},
+    )
+    return Outcome(asset=copy)
 
 
 def _logits(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
@@ -75,27 +86,3 @@ def _logits(model: Model, tokens: NDArray[Any]) -> NDArray[np.float64]:
         return answers
     log_probs = log_probabilities(answers, model.output)
     return np.asarray(log_probs - log_probs.mean(1, keepdims=True))
-
-
-def _copy(
-    head: NDArray[np.float64], mean: NDArray[Any], victim: Model, size: int, prompts: int
-) -> Model:
-    """Return the stolen head as a model, which answers every query with the victim's mean logits.
-
-    The game reads ``weights()``; the head alone, without the layers below it, predicts no text.
-    """
-
-    def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        return np.tile(mean, (len(tokens), 1))
-
-    return Model(
-        "stolen head",
-        Modality.LANGUAGE,
-        query,
-        Output.LOGITS,
-        victim.classes,
-        weights=lambda: {HEAD: head},
-        offers=Access.LABELS | Access.SCORES | Access.WEIGHTS,
-        lineage=(*victim.lineage, "last_layer"),
-        facts={"hidden size": size, "prompts": prompts},
-    )

@@ -65,7 +65,7 @@ def searched(ask: Scores, scores: bends.Ask, d: int, rng: Rng, lines: int) -> La
         if not len(wrong):
             return layers
         for row in range(len(wrong)):
-            bad = wrong[row]
+            bad: NDArray[np.float64] = wrong[row, :]
             back = bad * (-1.0 / float(np.linalg.norm(bad)))
             # Between a record that is answered wrongly and the middle lies a bend that is missing.
             try:
@@ -137,7 +137,8 @@ def _search(
         along /= np.linalg.norm(along)
         before = len(first.rows)
         try:
-            line = bends.on_line(scores, rng.standard_normal(d), along, rng)
+            start = np.asarray(rng.standard_normal(d))
+            line = bends.on_line(scores, start, along, rng)
             relu_layers.search_line(scores, first, line, rng, explained=explained)
         except BudgetSpent:
             return

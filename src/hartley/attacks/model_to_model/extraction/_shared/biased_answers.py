@@ -1,0 +1,102 @@
+"""All log-probabilities of an endpoint that gives the likeliest few, through a bias on logits.
+
+A bias lifts any token into the answer. The likeliest token that was not lifted is in the answer
+too, and by how much its log-probability fell shows what the bias did to the sum
+(arXiv:2403.06634, arXiv:2403.09539). An answer of one token alone shows it by its own share.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Model
+from hartley.kit.next_tokens import limits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ALONE = (15.0, 30.0, 45.0, 60.0)
+"""Biases where an answer has one token, the smallest that lifts it first: with a larger one its
+share is 1 up to rounding."""
+
+
+class BiasedAnswers:
+    """Asks an endpoint within its limits.
+
+    Attributes:
+        most: log-probabilities that an answer gives.
+        group: tokens that are lifted at once.
+        left: queries that are left.
+    """
+
+    def __init__(self, model: Model, bias: float, queries: int) -> None:
+        """Take a model that declares its limits, the bias to use, and the queries allowed."""
+        self._ask, self._classes = model.calls["top_logprobs"], model.classes
+        self.most, largest = limits(model.facts)
+        steps = ALONE if self.most == 1 else (bias,)
+        self._levels = sorted({min(step, largest) for step in (*steps, largest)} - {0.0})
+        self.group, self.left = max(1, self.most - 1), queries
+
+    def plain(self, prompts: NDArray[Any]) -> NDArray[np.float64]:
+        """Return log-probabilities (n, vocabulary) of the likeliest tokens, NaN for the others."""
+        top = self._top(prompts, np.full((len(prompts), 1), -1), 0.0)
+        out = np.full((len(prompts), self._classes), np.nan)
+        np.put_along_axis(out, top[..., 0].astype(np.int64), top[..., 1], 1)
+        return out
+
+    def lift(
+        self, prompts: NDArray[Any], known: NDArray[np.float64], tokens: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return ``known`` (n, vocabulary) with the log-probabilities of further tokens (m,).
+
+        What the largest bias does not lift into the answer stays NaN.
+
+        Args:
+            prompts: (n, t) tokens.
+            known: what ``plain`` gave for them.
+            tokens: (m,) ids.
+        """
+        out = known.copy()
+        for bias in self._levels:
+            missing = tokens[np.isnan(out[:, tokens]).any(0)]
+            for first in range(0, len(missing), self.group):
+                some = missing[first : first + self.group]
+                if self.left < len(prompts):
+                    return out
+                self._lift(prompts, known, some, bias, out)
+        return out
+
+    def _lift(
+        self,
+        prompts: NDArray[Any],
+        known: NDArray[np.float64],
+        some: NDArray[Any],
+        bias: float,
+        out: NDArray[np.float64],
+    ) -> None:
+        """Write what one bias on some tokens shows into ``out``, where that holds NaN."""
+        top = self._top(prompts, np.tile(some, (len(prompts), 1)), bias)
+        ids, values = top[..., 0].astype(np.int64), top[..., 1]
+        lifted = np.isin(ids, some)
+        rows = np.arange(len(prompts))[:, None]
+        if self.most == 1:
+            logs = values - bias - np.log(np.exp(values - bias) - np.expm1(values))
+        else:
+            moved = np.where(lifted, np.nan, values - known[rows, ids])
+            logs = values - bias - _mean(moved)[:, None]
+        fresh = lifted & np.isnan(out[rows, ids])
+        where, what = np.nonzero(fresh)
+        out[where, ids[where, what]] = logs[where, what]
+
+    def _top(self, prompts: NDArray[Any], biased: NDArray[Any], bias: float) -> NDArray[Any]:
+        self.left -= len(prompts)
+        return np.asarray(self._ask(prompts, self.most, biased, bias))
+
+
+def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean (n,) of what is not NaN in each row; NaN where all is."""
+    seen = ~np.isnan(rows)
+    total = np.where(seen, rows, 0.0).sum(1)
+    return np.asarray(np.where(seen.any(1), total / np.maximum(seen.sum(1), 1), np.nan))

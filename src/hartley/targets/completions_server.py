@@ -1,0 +1,195 @@
+"""A real server of language models on this machine, with the limits that public APIs have.
+
+It answers ``/completions`` as OpenAI's interface says, for one token: the log-probabilities of the
+likeliest next tokens, up to a limit, and a bias on some logits, up to another one. It serves the
+victims of games and the models of tests: attacks meet the interface and not the network.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Codec, Model
+from hartley.kit.next_tokens import likeliest
+from hartley.targets.http import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Logits = Callable[[NDArray[Any]], NDArray[Any]]
+    """Tokens (n, t), padded with −1 → logits (n, vocabulary) of the next token."""
+
+
+@dataclass(eq=False)
+class CompletionsServer:
+    """Models behind one port of this machine; it ends with the object, or by ``close``.
+
+    Attributes:
+        models: logits by the name under which a model is served; more may be added at any time.
+        most: log-probabilities of a token at most; more are refused with status 400.
+        bias: largest bias of a logit; a larger one is refused with status 400.
+        jitter: deviation of noise on every log-probability, another at each request.
+        requests: how many were answered.
+    """
+
+    models: dict[str, Logits]
+    most: int
+    bias: float
+    jitter: float = 0.0
+    requests: int = 0
+    _lock: Any = field(default_factory=threading.Lock, repr=False)
+    _noise: np.random.Generator = field(
+        default_factory=lambda: np.random.default_rng(0), repr=False
+    )
+
+    def __post_init__(self) -> None:
+        """Open a free port and answer from a thread."""
+        handler = type("Served", (_Handler,), {"backend": weakref.proxy(self)})
+        server = _Quiet(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        self.close = weakref.finalize(self, _closed, server)
+
+    def model(self, name: str, logits: Logits, codec: Codec, **how: Any) -> Model:
+        """Serve a model from now on, and return it as it is asked over HTTP, with token ids.
+
+        Args:
+            name: under which it is served.
+            logits: what answers.
+            codec: its size is the vocabulary.
+            how: further arguments of ``targets.http.endpoint``.
+        """
+        self.models[name] = logits
+        asked = endpoint(
+            self.url,
+            name,
+            codec=codec,
+            scores=False,
+            top_logprobs=min(self.most, codec.size),
+            logit_bias=self.bias,
+            prompts="tokens",
+            deterministic=not self.jitter,
+            **how,
+        )
+        # Whoever holds the model holds the server: it ends with the last of them.
+        return asked.with_(
+            generate=None,
+            chat=None,
+            **{
+                call: partial(_alive, self, function)
+                for call, function in asked.calls.items()
+                if call in ("query", "top_logprobs")
+            },
+        )
+
+    def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to one request.
+
+        Raises:
+            ValueError: it asks for what the server does not give; the message says for what.
+        """
+        logits = self.models.get(str(body.get("model")))
+        if logits is None:
+            raise ValueError(f"The model `{body.get('model')}` does not exist.")
+        prompts = body.get("prompt")
+        if not isinstance(prompts, list) or not prompts:
+            raise ValueError("prompt must be token ids, or a list of lists of token ids")
+        prompts = prompts if isinstance(prompts[0], list) else [prompts]
+        wanted, added = int(body.get("logprobs") or 0), body.get("logit_bias") or {}
+        if body.get("max_tokens") != 1:
+            raise ValueError("max_tokens must be 1")
+        if wanted > self.most:
+            raise ValueError(f"logprobs must be at most {self.most}, got {wanted}")
+        if any(abs(value) > self.bias for value in added.values()):
+            raise ValueError(f"logit_bias must be at most {self.bias} in size")
+        longest = max(len(prompt) for prompt in prompts)
+        tokens = np.array([[*p, *[-1] * (longest - len(p))] for p in prompts], dtype=np.int64)
+        with self._lock:  # one at a time: sums of a network depend on its threads
+            scores = np.array(logits(tokens), dtype=np.float64)
+            if self.jitter:
+                scores += self.jitter * self._noise.standard_normal(scores.shape)
+            self.requests += 1
+        for token, value in added.items():
+            scores[:, int(token)] += value
+        top = likeliest(scores, max(wanted, 1), np.full((len(scores), 1), -1), 0.0)
+        return {
+            "object": "text_completion",
+            "model": body["model"],
+            "choices": [_choice(i, row, wanted) for i, row in enumerate(top)],
+            "usage": {
+                "prompt_tokens": sum(map(len, prompts)),
+                "completion_tokens": len(prompts),
+            },
+        }
+
+
+def _choice(index: int, top: NDArray[Any], wanted: int) -> dict[str, Any]:
+    names = [f"token_id:{int(token)}" for token in top[:, 0]]
+    values = top[:, 1].tolist()
+    shown = {"tokens": names[:1], "token_logprobs": values[:1]}
+    if wanted:
+        shown["top_logprobs"] = [dict(zip(names, values, strict=True))]
+    return {"index": index, "text": "", "finish_reason": "length", "logprobs": shown}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    backend: CompletionsServer
+
+    def setup(self) -> None:
+        """Send small answers at once."""
+        super().setup()
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def do_POST(self) -> None:
+        """Answer a request."""
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.path.endswith("/v1/completions"):
+            self._reply(404, {"error": {"message": f"no path {self.path}"}})
+            return
+        try:
+            document, status = self.backend.answer(json.loads(content)), 200
+        except (ValueError, TypeError, IndexError) as error:
+            document, status = {"error": {"message": str(error)}}, 400
+        self._reply(status, document)
+
+    def _reply(self, status: int, document: dict[str, Any]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing where a client closes its connection."""
+
+
+def _alive(server: CompletionsServer, function: Callable[..., Any], *arguments: Any) -> Any:
+    del server
+    return function(*arguments)
+
+
+def _closed(server: ThreadingHTTPServer) -> None:
+    threading.Thread(target=server.shutdown, daemon=True).start()
+    server.server_close()

@@ -1,0 +1,167 @@
+"""The head of a language model through a real local server, within the limits that it declares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hartley.attacks.model_to_model.extraction._shared import head_of_scores
+from hartley.attacks.model_to_model.extraction.last_layer import last_layer
+from hartley.attacks.model_to_model.extraction.logit_bias_head import logit_bias_head
+from hartley.core import Codec, Data, Modality, Scene, Settings
+from hartley.core.errors import RunError, UsageError
+from hartley.engine.defend import defended
+from hartley.engine.run.play import play
+from hartley.games.extraction import head_fingerprint
+from hartley.games.extraction.head_extraction import instability
+from hartley.kit.next_tokens import likeliest
+from hartley.kit.retry import Backoff
+from hartley.scenes import _served_head
+from hartley.targets.completions_server import CompletionsServer
+from hartley.targets.http import endpoint
+
+VOCABULARY, HIDDEN = 96, 8
+CODEC = Codec(
+    lambda texts: np.zeros((len(texts), 1), int), lambda rows: [""] * len(rows), VOCABULARY
+)
+
+
+def _states(tokens: Any) -> Any:
+    """Hidden states on a sphere, as a last norm makes them, of what a row of tokens draws."""
+    drawn = [np.random.default_rng(row.tolist()).standard_normal(HIDDEN) for row in tokens + 1]
+    return np.array([v / np.linalg.norm(v) * np.sqrt(HIDDEN) for v in drawn])
+
+
+def _scene(top: int = 20, bias: float = 100.0, jitter: float = 0.0) -> Scene:
+    rng = np.random.default_rng(0)
+    scale = rng.uniform(0.5, 2, HIDDEN)
+    return _served_head.scene_of(
+        "served",
+        states=lambda tokens: _states(tokens) * scale,
+        head=rng.standard_normal((VOCABULARY, HIDDEN)),
+        scale=scale,
+        codec=CODEC,
+        public=Data("public", Modality.LANGUAGE, rng.integers(0, VOCABULARY, (40, 6))),
+        server=CompletionsServer({}, most=top, bias=bias, jitter=jitter),
+        digest="",
+        settings=Settings(),
+        facts={},
+    )
+
+
+def _played(scene: Scene, attack: Any = logit_bias_head, **kwargs: Any) -> Any:
+    return play(attack, scene, seed=0, game_params={"rounds": 1}, **kwargs)
+
+
+def test_twenty_log_probabilities_and_a_bias_give_size_and_head_up_to_a_rotation() -> None:
+    trials = _played(_scene())
+    assert trials.metrics["size_error"] == 0
+    assert trials.metrics["head_error"] < 1e-8 and trials.metrics["rotation_error"] < 1e-8
+    assert np.array_equal(trials.truth, trials.guess) and trials.metrics["queries"] < 600
+
+
+def test_one_log_probability_and_a_bias_give_them_too() -> None:
+    trials = _played(_scene(top=1))
+    assert trials.metrics["size_error"] == 0 and trials.metrics["head_error"] < 1e-4
+
+
+def test_all_log_probabilities_give_the_head_up_to_a_map_without_a_bias() -> None:
+    trials = _played(_scene(top=VOCABULARY, bias=0.0), last_layer)
+    assert trials.metrics["size_error"] == 0 and trials.metrics["head_error"] < 1e-8
+    assert trials.metrics["rotation_error"] > 0.05
+    assert np.array_equal(trials.truth, trials.guess)
+
+
+def test_an_endpoint_that_changes_its_answers_is_measured_and_its_size_still_found() -> None:
+    trials = _played(_scene(jitter=1e-3))
+    assert 1e-4 < trials.metrics["instability"] < 1e-2
+    assert trials.metrics["size_error"] == 0 and 1e-5 < trials.metrics["head_error"] < 0.05
+    steady = _scene().model
+    assert steady is not None and instability(steady, np.ones((2, 3), dtype=int)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("logprob_limit", {"k": 5}), ("bias_limit", {"largest": 0.0})]
+)
+def test_without_a_bias_the_likeliest_few_do_not_settle_the_head(name: str, params: Any) -> None:
+    scene = _scene()
+    trials = _played(defended(scene, name, params, seed=0))
+    assert trials.metrics["head_error"] > 0.9 and (trials.truth == trials.guess).mean() < 0.8
+
+
+def test_fewer_log_probabilities_with_a_bias_are_dearer_and_give_the_same() -> None:
+    scene = _scene()
+    limited = _played(defended(scene, "logprob_limit", {"k": 5, "bias": True}, seed=0))
+    assert limited.metrics["queries"] > 2 * _played(scene).metrics["queries"]
+    assert limited.metrics["rotation_error"] < 1e-8
+
+
+def test_an_endpoint_that_gives_less_than_declared_is_refused() -> None:
+    server = CompletionsServer({"m": lambda tokens: np.zeros((len(tokens), 9))}, most=4, bias=1.0)
+    small = Codec(CODEC.encode, CODEC.decode, 9)
+    how: Any = {
+        "codec": small,
+        "scores": False,
+        "prompts": "tokens",
+        "backoff": Backoff(attempts=1),
+    }
+    rows, none = np.ones((2, 3), dtype=int), np.full((2, 1), -1)
+    asked = endpoint(server.url, "m", top_logprobs=9, **how).calls["top_logprobs"]
+    with pytest.raises(RunError, match="logprobs must be at most 4, got 9"):
+        asked(rows, 9, none, 0.0)
+    with pytest.raises(RunError, match="logit_bias must be at most"):
+        asked(rows, 4, none + 1, 5.0)
+    with pytest.raises(RunError, match="must give the 5 log-probabilities"):
+        server.most = 9
+        server.models["m"] = lambda tokens: np.zeros((len(tokens), 4))
+        asked(rows, 5, none, 0.0)
+    with pytest.raises(UsageError, match="at most the vocabulary, got 9 tokens"):
+        endpoint(server.url, "m", top_logprobs=10, **how)
+    server.close()
+
+
+def test_likeliest_tokens_are_those_of_the_biased_softmax() -> None:
+    rng = np.random.default_rng(0)
+    logits, biased = (
+        rng.standard_normal((5, 12)),
+        np.array([[3, -1], [0, 1], [-1, -1], [2, 2], [7, 5]]),
+    )
+    top = likeliest(logits, 4, biased, 2.5)
+    for row, lifted, answer in zip(logits, biased, top, strict=True):
+        moved = row.copy()
+        for token in lifted[lifted >= 0]:
+            moved[token] = row[token] + 2.5
+        law = np.exp(moved) / np.exp(moved).sum()
+        order = np.argsort(-law)[:4]
+        assert np.array_equal(answer[:, 0], order)
+        assert np.allclose(np.exp(answer[:, 1]), law[order])
+
+
+def test_points_on_an_ellipsoid_show_it_and_others_do_not() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.standard_normal((60, 4))
+    sphere = points / np.linalg.norm(points, axis=1, keepdims=True)
+    turn = rng.standard_normal((4, 4))
+    found = head_of_scores.on_sphere(sphere @ turn.T)
+    assert found is not None
+    assert np.allclose(np.linalg.norm(sphere @ turn.T @ found.T, axis=1), 1)
+    assert np.allclose(found.T @ found, np.linalg.inv(turn @ turn.T))
+    assert head_of_scores.on_sphere(points) is None
+    assert head_of_scores.on_sphere(sphere[:12] @ turn.T) is None, "too few"
+
+
+def test_errors_of_a_head_are_those_of_the_best_map_and_the_best_rotation() -> None:
+    rng = np.random.default_rng(0)
+    head = rng.standard_normal((50, 5))
+    turn, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    shift = rng.standard_normal(5)
+    assert head_fingerprint.rotation_error(3 * head @ turn + shift, head) < 1e-12
+    sheared = head @ rng.standard_normal((5, 5))
+    assert head_fingerprint.error_of(sheared + shift, head) < 1e-12
+    assert head_fingerprint.rotation_error(sheared, head) > 0.1
+    off = head + 0.01 * rng.standard_normal(head.shape)
+    assert 0.005 < head_fingerprint.error_of(off, head) < 0.02
+    assert head_fingerprint.error_of(head[:, :3], head) > 0.3
+    assert head_fingerprint.rotation_error(head[:, :3], head) == 1
