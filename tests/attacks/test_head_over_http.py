@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,3 +167,24 @@ def test_errors_of_a_head_are_those_of_the_best_map_and_the_best_rotation() -> N
     assert 0.005 < head_fingerprint.error_of(off, head) < 0.02
     assert head_fingerprint.error_of(head[:, :3], head) > 0.3
     assert head_fingerprint.rotation_error(head[:, :3], head) == 1
+
+
+def test_the_recipe_of_the_page_steals_the_head_of_an_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "extraction.md").read_text()
+    (source,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    rng = np.random.default_rng(0)
+    spread = Codec(
+        lambda texts: rng.integers(0, VOCABULARY, (len(texts), 6)), CODEC.decode, VOCABULARY
+    )
+    monkeypatch.setattr("hartley.targets.tokenizer_folder.tokenizer", lambda folder: spread)
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    head = rng.standard_normal((VOCABULARY, HIDDEN))
+    server = CompletionsServer({"m": lambda t: _states(t) @ head.T}, most=20, bias=100.0)
+    copy = namespace["steal"](server.url, "m", "", ["a text"] * 40)
+    assert copy.facts["hidden size"] == HIDDEN and copy.facts["rotation settled"]
+    assert copy.facts["largest difference of two answers"] == 0
+    assert head_fingerprint.rotation_error(copy.weights()["head"], head) < 1e-8
+    server.close()

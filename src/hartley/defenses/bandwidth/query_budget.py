@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     stage="budget",
     protects=(
         "membership",
-        "extraction",
+        *("extraction", "parameter_extraction", "head_extraction"),
         "encoder_extraction",
         "class_inversion",
         "attribute_inference",
