@@ -72,7 +72,7 @@ class CompletionsServer:
             how: further arguments of ``targets.http.endpoint``.
         """
         self.models[name] = logits
-        asked = endpoint(
+        model = endpoint(
             self.url,
             name,
             codec=codec,
@@ -84,12 +84,12 @@ class CompletionsServer:
             **how,
         )
         # Whoever holds the model holds the server: it ends with the last of them.
-        return asked.with_(
+        return model.with_(
             generate=None,
             chat=None,
             **{
                 call: partial(_alive, self, function)
-                for call, function in asked.calls.items()
+                for call, function in model.calls.items()
                 if call in ("query", "top_logprobs")
             },
         )
@@ -138,10 +138,10 @@ class CompletionsServer:
 def _choice(index: int, top: NDArray[Any], wanted: int) -> dict[str, Any]:
     names = [f"token_id:{int(token)}" for token in top[:, 0]]
     values = top[:, 1].tolist()
-    shown = {"tokens": names[:1], "token_logprobs": values[:1]}
+    logs = {"tokens": names[:1], "token_logprobs": values[:1]}
     if wanted:
-        shown["top_logprobs"] = [dict(zip(names, values, strict=True))]
-    return {"index": index, "text": "", "finish_reason": "length", "logprobs": shown}
+        logs["top_logprobs"] = [dict(zip(names, values, strict=True))]
+    return {"index": index, "text": "", "finish_reason": "length", "logprobs": logs}
 
 
 class _Handler(BaseHTTPRequestHandler):

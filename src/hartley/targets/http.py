@@ -184,9 +184,9 @@ class _Server:
                 added["return_tokens_as_token_ids"] = True
             for part in _cut(len(same), self.batch):
                 places.append(same[part])
-                asked = [prompts[i] for i in same[part]]
+                some = [prompts[i] for i in same[part]]
                 bodies.append(
-                    self._body(prompt=asked, max_tokens=1, temperature=0, logprobs=k, **added)
+                    self._body(prompt=some, max_tokens=1, temperature=0, logprobs=k, **added)
                 )
         out = np.zeros((len(rows), k, 2))
         for place, reply in zip(places, self._asked("/completions", bodies), strict=True):

@@ -151,7 +151,7 @@ def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
         )
 
     victims = tuple(head.victim(w) for w in heads)
-    asked = scene.extra["public"].x[:2]
+    prompts = scene.extra["public"].x[:2]
 
     def metrics(loot: Asset, k: int) -> dict[str, float]:
         stolen = _head(loot)
@@ -162,7 +162,7 @@ def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
             "size_error": float(abs(stolen.shape[1] - hidden)),
             "head_error": head_fingerprint.error_of(stolen, heads[k]),
             "rotation_error": head_fingerprint.rotation_error(stolen, heads[k] * scale),
-            "instability": instability(victims[k], asked),
+            "instability": instability(victims[k], prompts),
         }
 
     return Planted(victims, truth, alphabet, read, metrics)
@@ -172,7 +172,7 @@ def instability(model: Model, tokens: NDArray[Any]) -> float:
     """Return the largest difference of two answers of a model to the same rows (n, t) of tokens.
 
     Of its log-probabilities of the likeliest next tokens, or else of its answers to ``query``; a
-    token that is likeliest once and not the other time counts as 1 at least.
+    token that is likeliest once and not the other time counts as a difference of at least 1.
     """
     ask = model.calls.get("top_logprobs")
     if ask is None or "query" in model.calls:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from hartley.attacks.model_to_model.extraction._shared import head_of_scores
-from hartley.attacks.model_to_model.extraction._shared.biased_answers import BiasedAnswers
+from hartley.attacks.model_to_model.extraction._shared.biased_answers import (
+    BiasedAnswers,
+    coordinates,
+)
 from hartley.core import Access, Loot, Modality, Outcome, Range, Term, View, attack
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.games.extraction.head_extraction import head_extraction, instability
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 START = 16
 """Prompts at first, of which all log-probabilities are asked."""
-
-MORE = 1.2
-"""Prompts for the ellipsoid, as a multiple of the unknowns."""
 
 
 @attack(
@@ -69,20 +67,20 @@ def logit_bias_head(
         count = min(max(START, len(logs)), ask.left // each)
         prompts = rng.choice(words, (count, length))
         logs = np.concatenate([logs, ask.lift(prompts, ask.plain(prompts), every)])
-        seen = np.asarray(~np.isnan(logs).any(0))
-        if seen.sum() < 2:
+        known = np.asarray(~np.isnan(logs).any(0))
+        if known.sum() < 2:
             break
-        centred = logs[:, seen] - logs[:, seen].mean(1, keepdims=True)
+        centred = logs[:, known] - logs[:, known].mean(1, keepdims=True)
         size = head_of_scores.rank(centred, tolerance, unstable)
     head = np.zeros((model.classes, max(size, 1)))
     turned = False
     if size:
         vectors, values = head_of_scores.basis(centred, size)
         points = centred @ vectors
-        points = np.concatenate([points, _further(ask, (vectors, seen), words, length, rng)])
+        points = np.concatenate([points, coordinates(ask, (vectors, known), words, length, rng)])
         sphere = head_of_scores.on_sphere(points)
         turned = sphere is not None
-        head[seen] = vectors @ np.linalg.inv(sphere) if sphere is not None else vectors * values
+        head[known] = vectors @ np.linalg.inv(sphere) if sphere is not None else vectors * values
     copy = head_of_scores.copy_of(
         head,
         np.nan_to_num(np.nan_to_num(logs, nan=-np.inf).max(0, initial=-700.0), neginf=-700.0),
@@ -95,36 +93,3 @@ def logit_bias_head(
         },
     )
     return Outcome(asset=copy)
-
-
-def _further(
-    ask: BiasedAnswers,
-    space: tuple[NDArray[np.float64], NDArray[np.bool_]],
-    words: NDArray[Any],
-    length: int,
-    rng: Rng,
-) -> NDArray[np.float64]:
-    """Return the coordinates (m, h) of further prompts, each from a few tokens alone.
-
-    ``space`` is the vectors (tokens, h) of the tokens that are known, and which they are.
-    """
-    from scipy.linalg import qr
-
-    vectors, seen = space
-    h = vectors.shape[1]
-    group = ask.group * -(-3 * (h + 1) // (2 * ask.group))
-    order = qr(vectors.T, pivoting=True, mode="r")[1][:group]
-    if len(order) < h + 1:
-        return np.zeros((0, h))
-    tokens = np.flatnonzero(seen)[order]
-    each = 1 + -(-len(tokens) // ask.group)
-    count = min(int(MORE * h * (h + 1) / 2) + h + 8, ask.left // each)
-    prompts = rng.choice(words, (max(count, 0), length))
-    if not len(prompts):
-        return np.zeros((0, h))
-    logs = ask.lift(prompts, ask.plain(prompts), tokens)[:, tokens]
-    whole = ~np.isnan(logs).any(1)
-    # A constant belongs to every prompt: its log of the sum.
-    table = np.column_stack([vectors[order], np.ones(len(order))])
-    solved = np.linalg.lstsq(table, logs[whole].T, rcond=None)[0]
-    return np.asarray(solved[:-1].T)

@@ -17,9 +17,14 @@ from hartley.kit.next_tokens import limits
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hartley.core.parts import Rng
+
 ALONE = (15.0, 30.0, 45.0, 60.0)
 """Biases where an answer has one token, the smallest that lifts it first: with a larger one its
 share is 1 up to rounding."""
+
+MORE = 1.2
+"""Prompts for the ellipsoid, as a multiple of the unknowns."""
 
 
 class BiasedAnswers:
@@ -97,6 +102,39 @@ class BiasedAnswers:
 
 def _mean(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean (n,) of what is not NaN in each row; NaN where all is."""
-    seen = ~np.isnan(rows)
-    total = np.where(seen, rows, 0.0).sum(1)
-    return np.asarray(np.where(seen.any(1), total / np.maximum(seen.sum(1), 1), np.nan))
+    there = ~np.isnan(rows)
+    total = np.where(there, rows, 0.0).sum(1)
+    return np.asarray(np.where(there.any(1), total / np.maximum(there.sum(1), 1), np.nan))
+
+
+def coordinates(
+    ask: BiasedAnswers,
+    space: tuple[NDArray[np.float64], NDArray[np.bool_]],
+    words: NDArray[Any],
+    length: int,
+    rng: Rng,
+) -> NDArray[np.float64]:
+    """Return the coordinates (m, h) of further prompts, each from a few tokens alone.
+
+    ``space`` is the vectors (tokens, h) of the tokens that are known, and which they are.
+    """
+    from scipy.linalg import qr
+
+    vectors, known = space
+    h = vectors.shape[1]
+    group = ask.group * -(-3 * (h + 1) // (2 * ask.group))
+    order = qr(vectors.T, pivoting=True, mode="r")[1][:group]
+    if len(order) < h + 1:
+        return np.zeros((0, h))
+    tokens = np.flatnonzero(known)[order]
+    each = 1 + -(-len(tokens) // ask.group)
+    count = min(int(MORE * h * (h + 1) / 2) + h + 8, ask.left // each)
+    prompts = rng.choice(words, (max(count, 0), length))
+    if not len(prompts):
+        return np.zeros((0, h))
+    logs = ask.lift(prompts, ask.plain(prompts), tokens)[:, tokens]
+    whole = ~np.isnan(logs).any(1)
+    # A constant belongs to every prompt: its log of the sum.
+    table = np.column_stack([vectors[order], np.ones(len(order))])
+    solved = np.linalg.lstsq(table, logs[whole].T, rcond=None)[0]
+    return np.asarray(solved[:-1].T)
