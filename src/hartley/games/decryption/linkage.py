@@ -10,7 +10,6 @@ on, so that nothing is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,9 +21,7 @@ from hartley.core import (
     Deal,
     Flow,
     Modality,
-    Outcome,
     Range,
-    Received,
     Role,
     Round,
     Scene,
@@ -32,15 +29,14 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RunError, UsageError
+from hartley.core.errors import UsageError
 from hartley.games.decryption import released_tables
+from hartley.games.decryption.ranked_rows import judge_of
 from hartley.games.decryption.released_tables import dead, live
 from hartley.kit.mixed_tables import TableColumn
 from hartley.kit.releases.table_release import TableRelease
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 
@@ -123,41 +119,5 @@ def linkage(
         places.append(place)
         dealt.append(Round(view=view, truth=place.astype(np.int64), alphabet=rows))
 
-    def judge(played: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
-        del played
-        tie_rng = np.random.default_rng(ties)
-        out = []
-        for one, place, outcome in zip(published, places, outcomes, strict=True):
-            scores = _scores(outcome, (len(place), len(one.release)))
-            ranks = _ranks(scores, place, tie_rng)
-            other = _ranks(scores, tie_rng.permutation(place), tie_rng)
-            figures = {
-                "linked": float((ranks == 1).mean()),
-                "linked_by_chance": float((other == 1).mean()),
-            }
-            out.append(Received(guess=ranks, metrics=figures))
-        return out
-
+    judge = judge_of("linkage", places, [len(one.release) for one in published], ties)
     return Deal(rounds=tuple(dealt), judge=judge, cluster=not once, planted=not once)
-
-
-def _ranks(scores: NDArray[np.float64], place: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:
-    """Return the rank (m,) of the row at ``place`` (m,), 1 for the best; ties at random."""
-    true_score = scores[np.arange(len(place)), place][:, None]
-    above, same = (scores > true_score).sum(1), (scores == true_score).sum(1)
-    return np.asarray(1 + above + rng.integers(0, same), dtype=np.int64)
-
-
-def _scores(outcome: Outcome, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the scores (m, rows) of an outcome.
-
-    Raises:
-        RunError: the guess is something else.
-    """
-    guess = np.asarray(outcome.guess, dtype=np.float64)
-    if guess.shape != shape or np.isnan(guess).any():
-        raise RunError(
-            f"linkage: the guess must be {shape[0]} rows of {shape[1]} scores, got shape "
-            f"{guess.shape}"
-        )
-    return guess
