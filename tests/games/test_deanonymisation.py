@@ -3,14 +3,17 @@
 import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.decryption.degree_linkage import degree_linkage
 from hartley.attacks.data_to_data.decryption.seed_propagation import seed_propagation
 from hartley.channel.measure import measure
 from hartley.core import Modality, Scene
 from hartley.core.errors import UsageError
+from hartley.defenses.bandwidth.k_degree import k_degree
 from hartley.defenses.noise.noisy_links import noisy_links
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.decryption.deanonymisation import ReleasedGraph, random_links
+from hartley.kit.graph.degree_anonymity import anonymous_degrees, anonymous_links
 from hartley.scenes.released_senses import core
 
 networkx = pytest.importorskip("networkx")
@@ -21,8 +24,8 @@ def scene(**rules):
     return Scene("graph", Modality.GRAPH, parts=(ReleasedGraph(links, 150, **rules),))
 
 
-def accuracy(where, **more):
-    trials = play(seed_propagation, where, seed=0, game_params={"rounds": 6}, **more)
+def accuracy(where, attack=seed_propagation, rounds=6, **more):
+    trials = play(attack, where, seed=0, game_params={"rounds": rounds}, **more)
     return measure(trials, redraws=1).metrics["accuracy"]["value"]
 
 
@@ -86,3 +89,53 @@ def test_a_core_is_that_of_networkx():
 def test_more_seeds_and_questions_than_nodes_are_one_clear_line():
     with pytest.raises(UsageError, match="at most the 150 nodes of the graph, got 120 and 40"):
         deal(seed_propagation, scene(seeds=120), seed=0)
+
+
+def cheapest(degrees, k):
+    """The least sum of increases over all cuts of the falling degrees, by trying each."""
+    if len(degrees) < k:
+        return 0 if not degrees else np.inf
+    ends = range(k, len(degrees) + 1)
+    return min(
+        sum(degrees[0] - one for one in degrees[:end]) + cheapest(degrees[end:], k) for end in ends
+    )
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_degrees_are_raised_by_the_least_sum(k):
+    rng = np.random.default_rng(k)
+    for _ in range(20):
+        degrees = rng.integers(0, 9, 11)
+        raised = anonymous_degrees(degrees, k)
+        assert (raised >= degrees).all() and np.unique(raised, return_counts=True)[1].min() >= k
+        assert (raised - degrees).sum() == cheapest(sorted(degrees.tolist(), reverse=True), k)
+
+
+@pytest.mark.parametrize("k", [2, 10, 75, 150])
+def test_every_number_of_links_is_that_of_k_nodes_and_no_link_is_lost(k):
+    links = random_links(150, 400, np.random.default_rng(3))
+    after = graph(anonymous_links(links, 150, k, np.random.default_rng(0)), 150)
+    degrees = [degree for _, degree in after.degree]
+    assert np.unique(degrees, return_counts=True)[1].min() >= k
+    assert not list(networkx.selfloop_edges(after))
+    assert set(graph(links, 150).edges) <= set(after.edges)
+
+
+def test_who_knows_degrees_alone_names_one_node_of_each_degree():
+    """Among n nodes with c different degrees a random assignment within these is right c times."""
+    where = scene(overlap=1.0, seeds=0)
+    links = np.asarray(where.part(ReleasedGraph).edges)
+    different = len(set(np.bincount(links.ravel(), minlength=150).tolist()))
+    right = accuracy(where, degree_linkage, 40, params={"compares": "degree"})
+    assert right == pytest.approx(different / 150, abs=0.025)
+    assert accuracy(where, degree_linkage) > 0.95  # degrees of neighbours tell nodes apart
+    assert accuracy(scene(overlap=1.0, seeds=0, related=False), degree_linkage) < 0.03
+
+
+def test_equal_degrees_hide_nodes_from_degrees_and_not_from_seeds():
+    where = scene(overlap=1.0)
+    behind = defended(where, k_degree, {"k": 75})
+    assert accuracy(behind, degree_linkage) < 0.2
+    assert accuracy(behind) > 0.9
+    with pytest.raises(UsageError, match="k must be at most the 150 nodes of the graph, got 151"):
+        defended(where, k_degree, {"k": 151})

@@ -30,7 +30,7 @@ def common_words(scene: Scene, rng: Rng, *, people: Annotated[int, Range(1)] = 1
     in the scene, after the defenses before this one.
 
     Args:
-        people: who use a word that stays, at least.
+        people: users that a word must have to stay.
     """
     del rng
     part = scene.part(TextRelease)
