@@ -3,6 +3,7 @@
     python bench/ciphers_pictures.py albums
     python bench/ciphers_pictures.py sounds
     python bench/ciphers_pictures.py graphs
+    python bench/ciphers_pictures.py degrees
     python bench/ciphers_pictures.py learning
     python bench/ciphers_pictures.py mixtures
 
@@ -15,6 +16,9 @@ albums at level 0.95, those of the share of pictures that are identified too.
 
 ``graphs``: 20 releases of a part of WordNet, 40 nodes asked about in each, by overlap of the two
 copies and number of seeds, and behind noise on links.
+
+``degrees``: the same releases behind k-degree anonymity, to attackers who compare degrees, or those
+of neighbours too, and to one with seeds.
 
 ``learning``: 4 publications of 1,000 pictures of clothes, 50 others asked about each; two laws of
 noise at two bounds, learned from as they are and after each way to squeeze them.
@@ -114,6 +118,23 @@ def of_graphs() -> None:
     row("independent graphs", scene.with_part(graph), "seed_propagation")
 
 
+def of_degrees() -> None:
+    """Print what attackers by degrees and by seeds read, behind k-degree anonymity."""
+    for overlap in (1.0, 0.9):
+        scene = load("released_senses", overlap=overlap)
+        attackers = (
+            ("degree_linkage", {"compares": "degree"}),
+            ("degree_linkage", {"compares": "neighbours"}),
+            ("seed_propagation", {}),
+        )
+        for attack, params in attackers:
+            words = " ".join(map(str, params.values()))
+            row(f"overlap {overlap} {words}", scene, attack, params=params)
+            for k in (5, 10, 20, 60):
+                name = f"overlap {overlap}, k = {k} {words}"
+                both(name, scene, "k_degree", {"k": k}, attack, params=params)
+
+
 def of_learning() -> None:
     """Pictures with noise against learning."""
     scene = load("unlearnable_clothes")
@@ -151,6 +172,8 @@ PARTS = {
     "graphs": of_graphs,
     "learning": of_learning,
     "mixtures": of_mixtures,
+    "degrees": of_degrees,
+    "learning": of_learning,
 }
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     python bench/tables.py speed FOLDER              our times beside them
     python bench/tables.py truths [SCENE [WAY]]      bits of each attack by the way of publishing
     python bench/tables.py budgets [DEFENSE]         bits, ceilings and utility by strength
+    python bench/tables.py accuracy                  what readers learn from releases of the census
 
 The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
 """
@@ -43,6 +44,13 @@ GAMES = {
     "nearest_row": "linkage",
     "fellegi_sunter": "linkage",
 }
+
+STRENGTHS = (
+    *(("dp_synthesis", {"rho": rho}) for rho in (0.02, 0.1, 0.5, 2.0, 10.0)),
+    *(("local_dp", {"epsilon": epsilon}) for epsilon in (2.0, 8.0, 32.0)),
+    *(("k_anonymity", {"k": k}) for k in (2, 5, 20)),
+)
+"""Defenses of the census and their settings."""
 
 
 def inputs(folder: Path) -> None:
@@ -237,10 +245,7 @@ def truths(name: str, only: str = "") -> None:
 def budgets(only: str = "") -> None:
     """Print bits, ceilings and utility of defenses of the census by their strength."""
     plain = build("released_census")
-    lines = [("dp_synthesis", {"rho": rho}) for rho in (0.02, 0.1, 0.5, 2.0, 10.0)]
-    lines += [("local_dp", {"epsilon": epsilon}) for epsilon in (2.0, 8.0, 32.0)]
-    lines += [("k_anonymity", {"k": k}) for k in (2, 5, 20)]
-    for defense, params in lines:
+    for defense, params in STRENGTHS:
         if only not in ("", defense):
             continue
         scene = defended(plain, catalog.load("defense", defense), params)
@@ -250,11 +255,33 @@ def budgets(only: str = "") -> None:
             _line(label, attack, scene, {"slack": 0.05} if attack == "row_predicates" else {})
 
 
+def accuracy() -> None:
+    """Print how right a reader is who learnt from a release, by the way and by the defense."""
+    for way in ("pseudonymised", "copula", "tree", "vine", "independent"):
+        _accuracy(way, build("released_census", {"release": way}))
+    plain = build("released_census")
+    for defense, params in STRENGTHS:
+        _accuracy(f"{defense} {params}", defended(plain, catalog.load("defense", defense), params))
+
+
+def _accuracy(label: str, scene: hartley.Scene) -> None:
+    try:
+        figure = scene.utility(scene)["accuracy"]
+    except hartley.core.errors.MissingExtra as absent:
+        print(f"{label}: {absent}")
+        return
+    print(
+        f"{label:34s} {figure:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {figure.n} releases",
+        flush=True,
+    )
+
+
 if __name__ == "__main__":
     {
         "inputs": lambda: inputs(Path(sys.argv[2])),
         "parity": lambda: parity(Path(sys.argv[2])),
         "speed": lambda: speed(Path(sys.argv[2])),
         "truths": lambda: truths(*(sys.argv[2:] or ["released_census"])),
+        "accuracy": accuracy,
         "budgets": lambda: budgets(*sys.argv[2:]),
     }[sys.argv[1]]()

@@ -136,6 +136,9 @@ def test_equal_degrees_hide_nodes_from_degrees_and_not_from_seeds():
     where = scene(overlap=1.0)
     behind = defended(where, k_degree, {"k": 75})
     assert accuracy(behind, degree_linkage) < 0.2
+    mild = defended(where, k_degree, {"k": 40})
+    static = accuracy(mild, degree_linkage, undefended=where, knowledge="static")
+    assert accuracy(mild, degree_linkage) > static + 0.1
     assert accuracy(behind) > 0.9
     with pytest.raises(UsageError, match="k must be at most the 150 nodes of the graph, got 151"):
         defended(where, k_degree, {"k": 151})

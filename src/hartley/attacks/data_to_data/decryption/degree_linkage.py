@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from hartley.core import Access, Data, Form, Modality, Outcome, Stronger, Term, View, attack
 from hartley.games.decryption.deanonymisation import DeanonymisationBrief, deanonymisation
+from hartley.kit.graph.degree_anonymity import anonymous_links
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     term=Term.SIGNAL,
     modalities=(Modality.GRAPH,),
     paper="doi:10.1007/s00778-010-0210-x",
+    adapts=True,
     sweep={"compares": ("degree", "neighbours")},
 )
 def degree_linkage(
@@ -32,7 +34,8 @@ def degree_linkage(
     """Name nodes by their number of links, or by those of their neighbours too, without any seed.
 
     Nodes and names are assigned so that the sum of differences is least; among equal ones at
-    random.
+    random. An adaptive attacker adds links to the named graph as the owner does to theirs (k-degree
+    anonymity), so that both have the same degrees.
 
     Args:
         compares: ``degree``: how many links a node has; ``neighbours``: also how many each of its
@@ -45,7 +48,12 @@ def degree_linkage(
     known, taken = view.brief.seeds.x[:, 1], view.brief.seeds.x[:, 0]
     names = np.setdiff1d(np.arange(count), known)
     nodes = np.setdiff1d(np.arange(count), taken)
-    joined = [_joined(graph, count) for graph in (view.data, view.brief.named)]
+    edges = view.brief.named.links
+    for defense in view.defenses:
+        if defense.name == "k_degree":
+            raised = anonymous_links(edges, count, int(defense.params["k"]), rng)
+            edges = edges if raised is None else raised
+    joined = [_joined(graph, count) for graph in (view.data.links, edges)]
     width = max(int(one.sum(1).max()) for one in joined)
     published, named = (_signature(one, compares, width) for one in joined)
     far = cdist(published[nodes], named[names], "cityblock")
@@ -59,9 +67,9 @@ def degree_linkage(
     )
 
 
-def _joined(graph: Data, count: int) -> NDArray[np.bool_]:
+def _joined(edges: NDArray[Any], count: int) -> NDArray[np.bool_]:
     out = np.zeros((count, count), dtype=bool)
-    first, second = np.asarray(graph.edges)
+    first, second = edges
     out[first, second] = out[second, first] = True
     return out
 
