@@ -6,6 +6,7 @@
     python bench/tables.py speed FOLDER              our times beside them
     python bench/tables.py truths [SCENE [WAY]]      bits of each attack by the way of publishing
     python bench/tables.py budgets [DEFENSE]         bits, ceilings and utility by strength
+    python bench/tables.py texts                     whose mails are linked, behind what
     python bench/tables.py accuracy                  what readers learn from releases of the census
 
 The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
@@ -255,6 +256,52 @@ def budgets(only: str = "") -> None:
             _line(label, attack, scene, {"slack": 0.05} if attack == "row_predicates" else {})
 
 
+def texts() -> None:
+    """Print whose mails are linked, by the way of publishing and the defense."""
+    attacks = ("author_linkage", "rare_words")
+    plain = build("released_mails")
+    for name in attacks:
+        _texts("headless", name, plain)
+        _texts("independent", name, build("released_mails", {"release": "independent"}))
+    masked = defended(plain, catalog.load("defense", "placeholders"))
+    words = catalog.load("defense", "common_words")
+    for label, scene in (
+        ("headless", plain),
+        ("placeholders", masked),
+        ("common_words 10", defended(plain, words, {"people": 10})),
+        ("placeholders, common_words 10", defended(masked, words, {"people": 10})),
+        ("placeholders, common_words 40", defended(masked, words, {"people": 40})),
+    ):
+        figure = scene.utility(scene)["accuracy"]
+        print(f"{label:34s} {figure:.3f} [{figure.low:.3f}, {figure.high:.3f}] n {figure.n}")
+        for name in attacks if scene is not plain else ():
+            _texts(label, name, scene, undefended=plain, knowledge="static")
+            _texts(label, name, scene)
+    for known in (1, 8):
+        scene = build("released_mails", {"release": "deidentified", "known": known})
+        _texts(f"deidentified, {known} known", attacks[0], scene)
+    for release in ("headless", "deidentified"):
+        scene = build("released_mails", {"release": release, "one_list": True})
+        _texts(f"{release}, one list", attacks[0], scene)
+    scene = build("released_mails", {"release": "deidentified"})
+    _texts("deidentified, 96 people", attacks[0], scene, people=96, rounds=10)
+
+
+def _texts(
+    label: str, name: str, scene: hartley.Scene, people: int = 32, rounds: int = 20, **more: object
+) -> None:
+    rules = {"people": people, "rounds": rounds}
+    channel = hartley.measure(hartley.play(name, scene, seed=0, game_params=rules, **more))
+    linked = channel.metrics["linked"]
+    print(
+        f"{label:34s} {name:15s} {more.get('knowledge', 'adaptive'):9s} {channel.bits.value:.3f} "
+        f"[{channel.bits.lower:.3f}, {channel.high:.3f}] of {channel.ceiling.value:.2f} "
+        f"n {channel.bits.n} first {linked['value']:.3f} [{linked['low']:.3f}, "
+        f"{linked['high']:.3f}]",
+        flush=True,
+    )
+
+
 def accuracy() -> None:
     """Print how right a reader is who learnt from a release, by the way and by the defense."""
     for way in ("pseudonymised", "copula", "tree", "vine", "independent"):
@@ -283,5 +330,6 @@ if __name__ == "__main__":
         "speed": lambda: speed(Path(sys.argv[2])),
         "truths": lambda: truths(*(sys.argv[2:] or ["released_census"])),
         "accuracy": accuracy,
+        "texts": texts,
         "budgets": lambda: budgets(*sys.argv[2:]),
     }[sys.argv[1]]()

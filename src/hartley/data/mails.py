@@ -78,7 +78,7 @@ def names() -> frozenset[str]:
 
 def _authored(raw: str) -> Iterator[Mail]:
     head, _, body = raw.partition("\n\n")
-    fields = {}
+    fields: dict[str, str] = {}
     for line in re.sub(r"\n[ \t]+", " ", head).splitlines():
         name, _, value = line.partition(":")
         fields.setdefault(name.strip().lower(), value.strip())

@@ -25,6 +25,7 @@ def released_mails(
     *,
     release: Literal["headless", "deidentified", "independent"] = "headless",
     known: Annotated[int, Range(1), Stronger.MORE] = 4,
+    one_list: Annotated[bool, Stronger.NEITHER] = False,
 ) -> Scene:
     """Mails of people who wrote several, one of each published without its header.
 
@@ -33,9 +34,15 @@ def released_mails(
             for names, addresses, links and numbers; ``independent``: of people of whom the attacker
             has no text, a control at 0 bits.
         known: other mails of each person that the attacker has.
+        one_list: take the mails of the largest mailing list alone, so that people do not differ
+            in the list that they write to.
     """
-    counts = Counter(mail.author for mail in mails.authored())
-    chosen = [mail for mail in mails.authored() if counts[mail.author] > known]
+    pool = mails.authored()
+    if one_list:
+        ((largest, _),) = Counter(m.mailing_list for m in pool if m.mailing_list).most_common(1)
+        pool = tuple(mail for mail in pool if mail.mailing_list == largest)
+    counts = Counter(mail.author for mail in pool)
+    chosen = [mail for mail in pool if counts[mail.author] > known]
     people = {author: k for k, author in enumerate(dict.fromkeys(m.author for m in chosen))}
 
     def deidentified(text: str) -> str:
@@ -53,7 +60,7 @@ def released_mails(
         name="released_mails",
         modality=Modality.LANGUAGE,
         parts=(part,),
-        utility=_utility([mail.mailing_list for mail in chosen]),
+        utility=None if one_list else _utility([mail.mailing_list for mail in chosen]),
         facts={"release": release, "people": len(people), "mails": len(chosen), "known": known},
     )
 

@@ -81,4 +81,4 @@ def _signature(joined: NDArray[np.bool_], compares: str, width: int) -> NDArray[
         return degrees[:, None].astype(np.float64)
     near = np.sort(np.where(joined, degrees, 0), 1)[:, ::-1][:, :width]
     # The number of links counts as much as all of the neighbours' together.
-    return np.hstack([degrees[:, None] * float(max(width, 1)), near]).astype(np.float64)
+    return np.asarray(np.hstack([degrees[:, None] * float(max(width, 1)), near]), np.float64)
