@@ -173,7 +173,6 @@ PARTS = {
     "learning": of_learning,
     "mixtures": of_mixtures,
     "degrees": of_degrees,
-    "learning": of_learning,
 }
 
 if __name__ == "__main__":
