@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 LISTS = 4
-"""Mailing lists that a reader of the release tells apart."""
+"""Mailing lists that a reader of the release distinguishes."""
 
 
 @recipe(modality=Modality.LANGUAGE, packs=("spam-assassin",))

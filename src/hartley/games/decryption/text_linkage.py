@@ -121,13 +121,13 @@ def text_linkage(
     dealt, places = [], []
     for _ in range(rounds):
         drawn = rng.permutation(writers)[:needed]
-        held = [rng.permutation(texts[writer])[: part.known + 1] for writer in drawn]
+        texts_of = [rng.permutation(texts[writer])[: part.known + 1] for writer in drawn]
         place = rng.permutation(people)
         released = np.empty(people, dtype=object)
         for person, row in enumerate(place):
             # The last ones are those of whom the attacker has nothing.
-            released[row] = part.released(part.texts[held[person - people][-1]])
-        x = np.array([part.texts[k] for rows in held[:people] for k in rows[:-1]], dtype=object)
+            released[row] = part.released(part.texts[texts_of[person - people][-1]])
+        x = np.array([part.texts[k] for rows in texts_of[:people] for k in rows[:-1]], dtype=object)
         y = np.repeat(np.arange(people), part.known)
         shuffled = rng.permutation(len(x))
         view = View(

@@ -45,11 +45,11 @@ def words_of(text: str) -> list[str]:
 
 
 def common_words(texts: Iterable[tuple[object, str]], people: int) -> frozenset[str]:
-    """Return the words that at least so many people use.
+    """Return the words that at least a number of people use.
 
     Args:
         texts: pairs of an author and a text.
-        people: who must use a word, at least.
+        people: users of a word, at least.
     """
     users: dict[str, set[object]] = {}
     for author, text in texts:
