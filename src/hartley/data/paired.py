@@ -1,9 +1,11 @@
-"""Pictures with captions: the emoji of one vendor, with their English names."""
+"""Pictures with captions: emoji with their English names, and stamps with a sentence each."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,12 @@ class Captioned:
     kinds: NDArray[np.int64]
     names: tuple[str, ...]
 
+SIDE = 128
+"""Pixels of a side of the pictures of things."""
+
+VENDORS = (("google", "emoji"), ("twitter", "emoji-twitter"))
+"""Who draws emoji, and the pack with their pictures."""
+
 
 def emoji() -> Captioned:
     """1,641 emoji (no flags) as Google draws them, with the names and tags of Unicode's list.
@@ -44,15 +52,9 @@ def emoji() -> Captioned:
         UsageError: the packs contain no pair of picture and caption.
     """
     home = locate("emoji")
-    listed = json.loads((home / "emoji.json").read_text(encoding="utf-8"))
-    entries = json.loads((locate("emoji-captions") / "data.json").read_text(encoding="utf-8"))
-    named = {entry["hexcode"]: entry for entry in entries}
     captioned: dict[str, tuple[str, str]] = {}
-    for entry in listed:
-        code = entry["unified"]
-        words = named.get(code) or named.get(code.replace("-FE0F", ""))
-        if words and entry["category"] != "Flags" and entry.get("has_img_google"):
-            captioned.setdefault(_caption(words), (entry["image"], entry["category"]))
+    for words, entry in _listed(home, "google"):
+        captioned.setdefault(_caption(words), (entry["image"], entry["category"]))
     if not captioned:
         raise UsageError(
             "the packs emoji and emoji-captions must contain captioned pictures, got none"
@@ -64,6 +66,82 @@ def emoji() -> Captioned:
         np.array([names.index(kind) for _, kind in captioned.values()], dtype=np.int64),
         names,
     )
+
+
+def things(side: int = SIDE) -> Captioned:
+    """Stamps of Tux Paint, and the emoji of two vendors: about 4,400 pictures of things.
+
+    A caption may be that of several pictures: an emoji has one picture of each vendor. The kind of
+    a picture is its source.
+
+    Args:
+        side: pixels of a side, on white.
+
+    Raises:
+        MissingPack: one of the packs ``tuxpaint-stamps``, ``stamp-captions``, ``emoji``,
+            ``emoji-twitter`` and ``emoji-captions`` was not fetched.
+        MissingExtra: Pillow is not installed.
+    """
+    pictures, captions, kinds = [], [], []
+    stamps, sentences = locate("tuxpaint-stamps"), locate("stamp-captions")
+    for text in sorted(sentences.rglob("*.txt")):
+        picture = stamps / text.relative_to(sentences).with_suffix(".png")
+        if picture.exists():
+            # The first line is English; the others say the same in other languages.
+            line = text.read_text(encoding="utf-8", errors="replace").splitlines()[0]
+            pictures.append(read_picture(picture, side))
+            captions.append(line.strip().rstrip("."))
+            kinds.append(0)
+    for number, (vendor, pack) in enumerate(VENDORS, 1):
+        home = locate(pack)
+        for words, entry in _listed(home, vendor):
+            file = home / f"img/{vendor}/64" / entry["image"]
+            if file.exists():
+                pictures.append(read_picture(file, side))
+                captions.append(_caption(words))
+                kinds.append(number)
+    return Captioned(
+        np.stack(pictures),
+        tuple(captions),
+        np.array(kinds, dtype=np.int64),
+        ("stamps", *(vendor for vendor, _ in VENDORS)),
+    )
+
+
+def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
+    """Return a picture file as uint8 (side, side, 3), on a white square.
+
+    Raises:
+        MissingExtra: Pillow is not installed.
+        UsageError: the file cannot be read as a picture.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra("pillow", "vision") from error
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("RGBA")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path.name} must be a picture, and cannot be decoded") from error
+    length = max(picture.size)
+    paper = Image.new("RGBA", (length, length), "white")
+    corner = ((length - picture.width) // 2, (length - picture.height) // 2)
+    paper.alpha_composite(picture, corner)
+    square = paper.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def _listed(home: Path, vendor: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield the emoji that a vendor draws, no flags: words of it, and its entry in the list."""
+    listed = json.loads((home / "emoji.json").read_text(encoding="utf-8"))
+    entries = json.loads((locate("emoji-captions") / "data.json").read_text(encoding="utf-8"))
+    named = {entry["hexcode"]: entry for entry in entries}
+    for entry in listed:
+        code = entry["unified"]
+        words = named.get(code) or named.get(code.replace("-FE0F", ""))
+        if words and entry["category"] != "Flags" and entry.get(f"has_img_{vendor}"):
+            yield words, entry
 
 
 def enlarged(pictures: NDArray[Any], times: int = 2) -> NDArray[np.float32]:

@@ -144,7 +144,7 @@ def project(
 
     Args:
         embeddings: (n, d), or (passes, n, d) from a stochastic encoder.
-        direction: (d,) concept vector, of any length above 0.
+        direction: (d,) concept vector, or (n, d) one for each record, of any length above 0.
         clean: (n, d) embeddings of the same records without disturbance.
 
     Raises:
@@ -153,15 +153,15 @@ def project(
     e = _embeddings(embeddings, (2, 3))
     e = e[None] if e.ndim == 2 else e
     c = np.asarray(direction, dtype=np.float64)
-    length = float(np.linalg.norm(c))
-    if c.shape != e.shape[2:] or not length > 0:
+    length = np.linalg.norm(c, axis=-1, keepdims=True)
+    if c.shape not in (e.shape[1:], e.shape[2:]) or not (length > 0).all():
         raise UsageError(
             f"a concept must be a non-zero vector of {e.shape[2]} numbers, got shape {c.shape}"
         )
     c = c / length
     mean = e.mean(0)
     internal = ((e - mean) ** 2).sum(2).mean(0)
-    signal = (mean @ c) ** 2
+    signal = (mean * c).sum(1) ** 2
     noise = np.maximum((mean**2).sum(1) - signal, 0.0) + internal
     external = None
     if clean is not None:
@@ -171,7 +171,7 @@ def project(
                 f"clean embeddings must have shape {mean.shape}, got {reference.shape}"
             )
         moved = mean - reference
-        external = np.minimum(np.maximum((moved**2).sum(1) - (moved @ c) ** 2, 0.0), noise)
+        external = np.minimum(np.maximum((moved**2).sum(1) - (moved * c).sum(1) ** 2, 0.0), noise)
     return Projection(signal, noise, external, internal)
 
 

@@ -39,6 +39,8 @@ class Towers:
         pool: captions of which the nearest replaces a picture's own (arXiv:2303.06854); 0 for
             none.
         every: passes of which the last is trained with the pool.
+        dropout: share of a picture's features that a step leaves out; of a caption's, a third of
+            it.
     """
 
     split: int
@@ -49,6 +51,7 @@ class Towers:
     decay: float = 0.05
     pool: int = 0
     every: int = 2
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.split < 1 or self.epochs < 0 or self.batch < 2 or self.lr <= 0:
@@ -57,11 +60,16 @@ class Towers:
             )
         if self.pool < 0 or self.every < 1:
             raise UsageError(f"training must have pool ≥ 0 and every ≥ 1, got {self}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"dropout must be from 0 to below 1, got {self.dropout}")
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Plain values, for a digest."""
-        return {"pairs": 1, **asdict(self)}
+        recipe = {"pairs": 1, **asdict(self)}
+        if not self.dropout:
+            del recipe["dropout"]
+        return recipe
 
 
 def train_towers(
@@ -115,6 +123,8 @@ def train_towers(
                     _captioned_anew(how, weights, pairs, among),
                     pairs,
                 )
+        if how.dropout:
+            pairs = pairs * _left(how, streams, at < steps, pairs.shape)
         slopes = _slopes(how, weights, pairs)
         for w, g, moment in zip(weights, slopes, moments, strict=True):
             _adam(w, g, moment, rates, at + 1, decay=how.decay if w.ndim > 1 else 0.0)
@@ -131,6 +141,27 @@ def embed_pairs(image: NDArray[Any], text: NDArray[Any], x: NDArray[Any]) -> NDA
     return np.asarray(np.concatenate(unit, 1), dtype=np.float32)
 
 
+def pulled_back(
+    image: NDArray[Any], text: NDArray[Any], x: NDArray[Any], towards: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Gradient (n, d) in the records of the inner product of embeddings with ``towards``.
+
+    Args:
+        image, text, x: as of ``embed_pairs``.
+        towards: (n, 2·width).
+    """
+    split, width = len(image), image.shape[1]
+    halves = []
+    sides = (x[:, :split], image, towards[:, :width]), (x[:, split:], text, towards[:, width:])
+    for features, tower, y in sides:
+        vector = np.asarray(features) @ tower
+        length = np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-12)
+        unit = vector / length
+        across = y - unit * (unit * y).sum(1, keepdims=True)
+        halves.append((across / length) @ tower.T)
+    return np.asarray(np.concatenate(halves, 1), dtype=np.float32)
+
+
 def _order(rng: np.random.Generator, records: NDArray[Any], how: Towers) -> NDArray[np.int64]:
     """Records of every step: full batches, each without repeated records."""
     size = len(records) // how.batch * how.batch
@@ -142,6 +173,20 @@ def _order(rng: np.random.Generator, records: NDArray[Any], how: Towers) -> NDAr
         )
     passes = [rng.permutation(records)[:size] for _ in range(how.epochs)]
     return np.concatenate([*passes, np.empty(0, np.int64)]).astype(np.int64).reshape(-1, how.batch)
+
+
+def _left(
+    how: Towers, streams: list[np.random.Generator], runs: NDArray[Any], shape: Any
+) -> Any:
+    """Return factors (K, batch, d): 0 for features that are left out, the others make up for it."""
+    import torch
+
+    rates = np.full(shape[2], how.dropout / 3, dtype=np.float32)
+    rates[: how.split] = how.dropout
+    out = np.ones(shape, dtype=np.float32)
+    for k in np.flatnonzero(runs):
+        out[k] = (streams[k].random(shape[1:], dtype=np.float32) >= rates) / (1 - rates)
+    return torch.from_numpy(out)
 
 
 def _captioned_anew(how: Towers, weights: list[Any], pairs: Any, among: Any) -> Any:

@@ -41,13 +41,35 @@ def efficientnet() -> Model:
         MissingPack: the pack ``efficientnet-lite0`` was not fetched.
         MissingExtra: torch is not installed.
     """
-    state, folded = _weights()
-    del state
+    folded = _network()[1]
 
     def encode(x: NDArray[Any]) -> NDArray[np.float32]:
         return _batched(x, lambda rows: _features(folded, rows))
 
     return encoder("EfficientNet-Lite0", Modality.VISION, encode, WIDTH)
+
+
+def pulled_back(x: NDArray[Any], slope: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the gradient in pictures of the inner product of their features with ``slope``.
+
+    Args:
+        x: float32 (n, 3, h, w) in 0..1.
+        slope: (n, 1280).
+
+    Raises:
+        MissingPack: the pack ``efficientnet-lite0`` was not fetched.
+        MissingExtra: torch is not installed.
+    """
+    folded = _network()[1]
+    import torch
+
+    parts = []
+    for at in range(0, len(x), BATCH):
+        rows = torch.from_numpy(np.array(x[at : at + BATCH], dtype=np.float32)).requires_grad_()
+        towards = torch.from_numpy(np.array(slope[at : at + BATCH], dtype=np.float32))
+        total = (_features(folded, (rows * 255 - 127) / 128) * towards).sum()
+        parts.append(torch.autograd.grad(total, rows)[0].numpy())
+    return np.concatenate(parts) if parts else np.zeros(x.shape, np.float32)
 
 
 @cache
@@ -58,7 +80,7 @@ def classifier() -> Model:
         MissingPack: the pack ``efficientnet-lite0`` was not fetched.
         MissingExtra: torch is not installed.
     """
-    state, folded = _weights()
+    state, folded = _network()
 
     def query(x: NDArray[Any]) -> NDArray[np.float32]:
         return _batched(
@@ -68,7 +90,8 @@ def classifier() -> Model:
     return Model("EfficientNet-Lite0", Modality.VISION, query, Output.LOGITS, CLASSES)
 
 
-def _weights() -> tuple[dict[str, Tensor], Folded]:
+@cache
+def _network() -> tuple[dict[str, Tensor], Folded]:
     home = locate("efficientnet-lite0")
     try:
         from safetensors.torch import load_file

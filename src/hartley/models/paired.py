@@ -40,7 +40,11 @@ class DualEncoder:
         return self.towers.recipe
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans."""
+        """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans.
+
+        Their loss, for ``grad``, is minus the inner product of the embeddings with what is given
+        as (n, 2·width): of a picture with its caption's embedding, minus their cosine.
+        """
         stamp = cache.digest({"x": data.x}) if self.cached else ""
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
@@ -59,8 +63,12 @@ class DualEncoder:
                 Output.EMBEDDINGS,
                 2 * self.towers.width,
                 fit=self.fit,
+                grad=lambda x, towards: -infonce_towers.pulled_back(image, text, x, towards),
                 offers=self.offers,
-                facts={"parameters": image.size + text.size},
+                facts={
+                    "parameters": image.size + text.size,
+                    "sharpness": float(np.exp(weights["sharp"][k])),
+                },
             )
 
         return separate([member(k) for k in range(len(include))], facts)

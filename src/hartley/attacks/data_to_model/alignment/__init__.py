@@ -1,0 +1,1 @@
+"""Attacks on the alignment of pictures and captions, one file each."""

@@ -1,0 +1,47 @@
+"""Captions as words and back, for attackers who change words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Codec, Data
+from hartley.games.alignment.pair_encoders import CAPTIONS
+from hartley.kit.language import text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Words = tuple[str, ...]
+
+
+def as_words(tokens: NDArray[Any], codec: Codec | None) -> list[Words]:
+    """Return the words of captions (n, t); without a codec each token is a word, as a number."""
+    if codec is None:
+        return [tuple(map(str, row[row >= 0])) for row in np.asarray(tokens)]
+    return [tuple(line.split()) for line in codec.decode(tokens)]
+
+
+def as_tokens(captions: Sequence[Words], codec: Codec | None) -> NDArray[np.int64]:
+    """Return the tokens (n, t) of captions in words."""
+    if codec is None:
+        return text.pad([[int(word) for word in words] for words in captions])
+    return np.asarray(codec.encode([" ".join(words) for words in captions]))
+
+
+def named_words(public: Data, codec: Codec | None) -> list[str]:
+    """Return the first words of captions, which name what a picture shows, each once."""
+    captions = as_words(public.facts[CAPTIONS], codec)
+    return [*dict.fromkeys(words[0] for words in captions if words)]
+
+
+def words_apart(a: Sequence[str], b: Sequence[str]) -> int:
+    """Return how many words must be put in, left out or replaced to make one text the other."""
+    row = list(range(len(b) + 1))
+    for i, word in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1]

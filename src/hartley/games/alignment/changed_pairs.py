@@ -1,0 +1,113 @@
+"""Pairs that an attacker changed within a budget: pictures, captions, or both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.core import Data, Outcome
+from hartley.core.errors import RuleError
+from hartley.games.alignment.caption_words import as_words, words_apart
+from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
+from hartley.kit.language import text
+from hartley.kit.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class PairBudget:
+    """What an attacker may change of a pair.
+
+    Attributes:
+        picture: how much every pixel may change.
+        area: share of the pixels of a picture that may change at will instead.
+        words: words of a caption that may be put in, left out or replaced.
+    """
+
+    picture: Perturbation
+    area: float
+    words: int
+
+    def allows(self, clean: NDArray[Any], changed: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which pictures (n, channels, h, w) from 0 to 1 are within the budget."""
+        inside = ((changed >= 0) & (changed <= 1)).reshape(len(clean), -1).all(1)
+        touched = (changed != clean).any(1).reshape(len(clean), -1).mean(1)
+        return self.picture.allows(clean, changed) | (inside & (touched <= self.area))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Changed:
+    """Pairs after an attack; where a change is outside of the budget, the clean half.
+
+    Attributes:
+        pictures: (n, …).
+        captions: (n, t) tokens.
+        picture_changed, caption_changed: (n,) whether that half differs from the clean one.
+        outside: share of the pairs that were changed beyond the budget.
+    """
+
+    pictures: NDArray[Any]
+    captions: NDArray[Any]
+    picture_changed: NDArray[np.bool_]
+    caption_changed: NDArray[np.bool_]
+    outside: float
+
+
+def changed_pairs(
+    question: Data, outcome: Outcome, budget: PairBudget, part: PairEncoders
+) -> Changed:
+    """Return the pairs that an attacker hands in, held against the budget.
+
+    Args:
+        question: the clean pairs.
+        outcome: of the attack; its loot is the changed pairs.
+        budget: of a pair.
+        part: of the scene.
+
+    Raises:
+        RuleError: the loot is not as many pairs, of another shape, not finite, or not tokens.
+    """
+    loot = outcome.asset
+    assert isinstance(loot, Data)  # the engine checks the kind
+    clean, tokens = np.asarray(question.x), np.asarray(question.facts[CAPTIONS])
+    pictures = np.asarray(loot.x)
+    if pictures.shape != clean.shape or pictures.dtype.kind not in "fiu":
+        raise RuleError(
+            f"changed pictures must be numbers of shape {clean.shape}, got {pictures.dtype} of "
+            f"shape {pictures.shape}"
+        )
+    if not np.isfinite(pictures).all():
+        raise RuleError("changed pictures must be finite, got NaN or infinity")
+    captions = _captions(np.asarray(loot.facts.get(CAPTIONS, tokens)), len(clean), part.vocabulary)
+    width = max(tokens.shape[1], captions.shape[1])
+    tokens, captions = (text.pad([row[row >= 0] for row in t], width) for t in (tokens, captions))
+    allowed = budget.allows(clean, pictures)
+    before, after = (as_words(t, part.codec) for t in (tokens, captions))
+    near = np.array(
+        [words_apart(a, b) <= budget.words for a, b in zip(before, after, strict=True)], dtype=bool
+    )
+    flat = (-1, *(1,) * (clean.ndim - 1))
+    pictures = np.where(allowed.reshape(flat), pictures.astype(clean.dtype), clean)
+    captions = np.where(near[:, None], captions, tokens)
+    return Changed(
+        pictures,
+        captions,
+        (pictures != clean).reshape(len(clean), -1).any(1),
+        (captions != tokens).any(1),
+        float(1 - (allowed & near).mean()),
+    )
+
+
+def _captions(captions: NDArray[Any], n: int, vocabulary: int) -> NDArray[np.int64]:
+    if captions.ndim != 2 or len(captions) != n or captions.dtype.kind not in "iu":
+        raise RuleError(
+            f"changed captions must be integer tokens of shape ({n}, t), got {captions.dtype} of "
+            f"shape {captions.shape}"
+        )
+    if captions.size and not (text.PAD <= captions.min() and captions.max() < vocabulary):
+        raise RuleError(f"tokens of captions must be from 0 to {vocabulary - 1}, padded with −1")
+    return captions.astype(np.int64)
