@@ -25,7 +25,7 @@ from hartley.models.paired import CLOSED, DualEncoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TEST, CLEAN, PUBLIC = 420, 300, 100
+TEST, CLEAN, PUBLIC = 386, 250, 64
 """Captions that are held out to be asked about, for the owner's filter, and for the attacker."""
 
 LONGEST = 24

@@ -1,14 +1,17 @@
-"""Alignment filter: drop pairs whose picture and caption do not agree in models of clean pairs."""
+"""Alignment filter: refuse pairs whose picture and caption agree less than clean pairs do."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
-from hartley.core import Data, Fit, Modality, Range, Scene, Term, defense
+from hartley.core import Data, Fit, Modality, Range, Scene, Term, defense, spawn
+from hartley.core.errors import UsageError
 from hartley.defenses._shared import pair_scores, retrain_without
 from hartley.defenses._shared.clean_records import clean_pairs
+from hartley.kit.pair_agreement import PairAgreement, conformal_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("poisoning",),
+    protects=("poisoning", "alignment"),
     modalities=(Modality.PAIRED,),
     unfit={
         "vision": "it compares a picture with its caption, and only pairs have captions; "
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
         "loss_filter judges labels",
     },
     paper="arXiv:2411.11195",
-    strongest={"false_alarms": 0.5, "folds": 4},
-    requires=("fit", "train", "holdout"),
+    strongest={"false_alarms": 0.5, "folds": 4, "at": "both"},
+    requires=("model", "train", "holdout"),
 )
 def alignment_filter(
     scene: Scene,
@@ -44,22 +47,44 @@ def alignment_filter(
     false_alarms: Annotated[float, Range(0, 0.5, open_low=True)] = 0.05,
     folds: Annotated[int, Range(2, 20)] = 4,
     clean: Annotated[int, Range(2)] = 1000,
+    at: Literal["training", "inference", "both"] = "training",
 ) -> Scene:
-    """Train models on clean pairs, drop training pairs of low cosine, and train the rest.
+    """Drop training pairs whose halves do not agree, or refuse answers whose pair does not.
 
-    The clean pairs are cut into ``folds`` parts, and a model is trained on all but each. A training
-    pair is dropped if the cosine of its picture and caption in one of these models is lower than
-    that of all but a share ``false_alarms`` of the clean pairs, each in the model that was trained
-    without it. (A mean over models would be steadier than what the threshold is calibrated on.)
+    **At training**, models are trained on clean pairs, training pairs of low cosine are dropped,
+    and the rest is trained on. The clean pairs are cut into ``folds`` parts, and a model is trained
+    on all but each. A training pair is dropped if the cosine of its picture and caption in one of
+    these models is lower than that of all but a share ``false_alarms`` of the clean pairs, each in
+    the model that was trained without it. (A mean over models would be steadier than what the
+    threshold is calibrated on.)
     The code of the study that names the filter standardises the scores of the suspects by their own
     mean and deviation; poison that is half of them then hides itself.
+
+    **At inference**, the deployed model answers with a pair (a picture and the caption that it
+    finds for it), and abstains where the two agree less than all but a share ``false_alarms`` of
+    clean pairs. Agreement is their cosine, less what the picture has with training captions in
+    general and the caption with training pictures (pairwise mutual information). The threshold is
+    conformal: with 95 % confidence over the clean pairs, the share of all clean pairs that are
+    refused is at most ``false_alarms``.
 
     Args:
         false_alarms: share of clean pairs that the threshold drops.
         folds: models that are trained on clean pairs.
         clean: the owner's held-out pairs that are used, at most.
+        at: training, inference, or both, with half of the clean pairs for each.
+
+    Raises:
+        UsageError: there are too few clean pairs for the false alarms, or no pipeline to train by.
     """
     trusted = clean_pairs(scene, clean, "alignment_filter")
+    if at == "inference":
+        return _refusing(scene, trusted, false_alarms)
+    if scene.fit is None:
+        raise UsageError("alignment_filter must have a training pipeline at training, got none")
+    half = len(trusted) // 2
+    calibrating = replace(trusted, x=trusted.x[half:])
+    if at == "both":
+        trusted = replace(trusted, x=trusted.x[:half])
 
     def choose(fit: Fit, data: Data, include: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
         return include & pair_scores.suspicious(
@@ -72,4 +97,22 @@ def alignment_filter(
             seed=seed,
         )
 
-    return retrain_without.dropping(scene, rng, choose)
+    filtered = retrain_without.dropping(scene, rng, choose)
+    return filtered if at == "training" else _refusing(filtered, calibrating, false_alarms)
+
+
+USUAL = 1000
+"""Training pairs, at most, that show what is usual."""
+
+
+def _refusing(scene: Scene, clean: Data, false_alarms: float) -> Scene:
+    """Return the scene with a judge of pairs, whose threshold clean pairs set."""
+    assert scene.model is not None and scene.train is not None
+    every = np.random.default_rng(spawn(0, "usual pairs")).permutation(len(scene.train))[:USUAL]
+    usual = pair_scores.embeddings(scene.model, scene.train.x[np.sort(every)])
+    pictures, captions = np.split(usual, 2, axis=1)
+    sharpness = float(scene.model.facts.get("sharpness", 1 / pair_scores.TEMPERATURE))
+    judge = PairAgreement(pictures, captions, sharpness)
+    scores = judge.scores(*np.split(pair_scores.embeddings(scene.model, clean.x), 2, axis=1))
+    threshold = conformal_threshold(scores, false_alarms)
+    return scene.with_part(replace(judge, threshold=threshold))
