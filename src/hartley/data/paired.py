@@ -36,6 +36,7 @@ class Captioned:
     kinds: NDArray[np.int64]
     names: tuple[str, ...]
 
+
 SIDE = 128
 """Pixels of a side of the pictures of things."""
 

@@ -175,9 +175,7 @@ def _order(rng: np.random.Generator, records: NDArray[Any], how: Towers) -> NDAr
     return np.concatenate([*passes, np.empty(0, np.int64)]).astype(np.int64).reshape(-1, how.batch)
 
 
-def _left(
-    how: Towers, streams: list[np.random.Generator], runs: NDArray[Any], shape: Any
-) -> Any:
+def _left(how: Towers, streams: list[np.random.Generator], runs: NDArray[Any], shape: Any) -> Any:
     """Return factors (K, batch, d): 0 for features that are left out, the others make up for it."""
     import torch
 

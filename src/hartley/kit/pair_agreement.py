@@ -1,8 +1,8 @@
 """How well a picture and a caption agree, and the threshold below which a pair is refused.
 
-The score is a pairwise mutual information: the cosine of a pair, less what the picture has with
-captions in general and the caption with pictures in general. Clean pairs alone set the threshold:
-suspects that are standardised by their own scores hide themselves.
+The score is a pairwise mutual information: the cosine of a pair, minus that of the picture with
+captions in general and of the caption with pictures in general. Clean pairs alone set the
+threshold: suspects that are standardised by their own scores hide themselves.
 """
 
 from __future__ import annotations

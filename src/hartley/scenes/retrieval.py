@@ -43,9 +43,9 @@ PACKS = (
 @recipe(modality=Modality.PAIRED, packs=PACKS)
 def retrieval(
     *,
-    width: Annotated[int, Range(1)] = 256,
-    epochs: Annotated[int, Range(0)] = 40,
-    batch: Annotated[int, Range(2)] = 256,
+    width: Annotated[int, Range(1)] = 512,
+    epochs: Annotated[int, Range(0)] = 60,
+    batch: Annotated[int, Range(2)] = 512,
     dropout: Annotated[float, Range(0, 1, open_high=True)] = 0.5,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
@@ -65,7 +65,7 @@ def retrieval(
     source = _Source(paired.things())
     parts = source.dealt(seed)
     pipeline = DualEncoder(
-        Towers(source.split, width, epochs, batch, dropout=dropout),
+        Towers(source.split, width, epochs, batch, lr=2e-3, dropout=dropout),
         offers=CLOSED | Access.GRADIENTS,
     )
     records = {name: source.records(name, rows) for name, rows in parts.items()}
@@ -177,8 +177,8 @@ class _Source:
 
     def encoders(self, parts: dict[str, NDArray[np.int64]]) -> PairEncoders:
         """Return the pictures and captions behind the parts of a scene, and their encoders."""
-        asked = np.concatenate([parts["test"], parts["public"]])
-        stored = _as_planes(self.pictures[asked]), self._scaled(self.plain[asked])
+        rows = np.concatenate([parts["test"], parts["public"]])
+        stored = _as_planes(self.pictures[rows]), self._scaled(self.plain[rows])
         test, public = (
             pairs(name, _as_planes(self.pictures[parts[name]]), self.tokens[parts[name]])
             for name in ("test", "public")
@@ -189,7 +189,7 @@ class _Source:
             once_each(self._encoded, stored, most=1024),
             once_each(
                 lambda tokens: _widened(minilm().query(tokens[:, :LONGEST])),
-                (self.tokens[asked], _widened(self.sentences[asked])),
+                (self.tokens[rows], _widened(self.sentences[rows])),
             ),
             lambda x, slope: efficientnet.pulled_back(_as_file(x), slope / self.spread),
             words().size,

@@ -62,9 +62,9 @@ def alignment_filter(
 
     **At inference**, the deployed model answers with a pair (a picture and the caption that it
     finds for it), and abstains where the two agree less than all but a share ``false_alarms`` of
-    clean pairs. Agreement is their cosine, less what the picture has with training captions in
-    general and the caption with training pictures (pairwise mutual information). The threshold is
-    conformal: with 95 % confidence over the clean pairs, the share of all clean pairs that are
+    clean pairs. Agreement is their cosine, minus that of the picture with training captions in
+    general and of the caption with training pictures (pairwise mutual information). The threshold
+    is conformal: with 95 % confidence over the clean pairs, the share of all clean pairs that are
     refused is at most ``false_alarms``.
 
     Args:

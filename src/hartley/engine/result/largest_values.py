@@ -68,6 +68,12 @@ SHARES = (
         "linked_by_chance",
         "head_error",
         "rotation_error",
+        "misled",
+        "misled_*",
+        "abstained_*",
+        "caught",
+        "false_alarms",
+        "mismatches_caught",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

@@ -5,11 +5,12 @@ picture (or the picture of a caption) among N. That is a channel: the auditor dr
 true partner, and the owner decodes the nearest one. The attacker gets held-out pairs and changes
 the picture or the caption within a budget; what the owner decodes then is compared with what they
 decode without the attack. N-way retrieval certifies bits by Fano's inequality; InfoNCE
-(arXiv:1807.03748) on the round as one held-out batch, with the encoder as it is, stands beside it.
+(arXiv:1807.03748) on the round as one held-out batch, with the encoder as it is, is beside it.
 
-Beside the bits are the quantities of arXiv:2411.11195, late edition: the signal of a half of a pair
-is the energy of its embedding along that of the clean other half (the projection, which may be
-negative, squared), its noise is the rest, and the effective semantic capacity I(z; y | t) is bounded by the encoder's own law over the N candidates.
+Beside the bits are the quantities of arXiv:2411.11195, late edition. The signal of one half of a
+pair is the energy of its embedding along that of the clean other half: the projection, which may be
+negative, squared. Its noise is the rest. The effective semantic capacity I(z; y | t) is bounded by
+the encoder's own law over the N candidates.
 
 Where the owner has a filter of pairs, an answer whose pair is refused is an abstention.
 """
@@ -86,7 +87,8 @@ class AlignmentBrief:
         question: the pairs to change: pictures, and tokens of captions in the facts.
         captions: the encoder of captions, tokens (n, t) → embeddings (n, w).
         rivals: (n, N − 1, w) embeddings of the other candidates of each pair, captions or pictures.
-        asked: which half is asked about: the picture, whose caption is looked for, or the caption.
+        direction: ``picture_to_caption``, where captions are looked for, or
+            ``caption_to_picture``.
         budget: what may be changed of a pair.
         public: the attacker's own pairs.
         gate: the owner's filter of pairs, or None.
@@ -95,7 +97,7 @@ class AlignmentBrief:
     question: Data
     captions: Model
     rivals: NDArray[Any]
-    asked: str
+    direction: str
     budget: PairBudget
     public: Data
     gate: PairAgreement | None = field(
@@ -123,14 +125,14 @@ class _Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Owner:
-    """The owner's side: who encodes, among what is searched, and what refuses an answer."""
+    """The owner's side: the encoders, what is searched, and the filter that refuses answers."""
 
     part: PairEncoders
     pictures: Model
     captions: Model
     gallery: _Encoded
     sharpness: float
-    asked: str
+    direction: str
     gate: PairAgreement | None
 
     def decoded(
@@ -144,12 +146,12 @@ class _Owner:
             among: (n, N) numbers of the candidates, the pair's own at its place.
             truth: (n,) that place.
         """
-        of_picture = self.asked == "picture"
-        asked = pairs.pictures if of_picture else pairs.captions
+        of_picture = self.direction == "picture_to_caption"
+        query = pairs.pictures if of_picture else pairs.captions
         stored = self.gallery.captions if of_picture else self.gallery.pictures
         candidates = stored[among]
         candidates[np.arange(len(rows)), truth] = pairs.captions if of_picture else pairs.pictures
-        alike = np.einsum("nw,nkw->nk", asked, candidates)
+        alike = np.einsum("nw,nkw->nk", query, candidates)
         best = alike.argmax(1)
         # A tie is decoded wrong: a constant encoder must not gain from the order.
         ties = (alike == alike.max(1, keepdims=True)).sum(1) > 1
@@ -157,8 +159,23 @@ class _Owner:
         refused = np.zeros(len(rows), dtype=bool)
         if self.gate is not None:
             answer = candidates[np.arange(len(rows)), best]
-            refused = self.gate.refuses(*((asked, answer) if of_picture else (answer, asked)))
+            refused = self.gate.refuses(*((query, answer) if of_picture else (answer, query)))
         return np.where(refused, -1, best).astype(np.int64), alike, refused
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """What the auditor drew for a round.
+
+    Attributes:
+        rows: (n,) numbers of the pairs.
+        among: (n, N) numbers of the candidates.
+        reached: (n,) which pairs reach the owner as the attacker changed them.
+    """
+
+    rows: NDArray[np.int64]
+    among: NDArray[np.int64]
+    reached: NDArray[np.bool_]
 
 
 @game(
@@ -182,7 +199,7 @@ def alignment(
     rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 8,
     pairs: Annotated[int, Range(2, 1000), Stronger.TRIALS] = 24,
     candidates: Annotated[int, Range(2, 10_000), Stronger.NEITHER] = 64,
-    asked: Literal["picture", "caption"] = "picture",
+    direction: Literal["picture_to_caption", "caption_to_picture"] = "picture_to_caption",
     epsilon: Annotated[float, Range(0, 1), Stronger.MORE] = 0.0,
     area: Annotated[float, Range(0, 1), Stronger.MORE] = 0.2,
     words: Annotated[int, Range(0, 100), Stronger.MORE] = 1,
@@ -196,7 +213,7 @@ def alignment(
         rounds: batches of pairs, fewer where there are fewer held-out pairs.
         pairs: held-out pairs of a round.
         candidates: N, of which one is the partner.
-        asked: the picture, whose caption is looked for, or the caption, whose picture is.
+        direction: whether captions are looked for by pictures, or pictures by captions.
         epsilon: largest change of a pixel; 0 is what the scene declares.
         area: share of the pixels of a picture that may change at will instead.
         words: words of a caption that may be put in, left out or replaced.
@@ -210,16 +227,16 @@ def alignment(
     part = scene.part(PairEncoders)
     rounds = _checked(part, scene.model, rounds, pairs, candidates)
     budget = PairBudget(part.budget.with_(epsilon=epsilon), area, words)
-    owner = _owner(scene, part, asked)
+    owner = _owner(scene, part, direction)
     rows = rng.permutation(len(part.test))[: rounds * pairs].reshape(rounds, pairs)
     salt = int(rng.integers(2**31))
-    stored = owner.gallery.captions if asked == "picture" else owner.gallery.pictures
+    stored = owner.gallery.captions if direction == "picture_to_caption" else owner.gallery.pictures
     dealt, drawn = [], []
     for chosen in rows:
         others = np.stack([_others(k, len(part.test), candidates - 1, rng) for k in chosen])
         truth = rng.integers(0, candidates, pairs)
         among = _with_own(others, chosen, truth)
-        drawn.append((chosen, among, rng.random(pairs) < share))
+        drawn.append(_Drawn(chosen, among, rng.random(pairs) < share))
         # The attacker gets the rivals in an order that says nothing of the place.
         view = View(
             source=owner.pictures,
@@ -227,7 +244,7 @@ def alignment(
                 question=_some(part.test, chosen),
                 captions=owner.captions,
                 rivals=stored[np.sort(others, axis=1)],
-                asked=asked,
+                direction=direction,
                 budget=budget,
                 public=part.public,
                 gate=owner.gate,
@@ -239,8 +256,8 @@ def alignment(
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            _read(owner, budget, round_, outcome, *drawn_)
-            for round_, outcome, drawn_ in zip(rounds_, outcomes, drawn, strict=True)
+            _read(owner, budget, round_, outcome, draw)
+            for round_, outcome, draw in zip(rounds_, outcomes, drawn, strict=True)
         ]
 
     return Deal(
@@ -273,13 +290,13 @@ def _checked(part: PairEncoders, model: Model, rounds: int, pairs: int, candidat
     return min(rounds, len(test) // pairs)
 
 
-def _owner(scene: Scene, part: PairEncoders, asked: str) -> _Owner:
+def _owner(scene: Scene, part: PairEncoders, direction: str) -> _Owner:
     assert scene.model is not None
     pictures, captions = part.picture_model(scene.model), part.caption_model(scene.model)
     gallery = _encoded(pictures, captions, part.test.x, part.test.facts[CAPTIONS])
     sharpness = float(scene.model.facts.get("sharpness", SHARPNESS))
     gate = scene.find(PairAgreement)
-    return _Owner(part, pictures, captions, gallery, sharpness, asked, gate)
+    return _Owner(part, pictures, captions, gallery, sharpness, direction, gate)
 
 
 def _encoded(pictures: Model, captions: Model, x: NDArray[Any], tokens: NDArray[Any]) -> _Encoded:
@@ -312,16 +329,10 @@ def _some(data: Data, rows: NDArray[Any]) -> Data:
 
 
 def _read(
-    owner: _Owner,
-    budget: PairBudget,
-    round_: Round,
-    outcome: Outcome,
-    chosen: NDArray[Any],
-    among: NDArray[Any],
-    reached: NDArray[np.bool_],
+    owner: _Owner, budget: PairBudget, round_: Round, outcome: Outcome, draw: _Drawn
 ) -> Received:
     """Return what the owner decodes of the changed pairs of a round, and of the clean ones."""
-    question, truth = round_.view.brief.question, round_.truth
+    question, truth, chosen = round_.view.brief.question, round_.truth, draw.rows
     changed = changed_pairs(question, outcome, budget, owner.part)
     before = _Encoded(
         owner.gallery.pictures[chosen],
@@ -329,13 +340,13 @@ def _read(
         owner.gallery.passes[:, chosen],
     )
     attacked = _after(owner, before, changed)
-    after = attacked.where(reached, before)
+    after = attacked.where(draw.reached, before)
     metrics: dict[str, float] = {"outside_budget": changed.outside}
     symbols = []
     # Which half the attacker changed: its signal is what the clean other half is for.
     of_caption = bool(changed.caption_changed.any() and not changed.picture_changed.any())
     for word, pairs in (("before", before), ("after", after)):
-        got, alike, refused = owner.decoded(pairs, chosen, among, truth)
+        got, alike, refused = owner.decoded(pairs, chosen, draw.among, truth)
         symbols.append(got)
         metrics |= {
             f"misled_{word}": float(((got >= 0) & (got != truth)).mean()),
@@ -359,7 +370,11 @@ def _read(
 
 def _after(owner: _Owner, before: _Encoded, changed: Any) -> _Encoded:
     """Return the embeddings of the changed pairs; a half that did not change keeps its own."""
-    pictures, captions, passes = before.pictures.copy(), before.captions.copy(), before.passes.copy()
+    pictures, captions, passes = (
+        before.pictures.copy(),
+        before.captions.copy(),
+        before.passes.copy(),
+    )
     rows = np.flatnonzero(changed.picture_changed)
     if len(rows):
         for one in passes:
@@ -371,9 +386,7 @@ def _after(owner: _Owner, before: _Encoded, changed: Any) -> _Encoded:
     return _Encoded(pictures, captions, passes)
 
 
-def _late(
-    clean: _Encoded, pairs: _Encoded, word: str, *, of_caption: bool
-) -> Mapping[str, float]:
+def _late(clean: _Encoded, pairs: _Encoded, word: str, *, of_caption: bool) -> Mapping[str, float]:
     """Return signal and noise of one half of pairs, by the clean embedding of the other half."""
     half, other, undisturbed = pairs.passes, clean.captions, clean.passes.mean(0)
     if of_caption:

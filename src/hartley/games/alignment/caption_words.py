@@ -32,9 +32,13 @@ def as_tokens(captions: Sequence[Words], codec: Codec | None) -> NDArray[np.int6
 
 
 def named_words(public: Data, codec: Codec | None) -> list[str]:
-    """Return the first words of captions, which name what a picture shows, each once."""
+    """Return the first words of captions, which name what a picture shows, each once.
+
+    With a codec only words of letters count: others may come back as several words.
+    """
     captions = as_words(public.facts[CAPTIONS], codec)
-    return [*dict.fromkeys(words[0] for words in captions if words)]
+    first = dict.fromkeys(words[0].strip(",") for words in captions if words)
+    return [word for word in first if codec is None or word.isalpha()]
 
 
 def words_apart(a: Sequence[str], b: Sequence[str]) -> int:

@@ -36,7 +36,9 @@ class PairBudget:
         """Return which pictures (n, channels, h, w) from 0 to 1 are within the budget."""
         inside = ((changed >= 0) & (changed <= 1)).reshape(len(clean), -1).all(1)
         touched = (changed != clean).any(1).reshape(len(clean), -1).mean(1)
-        return self.picture.allows(clean, changed) | (inside & (touched <= self.area))
+        return np.asarray(
+            self.picture.allows(clean, changed) | (inside & (touched <= self.area)), dtype=bool
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class Changed:
 def changed_pairs(
     question: Data, outcome: Outcome, budget: PairBudget, part: PairEncoders
 ) -> Changed:
-    """Return the pairs that an attacker hands in, held against the budget.
+    """Return the pairs that an attacker hands in, compared with the budget.
 
     Args:
         question: the clean pairs.
@@ -108,6 +110,6 @@ def _captions(captions: NDArray[Any], n: int, vocabulary: int) -> NDArray[np.int
             f"changed captions must be integer tokens of shape ({n}, t), got {captions.dtype} of "
             f"shape {captions.shape}"
         )
-    if captions.size and not (text.PAD <= captions.min() and captions.max() < vocabulary):
+    if captions.size and (captions.min() < text.PAD or captions.max() >= vocabulary):
         raise RuleError(f"tokens of captions must be from 0 to {vocabulary - 1}, padded with −1")
     return captions.astype(np.int64)

@@ -1,6 +1,6 @@
-"""What stands between a picture with its caption and the records of a dual encoder.
+"""How a picture with its caption becomes a record of a dual encoder.
 
-A paired scene's records are features, side by side. Who attacks the alignment of pictures and
+A paired scene's records are features, side by side. An attacker of the alignment of pictures and
 captions changes the pictures and captions themselves, so such a scene has a part ``PairEncoders``:
 the owner's way from them to features, and held-out pairs to ask about.
 """
@@ -118,9 +118,7 @@ def unit(x: NDArray[Any]) -> Floats:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
 
-def pairs(
-    name: str, pictures: NDArray[Any], tokens: NDArray[Any], role: str = "records"
-) -> Data:
+def pairs(name: str, pictures: NDArray[Any], tokens: NDArray[Any], role: str = "records") -> Data:
     """Return pictures (n, …) and the tokens (n, t) of their captions as records.
 
     Raises:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     modalities=(Modality.PAIRED,),
     paper="arXiv:2206.09391",
     adapts=True,
-    sweep={"towards": ("away", "rival", "agreement")},
+    sweep={"towards": ("rival", "away")},
 )
 def image_perturbation(
     view: View[AlignmentBrief],
     rng: Rng,
     *,
-    towards: Literal["away", "rival", "agreement"] = "away",
+    towards: Literal["rival", "away"] = "rival",
     steps: Annotated[int, Range(1, 10_000), Stronger.MORE] = 10,
     step: Annotated[float, Range(0, 2), Stronger.NEITHER] = 0.0,
 ) -> Outcome:
@@ -37,8 +37,8 @@ def image_perturbation(
 
     Args:
         towards: away, down the cosine with the picture's own caption; rival, at the same time up
-            that with the nearest other candidate; agreement, up the score of that pair in the
-            owner's filter, for attackers who know it.
+            that with the nearest other candidate, and up the score of that pair in the owner's
+            filter where the attacker knows of it.
         steps: number of steps.
         step: length of one, as a share of the budget; 0 is 2.5 / steps.
     """
@@ -47,31 +47,21 @@ def image_perturbation(
     tokens = brief.question.facts[CAPTIONS]
     captions = np.asarray(brief.captions.calls["query"](tokens))
     rules = brief.budget.picture
-    rival = np.zeros_like(captions)
-    if towards != "away" and brief.asked == "picture":
-        alike = np.einsum(
-            "nw,nkw->nk", view.model.calls["query"](clean), np.asarray(brief.rivals)
-        )
+    rival, gate = np.zeros_like(captions), None
+    if towards == "rival" and brief.direction == "picture_to_caption":
+        gate = brief.gate
+        alike = np.einsum("nw,nkw->nk", view.model.calls["query"](clean), np.asarray(brief.rivals))
         rival = np.asarray(brief.rivals)[np.arange(len(clean)), alike.argmax(1)]
     box = rules.box(clean)
     now = rules.projected(rules.random(clean, rng), clean, box)
     length = np.full(len(clean), (step or 2.5 / steps) * rules.epsilon)
     for _ in range(steps):
         down = captions - rival
-        if towards == "agreement":
-            down = down - _agreement(brief, view.model.calls["query"](now), rival)
+        if gate is not None:
+            down = down - (rival - gate.drift(np.asarray(view.model.calls["query"](now))))
         slope = view.model.calls["grad"](now, down)
         now = rules.projected(rules.moved(now, slope, length), clean, box)
     return Outcome(asset=pairs("changed pairs", _as_files(now, clean, box), tokens))
-
-
-def _agreement(
-    brief: AlignmentBrief, pictures: NDArray[Any], rival: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Return the slope of the filter's score of pictures with their rivals, by the embedding."""
-    if brief.gate is None or not rival.any():
-        return np.zeros_like(rival)
-    return np.asarray(rival - brief.gate.drift(np.asarray(pictures)))
 
 
 def _as_files(

@@ -69,4 +69,4 @@ def _written(word: str, size: int) -> NDArray[np.float32]:
     left, top, right, bottom = font.getbbox(word)
     paper = Image.new("L", (max(1, round(right - left)), max(1, round(bottom - top))), 0)
     ImageDraw.Draw(paper).text((-left, -top), word, font=font, fill=255)
-    return np.asarray(paper, np.float32) / 255
+    return np.asarray(np.asarray(paper) / 255, np.float32)

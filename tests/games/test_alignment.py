@@ -1,0 +1,233 @@
+"""Alignment: bits by closed forms, slopes by differences, false alarms by their exact law."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import betainc
+
+from hartley.catalog import load
+from hartley.channel.measure import measure
+from hartley.channel.readouts.many_symbols import fano
+from hartley.core import Data, Modality, Model, Outcome, Scene, attack
+from hartley.core.errors import RuleError, UsageError
+from hartley.core.taxonomy import Access, Term
+from hartley.data import paired
+from hartley.engine.defend import defended
+from hartley.engine.run.play import deal, play
+from hartley.games.alignment import alignment as game
+from hartley.games.alignment.caption_words import words_apart
+from hartley.games.alignment.changed_pairs import PairBudget
+from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs
+from hartley.kit.infonce_towers import embed_pairs, pulled_back
+from hartley.kit.pair_agreement import PairAgreement, conformal_threshold
+from hartley.kit.perturbation import Perturbation
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return game.live(Modality.PAIRED, np.random.default_rng(3))
+
+
+def half_mismatched(view: Any, rng: np.random.Generator) -> Outcome:
+    """Name another thing in the captions of every other pair."""
+    del rng
+    question = view.brief.question
+    tokens = np.array(question.facts[CAPTIONS])
+    tokens[::2, 0] = (tokens[::2, 0] + 1) % 72
+    return Outcome(asset=pairs("changed", question.x, tokens))
+
+
+def _attack(run: Any) -> Any:
+    declared = attack(
+        game=game.alignment,
+        access=Access.EMBEDDINGS,
+        term=Term.NOISE,
+        modalities=(Modality.PAIRED,),
+        paper="hartley",
+    )
+    return declared(run)
+
+
+def test_bits_are_those_of_the_symmetric_channel(scene: Scene) -> None:
+    """Half of 72 pairs name another thing, the rest is found: accuracy ½ among 64."""
+    channel = measure(play(_attack(half_mismatched), scene, seed=0), redraws=1)
+    before, after = (channel.metrics[f"capacity_{word}"] for word in ("before", "after"))
+    assert channel.metrics["accuracy_before"]["value"] == 1
+    right = channel.metrics["accuracy_after"]["value"]
+    assert 0.5 <= right <= 0.53, "by luck a wrong caption is the nearest of all"
+    assert before["value"] == pytest.approx(6, abs=0.03)
+    truth = float(fano(right, 64))
+    assert after["low"] <= truth <= after["high"]
+    assert after["value"] == pytest.approx(truth, abs=0.05)
+    assert channel.bits.lower is not None and channel.high is not None
+    assert 0 < channel.bits.lower <= 6 - truth <= channel.high
+
+
+def test_a_filter_turns_wrong_answers_into_erasures(scene: Scene) -> None:
+    """Half of the pairs reach the owner changed: with a filter half of 6 bits are left, not 2.
+
+    Coins say which pairs do, and the filter refuses a few clean ones, so both are counted.
+    """
+    attacker = load("attack", "text_perturbation")
+    behind = defended(scene, load("defense", "alignment_filter"), {"at": "inference"})
+    bare, filtered = (
+        measure(
+            play(attacker, s, seed=0, dealt=deal(attacker, s, seed=0, params={"share": 0.5})),
+            redraws=1,
+        )
+        for s in (scene, behind)
+    )
+    left = []
+    for channel in (bare, filtered):
+        right = channel.metrics["accuracy_after"]["value"]
+        answered = 1 - channel.metrics["refused"]["value"]
+        left.append(channel.metrics["capacity_after"])
+        truth = answered * float(fano(min(right / answered, 1), 64))
+        assert left[-1]["low"] <= truth <= left[-1]["high"]
+        assert truth == pytest.approx(left[-1]["value"], abs=0.1)
+    assert left[1]["value"] > left[0]["value"] + 0.5
+    assert filtered.metrics["misled"]["value"] < 0.05 < bare.metrics["misled"]["low"]
+    assert filtered.metrics["caught"]["value"] > 0.95
+    assert filtered.metrics["mismatches_caught"]["low"] > 0.9
+
+
+def test_changes_beyond_the_budget_do_not_count(scene: Scene) -> None:
+    def much(view: Any, rng: np.random.Generator) -> Outcome:
+        """Change all pixels by half of their range, and two words."""
+        question = view.brief.question
+        tokens = np.array(question.facts[CAPTIONS])
+        tokens[:, :2] = 0
+        x = np.clip(question.x + rng.choice([-0.5, 0.5], question.x.shape), 0, 1)
+        return Outcome(asset=pairs("changed", x.astype(np.float32), tokens))
+
+    trials = play(_attack(much), scene, seed=0)
+    assert trials.metrics["outside_budget"] == 1
+    assert trials.guess.tolist() == np.asarray(trials.reference).tolist()
+    budget = PairBudget(Perturbation("linf", 0.1), 0.25, 1)
+    clean = np.full((3, 1, 4, 4), 0.5)
+    changed = clean.copy()
+    changed[0] += 0.1
+    changed[1, 0, 0] = 0  # a quarter of the pixels
+    changed[2, 0, :2] = 0
+    assert budget.allows(clean, changed).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("x", "captions", "message"),
+    [
+        (lambda x: x[:, :, :4], lambda t: t, "shape"),
+        (lambda x: x * np.nan, lambda t: t, "finite"),
+        (lambda x: x, lambda t: t + 100, "tokens of captions"),
+        (lambda x: x, lambda t: t[:2], "caption"),
+    ],
+)
+def test_loot_of_another_form_is_refused(scene: Scene, x: Any, captions: Any, message: str) -> None:
+    def odd(view: Any, rng: np.random.Generator) -> Outcome:
+        """Hand in what is no pairs."""
+        del rng
+        question = view.brief.question
+        facts = {CAPTIONS: captions(question.facts[CAPTIONS])}
+        return Outcome(asset=Data("odd", Modality.PAIRED, x(question.x), facts=facts))
+
+    with pytest.raises(RuleError, match=message):
+        play(_attack(odd), scene, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "apart"),
+    [
+        ("a red cat", "a red cat", 0),
+        ("a red cat", "a blue cat", 1),
+        ("a red cat", "red cat", 1),
+        ("cat", "a red cat", 2),
+        ("", "a b c", 3),
+        ("a b c d", "d a b c", 2),
+    ],
+)
+def test_words_apart(left: str, right: str, apart: int) -> None:
+    assert words_apart(left.split(), right.split()) == apart
+    assert words_apart(right.split(), left.split()) == apart
+
+
+def test_slopes_are_those_of_differences(scene: Scene) -> None:
+    rng = np.random.default_rng(0)
+    image, text, x = (rng.standard_normal(s) for s in ((5, 3), (4, 3), (6, 9)))
+    towards, step = rng.standard_normal((6, 6)), 1e-3
+    slope = pulled_back(image, text, x, towards)
+    way = rng.standard_normal(x.shape)
+    ends = [
+        (embed_pairs(image, text, x + sign * step * way).astype(float) * towards).sum(1)
+        for sign in (1, -1)
+    ]
+    assert (slope * way).sum(1) == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=2e-3)
+
+    part = scene.part(PairEncoders)
+    model = part.picture_model(scene.model)  # type: ignore[arg-type]
+    pictures, step = part.test.x[:4].astype(float), 2e-4
+    aim = rng.standard_normal((4, 64))
+    way = rng.standard_normal(pictures.shape)
+    slope = model.calls["grad"](pictures, aim)
+    ends = [(model.query(pictures + s * step * way) * aim).sum(1) for s in (1, -1)]
+    moved = (ends[0] - ends[1]) / (2 * step)
+    assert -(slope * way).reshape(4, -1).sum(1) == pytest.approx(moved, rel=0.05, abs=0.3)
+
+
+def test_agreement_by_hand_and_its_drift_by_differences() -> None:
+    rng = np.random.default_rng(1)
+    rows = [rng.standard_normal((n, 4)) for n in (7, 9, 5, 5)]
+    usual_p, usual_c, p, c = (r / np.linalg.norm(r, axis=1, keepdims=True) for r in rows)
+    judge = PairAgreement(usual_p, usual_c, 3.0, 0.1)
+    by_hand = [
+        a @ b
+        - np.log(np.mean([np.exp(3 * a @ o) for o in usual_c])) / 3
+        - np.log(np.mean([np.exp(3 * b @ o) for o in usual_p])) / 3
+        for a, b in zip(p, c, strict=True)
+    ]
+    assert judge.scores(p, c) == pytest.approx(by_hand)
+    assert judge.refuses(p, c).tolist() == [score < 0.1 for score in by_hand]
+    way = rng.standard_normal(p.shape)
+    ends = [judge.scores(p + s * 1e-5 * way, c) for s in (1, -1)]
+    slope = ((c - judge.drift(p)) * way).sum(1)
+    assert slope == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-4)
+
+
+def test_the_declared_rate_holds_with_the_declared_confidence() -> None:
+    """Of uniform scores the threshold is the rate itself, and its law is known."""
+    rng = np.random.default_rng(2)
+    rates = [conformal_threshold(rng.random(250), 0.1) for _ in range(2000)]
+    k = next(k for k in range(250, 0, -1) if betainc(k, 251 - k, 0.1) >= 0.95)
+    holds = betainc(k, 251 - k, 0.1)
+    assert abs(np.mean(np.array(rates) <= 0.1) - holds) < 5 * np.sqrt(holds * (1 - holds) / 2000)
+    assert np.mean(rates) == pytest.approx(k / 251, abs=0.002)
+    # Wilks: 59 draws are the least for 95 % with 95 % confidence.
+    assert conformal_threshold(np.arange(59), 0.05) == 0
+    with pytest.raises(UsageError, match="59 clean pairs or more, got 58"):
+        conformal_threshold(np.arange(58), 0.05)
+
+
+def test_what_does_not_fit_is_named(scene: Scene, tmp_path: Any) -> None:
+    part = scene.part(PairEncoders)
+    dealt = game.alignment.play
+    rng = np.random.default_rng(0)
+    with pytest.raises(UsageError, match="a caption for each picture, got 72 pictures and 5"):
+        pairs("test", part.test.x, part.test.facts[CAPTIONS][:5])
+    bare = scene.with_part(replace(part, test=replace(part.test, facts={})))
+    with pytest.raises(UsageError, match="a caption for each of its 72 pictures"):
+        dealt(bare, rng)
+    few = replace(part.test, x=part.test.x[:9], facts={CAPTIONS: part.test.facts[CAPTIONS][:9]})
+    with pytest.raises(UsageError, match="64 held-out pairs or more, got 9"):
+        dealt(scene.with_part(replace(part, test=few)), rng)
+    other = Model("classifier", Modality.PAIRED, lambda x: np.ones((len(x), 3)), classes=3)
+    with pytest.raises(UsageError, match="'classifier' must answer with the embeddings"):
+        dealt(replace(scene, model=other), rng)
+    assert scene.model is not None
+    with pytest.raises(UsageError, match="must read the 336 features of a pair, got a model of 9"):
+        dealt(replace(scene, model=scene.model.with_(reads=9)), rng)
+    file = tmp_path / "broken.png"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    with pytest.raises(UsageError, match=r"broken\.png must be a picture, and cannot be decoded"):
+        paired.read_picture(file, 8)
