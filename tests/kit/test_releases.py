@@ -216,12 +216,20 @@ def test_a_tree_without_noise_has_the_marginals_and_the_strongest_pair_of_its_ta
     assert (rows[:, 0] == rows[:, 2]).mean() == pytest.approx((first == second).mean(), abs=0.02)
 
 
-def test_a_gaussian_copula_keeps_marginals_and_correlations() -> None:
+@pytest.mark.parametrize("kind", ["gaussian", "vine"])
+def test_a_copula_keeps_marginals_and_correlations(kind: str) -> None:
+    if kind == "vine":
+        pytest.importorskip("pyvinecopulib")
     rng = np.random.default_rng(0)
     base = rng.standard_normal((3000, 3)) @ np.array([[1, 0.8, 0], [0, 0.6, 0], [0, 0, 1]])
     table = np.column_stack([np.exp(base[:, 0]), base[:, 1], base[:, 2] > 0.5]).astype(float)
     kinds = np.array([True, True, False])
-    out = copulas.synthetic(table, kinds, rng, count=6000)
+    fit = copulas.vine if kind == "vine" else copulas.gaussian
+    out = copulas.synthetic(table, kinds, rng, fit, count=6000)
+    again = copulas.synthetic(table[:50], kinds, np.random.default_rng(3), fit)
+    assert np.array_equal(
+        again, copulas.synthetic(table[:50], kinds, np.random.default_rng(3), fit)
+    )
     assert out[:, 2].mean() == pytest.approx(table[:, 2].mean(), abs=0.03)
     for j in (0, 1):
         quantiles = [np.quantile(x[:, j], [0.1, 0.5, 0.9]) for x in (table, out)]

@@ -120,10 +120,12 @@ def vine(uniforms: Floats) -> Sampler:
         family_set=families, trunc_lvl=3, selection_criterion="bic", num_threads=1
     )
     copula = pv.Vinecop.from_data(np.asfortranarray(uniforms), controls=controls)
+    # Newer versions call it sample and warn of the other name.
+    draw = getattr(copula, "sample", None) or copula.simulate
 
     def sample(count: int, rng: Rng) -> Floats:
         # Its own generator is seeded by one draw, so that a run repeats.
-        return np.asarray(copula.simulate(count, seeds=[int(rng.integers(2**31))]))
+        return np.asarray(draw(count, seeds=[int(rng.integers(2**31))]))
 
     return sample
 
