@@ -8,7 +8,8 @@
     PYTHON bench/marks_sounds.py defenses  # the same behind defenses of marks
 
 Needs the packs klettres and perth; Codec 2 is played where pycodec2 is installed. Intervals of
-shares are Clopper and Pearson's at 95 %, clips being the unit; those of bits are the game's.
+shares are Clopper and Pearson's at 95 %, clips being the unit, and beside them of the mean over
+voices; those of bits are the game's.
 Prints ``ok`` or ``NOT MET`` beside what issue 15 states of Perth.
 """
 
@@ -33,6 +34,7 @@ from hartley.data.packs import locate
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.infotheory.binary_channel import clopper_pearson
+from hartley.infotheory.e_values import mean_interval
 from hartley.kit.item_quality import ItemQuality
 from hartley.kit.marker import Marker, presence
 from hartley.kit.sound import fidelity, marks, transforms
@@ -73,27 +75,43 @@ def share(hits: list[bool]) -> str:
     return f"{k / n:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _clips(count: int, rng: np.random.Generator) -> list[Any]:
-    """Clips that are long and loud enough for each of the marks, at the rate of the kit."""
+def by_voice(hits: list[bool], voices: list[str]) -> str:
+    """The mean share over voices, each counting once, and its interval (betting, level 0.95)."""
+    names, at = np.unique(voices, return_inverse=True)
+    shares = np.bincount(at, np.array(hits, float)) / np.bincount(at)
+    low, high = mean_interval(shares, 0.05)
+    return f"{shares.mean():.3f} [{low:.3f}, {high:.3f}] of {len(names)}"
+
+
+def _clips(count: int, rng: np.random.Generator) -> tuple[list[Any], list[str]]:
+    """Clips that are long and loud enough for each of the marks, and their voices.
+
+    Clips are at the rate of the kit. A language counts as one voice, which it is for most of them.
+    """
     files = sorted(locate("klettres").rglob("*.ogg"))
     clips: list[Any] = []
+    voices: list[str] = []
     for index in rng.permutation(len(files)):
         wave = audio._read(files[index])
         # Some files are louder than a file of whole numbers holds.
         wave = wave / max(1.0, float(np.abs(wave).max()))
         if len(wave) >= marks.SHORTEST * RATE and np.abs(wave).max() > 0.01:
             clips.append(wave)
+            voices.append(audio._language(files[index], locate("klettres")))
         if len(clips) == count:
             break
-    return clips
+    return clips, voices
 
 
-def _recordings(count: int, seconds: float, rng: np.random.Generator) -> list[Any]:
+def _recordings(
+    count: int, seconds: float, rng: np.random.Generator
+) -> tuple[list[Any], list[str]]:
     """Clips as they are where ``seconds`` is 0, else recordings that were joined from them."""
     if not seconds:
         return _clips(count, rng)
-    waves = audio.recordings(seconds).x
-    return [waves[k] for k in rng.permutation(len(waves))[:count]]
+    whole = audio.recordings(seconds)
+    chosen = rng.permutation(len(whole.x))[:count]
+    return [whole.x[k] for k in chosen], [str(whole.labels[k]) for k in chosen]
 
 
 def ours() -> dict[str, Marker]:
@@ -105,7 +123,7 @@ def ours() -> dict[str, Marker]:
 def of_perth(count: int, seconds: float, chosen: list[str], seed: int) -> None:
     """Perth and our marks on single clips of one spoken letter or syllable, or on recordings."""
     rng = np.random.default_rng(seed)
-    clips = _recordings(count, seconds, rng)
+    clips, voices = _recordings(count, seconds, rng)
     network, markers = perth(), ours()
     table = {name: change for name, change in changes(rng).items() if name in chosen or not chosen}
     scores: dict[str, list[float]] = {name: [] for name in ("unmarked", "not stored", *table)}
@@ -133,13 +151,13 @@ def of_perth(count: int, seconds: float, chosen: list[str], seed: int) -> None:
                 hits.setdefault((name, change), []).append(detection.marked() is True)
     mean = np.mean([len(wave) for wave in clips]) / RATE
     print(f"{len(clips)} clips, {mean:.2f} s on average, seed {seed}")
-    _print_perth(scores, hits, near, list(markers))
+    _print_perth(scores, hits, near, voices)
 
 
 def of_alarms(clips: int, pairs: int, seed: int) -> None:
     """What our detectors of presence say about unmarked clips, each under fresh keys."""
     rng = np.random.default_rng(seed)
-    waves = _clips(clips, rng)
+    waves, _ = _clips(clips, rng)
     nothing = np.zeros(0, dtype=np.int64)
     for name, marker in ours().items():
         alarms = undecided = 0
@@ -161,8 +179,9 @@ def _print_perth(
     scores: dict[str, list[float]],
     hits: dict[tuple[str, str], list[bool]],
     near: dict[str, list[float]],
-    ours: list[str],
+    voices: list[str],
 ) -> None:
+    ours = sorted({name for name, _ in hits}, reverse=True)
     print("log-spectral SNR of a marked clip, dB: " + ", ".join(
         f"{k} {np.mean(v):.1f}" for k, v in near.items() if k.endswith("mark")))  # fmt: skip
     print(f"{'':22}{'Perth ≥ ½':24}{'mean':>7}{'dB':>7}   spread, p ≤ 1e-3       echo, p ≤ 1e-3")
@@ -171,6 +190,9 @@ def _print_perth(
         others = "   ".join(share(hits[name, change]) for name in ours if (name, change) in hits)
         quality = f"{np.mean(near[change]):.1f}" if change in near else ""
         print(f"{change:22}{share(high):24}{np.mean(values):7.3f}{quality:>7}   {others}")
+        both = {"Perth": high, **{name: hits.get((name, change), []) for name in ours}}
+        each = [f"{name} {by_voice(marked, voices)}" for name, marked in both.items() if marked]
+        print(f"{'':22}by voice: {'; '.join(each)}")
     rates = {name: float(np.mean([v >= 0.5 for v in values])) for name, values in scores.items()}
     # At one false alarm in a hundred among these clips, what is left of the clean score?
     level = float(np.quantile(scores["unmarked"], 0.99))
