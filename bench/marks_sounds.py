@@ -262,11 +262,11 @@ def of_defenses(names: list[str], rounds: int, seed: int) -> None:
     """Defenses of marks, against attackers who know them and who do not."""
     rows: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         ("multi_key", {"keys": 4}, "common_pattern", {}),
-        ("voting", {"votes": 3}, "common_pattern", {}),
-        ("voting", {"votes": 3}, "masking_noise", {"colour": "white"}),
-        ("per_item_keys", {"doubtful": 0}, "common_pattern", {}),
         ("per_item_keys", {"doubtful": 0}, "pattern_copy", {}),
         ("per_item_keys", {"doubtful": 3}, "pattern_copy", {}),
+        ("voting", {"votes": 3}, "masking_noise", {"colour": "white"}),
+        ("per_item_keys", {"doubtful": 0}, "common_pattern", {}),
+        ("voting", {"votes": 3}, "common_pattern", {}),
     ]
     for name in names:
         scene = recordings(mark=name)
