@@ -110,7 +110,7 @@ class DecryptionBrief:
     modalities=(Modality.LANGUAGE, Modality.TABULAR, Modality.VISION, Modality.AUDIO),
     unfit={
         "graph": "secrets are planted in letters, in columns and in albums of pictures and sounds",
-        "paired": "secrets are planted in letters, in columns and in albums of pictures and sounds",
+        "paired": "the picture of a pair is encrypted as a picture, and its caption as a text",
     },
     requires=("planted_items",),
     metrics=("solved", "length"),
