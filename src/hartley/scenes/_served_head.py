@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,13 @@ def scene_of(
     numbers = count()
 
     def behind(weights: NDArray[Any]) -> Model:
+        @cache
+        def turned(kind: np.dtype[Any]) -> NDArray[Any]:
+            return np.asarray(weights.T, dtype=kind)
+
         def logits(tokens: NDArray[Any]) -> NDArray[Any]:
             hidden = states(tokens)
-            return np.asarray(hidden @ weights.T.astype(hidden.dtype))
+            return np.asarray(hidden @ turned(hidden.dtype))
 
         return server.model(f"{name} {next(numbers)}", logits, codec)
 

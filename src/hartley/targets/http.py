@@ -214,13 +214,15 @@ class _Server:
                 f"the endpoint must give the {k} log-probabilities that are declared, got {given}; "
                 "set top_logprobs to what it gives"
             )
-        pairs = sorted(((float(v), name) for name, v in top.items()), key=lambda p: -p[0])[:k]
-        ids = [self._token_id(name) for _, name in pairs]
-        return np.array([ids, [value for value, _ in pairs]], dtype=np.float64).T
+        values = np.array([*top.values()], dtype=np.float64)
+        order = np.argsort(-values, kind="stable")[:k]
+        names = [*top] if len(top) == k else [[*top][i] for i in order]
+        ids = np.array([self._token_id(name) for name in names], dtype=np.float64)
+        return np.stack([ids[order] if len(top) == k else ids, values[order]], 1)
 
     def _token_id(self, name: str) -> int:
         if name.startswith("token_id:"):
-            return int(name.removeprefix("token_id:"))
+            return int(name[9:])
         assert self.codec is not None
         row = np.asarray(self.codec.encode([name])).reshape(-1)
         if len(row) != 1:

@@ -96,7 +96,7 @@ def parameter_extraction(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 10_000), Stronger.TRIALS] = 8,
-    queries: Annotated[int, Range(1), Stronger.MORE] = 100_000,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 200_000,
 ) -> Deal:
     """Plant symbols in the victims' parameters; the attacker returns a copy with parameters.
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-START = 64
-"""Number of prompts at first; it doubles until further prompts do not increase the rank."""
+START, STEP = 64, 256
+"""Prompts at first, which double, and by how many they grow at most, until more do not increase the
+rank."""
 
 
 @attack(
@@ -63,8 +64,9 @@ def last_layer(
     unstable = float(np.abs(np.subtract(*(_logits(model, twice) for _ in range(2)))).max())
     limit -= 2
     # A rank near the number of prompts means that more prompts are needed.
-    while 4 * size >= 3 * len(logits) and len(logits) < limit:
-        prompts = rng.choice(tokens, (min(max(START, len(logits)), limit - len(logits)), length))
+    while (not len(logits) or 4 * size > 3 * len(logits)) and len(logits) < limit:
+        more = min(max(START, len(logits)), STEP, limit - len(logits))
+        prompts = rng.choice(tokens, (more, length))
         logits = np.concatenate([logits, _logits(model, prompts)])
         size = head_of_scores.rank(logits, tolerance, unstable)
     vectors, values = head_of_scores.basis(logits, size)

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
     from hartley.kit.dense_layers import Layers
 
-QUIET, QUIET_DEEP = 4, 12
+QUIET, QUIET_DEEP = 7, 12
 """Lines in a row without anything new after which the search of first and of second units ends."""
 
-CHECKS, WRONG = 1000, 1e-7
-"""Records on which a copy of two hidden layers is compared with the victim, and the share of the
-largest score by which an answer may be off."""
+ATTEMPTS = 20
+"""Copies of two hidden layers that are made and compared with the victim at most."""
+
+POLISHED = 400
+"""Records that weights are moved to which no bend has shown."""
+
+CHECKS, MANY, WRONG = 1000, 10_000, 1e-7
+"""Records on which a copy of two hidden layers is compared with the victim, and those once it is
+right on them; and the share of the largest score by which an answer may be off."""
 
 LINE = 2000
 """Queries that one line may take; with fewer left none is begun."""
@@ -49,7 +55,7 @@ def searched(ask: Scores, scores: bends.Ask, d: int, rng: Rng, lines: int) -> La
     first = relu_layers.FirstLayer(np.zeros((0, d)), np.zeros(0))
     _search(ask, scores, first, rng, lines, explained=_never)
     if not first.deep:
-        return _with_last_layer(ask, scores, first.rows, first.biases, rng)
+        return _shallow_network(ask, scores, first, rng)
     relu_layers.settle_signs(scores, first, rng)
     units = second_layer.Units(first)
     units.take()
@@ -59,23 +65,38 @@ def searched(ask: Scores, scores: bends.Ask, d: int, rng: Rng, lines: int) -> La
         take=units.take,
         enough=QUIET_DEEP,
     )
-    while len(units.rows()[0]):
-        layers = _deep_network(ask, scores, first, units, rng)
-        wrong = _wrong(ask, scores, layers, rng)
-        if not len(wrong):
-            return layers
-        for row in range(len(wrong)):
-            bad: NDArray[np.float64] = wrong[row, :]
-            back = bad * (-1.0 / float(np.linalg.norm(bad)))
-            # Between a record that is answered wrongly and the middle lies a bend that is missing.
-            try:
-                line = bends.on_line(scores, bad, back, rng)
-                relu_layers.search_line(scores, first, line, rng, explained=units.explain)
-            except BudgetSpent:
-                return layers
-        units.take()
+    if len(units.rows()[0]):
+        return _deep_network(ask, scores, first, units, rng)
     # What looked like a second layer was two bends of the first in one place.
-    return _with_last_layer(ask, scores, first.rows, first.biases, rng)
+    first.settled = False
+    return _shallow_network(ask, scores, first, rng)
+
+
+def _shallow_network(
+    ask: Scores, scores: bends.Ask, first: relu_layers.FirstLayer, rng: Rng
+) -> Layers:
+    """Return the network of one hidden layer, after further lines where a copy answers wrongly."""
+    while True:
+        layers = _with_last_layer(ask, scores, first.rows, first.biases, rng)
+        units = len(first.rows)
+        if ask.left < CHECKS + 4 * LINE:
+            return layers
+        fresh = SPREAD * rng.standard_normal((CHECKS, first.rows.shape[1]))
+        right = scores(fresh)
+        error = np.abs(dense_layers.forward(layers, fresh) - right).max(1)
+        if error.max() < WRONG * np.abs(right).max():
+            return layers
+        for row in np.argsort(-error)[:4].tolist():
+            line = bends.on_line(scores, fresh[row], _towards(fresh[row], rng), rng)
+            relu_layers.search_line(scores, first, line, rng, explained=_never)
+        if len(first.rows) == units:
+            return layers
+
+
+def _towards(start: NDArray[np.float64], rng: Rng) -> NDArray[np.float64]:
+    """Return the unit direction (d,) from a point to a record drawn at random."""
+    along = rng.standard_normal(len(start)) - start
+    return np.asarray(along / float(np.linalg.norm(along)))
 
 
 def _deep_network(
@@ -85,27 +106,64 @@ def _deep_network(
     units: second_layer.Units,
     rng: Rng,
 ) -> Layers:
-    """Return the network of two hidden layers as far as its units are known."""
+    """Return the network of two hidden layers, after further lines where a copy answers wrongly."""
+    below, d = (first.rows, first.biases), first.rows.shape[1]
     rows, biases = units.rows()
-    below = (first.rows, first.biases)
-    parameters = (len(rows) + 1) * (len(below[1]) + 1) * 2
-    size = min(ask.left, 2 * parameters)
+    size = min(ask.left, 4 * (len(rows) + 1) * (len(first.rows) + 1))
     x = relu_layers.varied(first, rows, biases, rng, size)
-    answers, states = scores(x), np.maximum(first.states(x), 0)
-    top = relu_layers.finished(states, answers, rows, biases)
-    return (below, *relu_layers.polished(top, states, answers))
-
-
-def _wrong(ask: Scores, scores: bends.Ask, layers: Layers, rng: Rng) -> NDArray[np.float64]:
-    """Return records (n, d) that a copy answers wrongly; none where too few queries are left."""
-    d = layers[0][0].shape[1]
-    if ask.left < CHECKS + 8 * LINE:
-        return np.zeros((0, d))
-    x = rng.standard_normal((CHECKS, d)) * rng.uniform(1, SPREAD, (CHECKS, 1))
     answers = scores(x)
-    error = np.abs(dense_layers.forward(layers, x) - answers).max(1)
-    order = np.argsort(-error)[:4]
-    return np.asarray(x[order[error[order] > WRONG * np.abs(answers).max()]])
+    layers: Layers = ()
+    stuck = False
+    for _ in range(ATTEMPTS):
+        states = np.maximum(first.states(x), 0)
+        top = relu_layers.finished(states, answers, *units.rows())
+        limit = WRONG * float(np.abs(answers).max())
+        gaps = answers - dense_layers.forward(top, states)
+        if units.fill(states, gaps, top, limit):
+            top = relu_layers.finished(states, answers, *units.rows())
+        elif stuck:  # no bend is missing, but weights that no bend has shown
+            last = slice(-POLISHED, None)
+            top = relu_layers.polished(top, states[last], answers[last], enough=limit)
+        layers = (below, *top)
+        for checks in (CHECKS, MANY):
+            if ask.left < checks + 4 * LINE:
+                return layers
+            fresh = rng.standard_normal((checks, d)) * rng.uniform(1, SPREAD, (checks, 1))
+            right = scores(fresh)
+            error = np.abs(dense_layers.forward(layers, fresh) - right).max(1)
+            if error.max() > limit:
+                break
+        else:
+            return layers
+        worst = np.argsort(-error)[:4]
+        stuck = not _search_towards(scores, first, units, fresh[worst], rng)
+        # Those that were answered wrongly settle the layers too, and some of the others.
+        more = np.concatenate([np.flatnonzero(error > limit), np.arange(100)])[:400]
+        x, answers = np.concatenate([x, fresh[more]]), np.concatenate([answers, right[more]])
+    return layers
+
+
+def _search_towards(
+    scores: bends.Ask,
+    first: relu_layers.FirstLayer,
+    units: second_layer.Units,
+    wrong: NDArray[np.float64],
+    rng: Rng,
+) -> bool:
+    """Search lines from records (n, d) that are answered wrongly; return whether units grew.
+
+    A bend was missed near such a record.
+    """
+    before = units.shown
+    for row in range(len(wrong)):
+        bad: NDArray[np.float64] = wrong[row, :]
+        try:
+            line = bends.on_line(scores, bad, _towards(bad, rng), rng)
+            relu_layers.search_line(scores, first, line, rng, explained=units.explain)
+        except BudgetSpent:
+            break
+    units.take()
+    return units.shown > before
 
 
 def _never(at: NDArray[np.float64]) -> bool:

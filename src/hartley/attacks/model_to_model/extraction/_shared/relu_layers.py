@@ -35,6 +35,13 @@ CHECKED, AWAY = 8, 6.0
 """Points of a hyperplane on which most a unit of the first layer bends the scores, and how far from
 the first bend they are in every direction."""
 
+ROOM = 0.03
+"""Distance to the next bend of a line below which a bend is passed over: slopes beside it are not
+exact, and another line meets the same unit elsewhere."""
+
+TRIMS = 8
+"""Times that rows which do not fit are left out."""
+
 CANDIDATES, WIDEST = 20_000, 8.0
 """Records among which those are chosen that settle the last layers, and their widest deviation."""
 
@@ -87,7 +94,7 @@ def search_line(
     """
     new = False
     for bend in line:
-        if layer.explains(bend.at) or explained(bend.at):
+        if bend.room < ROOM or layer.explains(bend.at) or explained(bend.at):
             continue
         jump = bends.jump(ask, bend)
         if jump is None:
@@ -143,8 +150,24 @@ def outer_layer(
     """
     h, w = states.shape[1], below.shape[1]
     table = np.column_stack([np.maximum(states, 0), below, np.ones(len(below))])
-    solved = np.linalg.lstsq(table, scores, rcond=None)[0].T
+    solved = trimmed(table, scores)
     return solved[:, :h], solved[:, h : h + w], solved[:, -1]
+
+
+def trimmed(table: NDArray[np.float64], scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the least-squares solution (k, columns), without rows that fit far worse than most.
+
+    Rows on which a unit is not known yet are few and far off.
+    """
+    rows = np.ones(len(table), dtype=bool)
+    for _ in range(TRIMS):
+        solved = np.linalg.lstsq(table[rows], scores[rows], rcond=None)[0]
+        gap = np.abs(table @ solved - scores).max(1)
+        after = gap <= max(10 * float(np.median(gap)), 1e-9 * float(np.abs(scores).max()))
+        if after.sum() < 1.5 * table.shape[1] or np.array_equal(after, rows):
+            break
+        rows = after
+    return np.asarray(solved.T)
 
 
 def flipped(
@@ -174,7 +197,7 @@ def finished(
     wrong = flipped(sizes, rest, rows)
     rows, biases = np.where(wrong[:, None], -rows, rows), np.where(wrong, -biases, biases)
     units = np.maximum(below @ rows.T + biases, 0)
-    solved = np.linalg.lstsq(np.column_stack([units, np.ones(len(below))]), scores, rcond=None)[0].T
+    solved = trimmed(np.column_stack([units, np.ones(len(below))]), scores)
     return (rows, biases), (solved[:, :-1], solved[:, -1])
 
 
@@ -193,14 +216,25 @@ def varied(
     return np.asarray(x[np.concatenate([chosen, others])[:size]])
 
 
-def polished(layers: Layers, x: NDArray[Any], scores: NDArray[Any], steps: int = 20) -> Layers:
+def polished(
+    layers: Layers, x: NDArray[Any], scores: NDArray[Any], *, enough: float, steps: int = 12
+) -> Layers:
     """Return layers with parameters moved to the scores (n, k) of records (n, d).
 
     Levenberg–Marquardt: steps get shorter where a step would not lower the squared error.
+
+    Args:
+        layers: where it begins.
+        x: records.
+        scores: of the victim.
+        enough: largest difference at which it ends.
+        steps: at most.
     """
     gap = scores - dense_layers.forward(layers, x)
     best, damping = float((gap**2).sum()), 1e-9
     for _ in range(steps):
+        if np.abs(gap).max() < enough:
+            break
         slopes = dense_layers.jacobian(layers, x)
         bend, slope = slopes.T @ slopes, slopes.T @ gap.reshape(-1)
         size = np.trace(bend) / len(bend)
@@ -213,7 +247,7 @@ def polished(layers: Layers, x: NDArray[Any], scores: NDArray[Any], steps: int =
                 break
             damping *= 30
         else:
-            return layers
+            break
         layers, gap, damping = after, gap_after, max(damping / 30, 1e-13)
         best = float((gap**2).sum())
     return layers

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.attacks.model_to_model.extraction._shared.relu_layers import FirstLayer
+    from hartley.kit.dense_layers import Layers
 
 FITS = 1e-4
 """Largest share of a direction that the mixture may leave unexplained."""
@@ -77,12 +78,65 @@ class Units:
         self.units = merged(self.units)
         return any(part is not None for part in parts)
 
+    @property
+    def shown(self) -> int:
+        """How many weights are known of units on which two bends agree."""
+        return sum(int((~np.isnan(unit.weights)).sum()) for unit in self._sure)
+
+    def fill(
+        self,
+        states: NDArray[np.float64],
+        gaps: NDArray[np.float64],
+        top: Layers,
+        limit: float,
+    ) -> bool:
+        """Compute weights that no bend has shown from answers that lack one unit's share.
+
+        Where the scores are off by a multiple of what one unit adds, that says what the unit is
+        there: an equation in its unknown weights.
+
+        Args:
+            states: (n, h) first units, after the ReLU.
+            gaps: (n, k) the victim's scores minus those of a copy.
+            top: the second layer of the copy, in the order of ``rows``, and the layer of scores.
+            limit: gaps up to this count as none.
+
+        Returns:
+            Whether any weight was computed.
+        """
+        (rows, biases), (outer, _) = top
+        wrong = np.abs(gaps).max(1) > limit
+        before = self.shown
+        for j, unit in enumerate(self._sure):
+            unknown = np.isnan(unit.weights[:-1])
+            if not unknown.any():
+                continue
+            size = outer[:, j]
+            share = gaps @ size / float(size @ size)
+            rest = np.abs(gaps - share[:, None] * size).max(1)
+            z = states @ rows[j] + biases[j]
+            active = np.maximum(z, 0) + share
+            fits = wrong & (rest < FITS * np.abs(gaps).max(1) + limit) & (active > 0)
+            columns = np.flatnonzero(unknown)
+            columns = columns[(states[fits][:, columns] > 0).any(0)]
+            if not len(columns):
+                continue
+            solved, *_ = np.linalg.lstsq(states[fits][:, columns], (active - z)[fits], rcond=None)
+            known = np.nan_to_num(unit.weights)
+            scale = float(known[:-1] @ rows[j]) / float(rows[j] @ rows[j])
+            unit.weights[columns] = scale * solved
+        return self.shown > before
+
+    @property
+    def _sure(self) -> list[Unit]:
+        return [unit for unit in self.units if unit.bends > 1]
+
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weights (h2, h) and biases (h2,) up to sign; what was not shown is 0.
 
         A bend that no other agrees with is left out: it may be of two units at one place.
         """
-        sure = [u.weights for u in self.units if u.bends > 1]
+        sure = [unit.weights for unit in self._sure]
         table = np.nan_to_num(np.array(sure).reshape(len(sure), len(self.first.rows) + 1))
         table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-300)
         return table[:, :-1], table[:, -1]
