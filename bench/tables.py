@@ -7,6 +7,7 @@
     python bench/tables.py truths [SCENE [WAY]]      bits of each attack by the way of publishing
     python bench/tables.py budgets [DEFENSE]         bits, ceilings and utility by strength
     python bench/tables.py texts                     whose mails are linked, behind what
+    python bench/tables.py masked                    what scrubadub 2.0.1 finds in the mails
     python bench/tables.py accuracy                  what readers learn from releases of the census
 
 The peer: python -m venv PEER && PEER/bin/pip install anonymeter==1.1.0
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +304,30 @@ def _texts(
     )
 
 
+def masked() -> None:
+    """Print what the detectors of scrubadub find in the mails, and behind placeholders."""
+    import scrubadub
+
+    from hartley.data import mails
+    from hartley.kit.language.deidentification import placeholders
+
+    detectors = [
+        scrubadub.detectors.EmailDetector,
+        scrubadub.detectors.UrlDetector,
+        scrubadub.detectors.PhoneDetector(locale="en_US"),
+    ]
+    scrubber = scrubadub.Scrubber(detector_list=detectors)
+    texts = [mail.text for mail in mails.authored()]
+    for label, versions in (
+        ("as written", texts),
+        ("behind placeholders", [placeholders(text, mails.names()) for text in texts]),
+    ):
+        filth = [one for text in versions for one in scrubber.iter_filth(text)]
+        print(label, len(texts), dict(Counter(one.type for one in filth)))
+        if label != "as written":
+            print([one.text for one in filth])
+
+
 def accuracy() -> None:
     """Print how right a reader is who learnt from a release, by the way and by the defense."""
     for way in ("pseudonymised", "copula", "tree", "vine", "independent"):
@@ -331,5 +357,6 @@ if __name__ == "__main__":
         "truths": lambda: truths(*(sys.argv[2:] or ["released_census"])),
         "accuracy": accuracy,
         "texts": texts,
+        "masked": masked,
         "budgets": lambda: budgets(*sys.argv[2:]),
     }[sys.argv[1]]()

@@ -106,6 +106,14 @@ def test_what_names_somebody_becomes_a_placeholder() -> None:
     assert "London" not in strict and strict.startswith("Ask [NAME] or")
 
 
+@pytest.mark.parametrize(
+    "text", ["joe at x.org", "joe at x dot org", "j.b (at) x-y.co.uk", "joe[at]x.org", "JOE@X.ORG"]
+)
+def test_an_address_is_found_in_every_spelling_and_a_place_is_not_one(text: str) -> None:
+    assert placeholders(f"write to {text} soon", ()) == "write to [ADDRESS] soon"
+    assert placeholders("not at all, nobody at home", ()) == "not at all, nobody at home"
+
+
 def test_words_of_few_people_go() -> None:
     texts = [(0, "the cat sat"), (0, "the cat"), (1, "the dog sat"), (2, "The end")]
     assert common_words(texts, 2) == {"the", "sat"}

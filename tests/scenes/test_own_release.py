@@ -220,6 +220,7 @@ def test_rows_that_belong_together_are_drawn_one_of_each(folder: Path, tmp_path:
         table = people(100, seed).loc[np.repeat(np.arange(100), 4)]
         table["home"] = first + np.repeat(np.arange(100), 4)
         table["age"] += np.tile(np.arange(4), 100)
+        table["hours"] = first + np.repeat(np.arange(100), 4) / 8  # no two homes are alike
         homes[name] = tmp_path / f"{name}.csv"
         table.to_csv(homes[name], index=False)
     given = {"original": "real", "released": "copy", "control": "control"}
@@ -232,6 +233,12 @@ def test_rows_that_belong_together_are_drawn_one_of_each(folder: Path, tmp_path:
     rows = [row.tobytes() for row in np.asarray(built.extra["people"].x)]
     owners = sorted(rows.index(row.tobytes()) // 4 for row in one.people[one.inside])
     assert owners == list(range(100))
+    # Every other row belongs with the one that was drawn of its home.
+    of_control = [row.tobytes() for row in np.asarray(built.extra["control"].x)]
+    for other, seat in zip(one.others, one.relatives, strict=True):
+        drawn = one.people[seat].tobytes()
+        table = rows if drawn in rows else of_control
+        assert table.index(other.tobytes()) // 4 == table.index(drawn) // 4
     channel = hartley.measure(hartley.play("closest_record", built, seed=0), redraws=1)
     assert channel.bits.n == 100 and channel.bits.value > 0.9
     with pytest.raises(HartleyError, match=r"got 100 'home' that are in both, such as '0'"):
@@ -262,6 +269,14 @@ def test_a_predicate_must_be_alone_in_the_whole_table(tmp_path: Path) -> None:
     twins.drop_duplicates().to_csv(tmp_path / "copy.csv", index=False)
     built = build("own_release", {what: str(tmp_path / f"{n}.csv") for what, n in names.items()})
     assert bits("row_predicates", built) > 0.9
+    # Two rows of one person are one person.
+    for what, first in (("real", 0), ("copy", 0), ("control", 1000)):
+        table = pd.DataFrame({"a": first + np.repeat(np.arange(100), 2), "b": 1.5})
+        if what != "copy":
+            table["who"] = table["a"]
+        table.to_csv(tmp_path / f"{what}.csv", index=False)
+    paths = {what: str(tmp_path / f"{n}.csv") for what, n in names.items()}
+    assert bits("row_predicates", build("own_release", {**paths, "cluster": "who"})) > 0.9
 
 
 def test_a_missing_sensitive_number_stays_missing(tmp_path: Path) -> None:

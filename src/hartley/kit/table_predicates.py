@@ -148,19 +148,16 @@ def whole_rows(rows: Floats, slack: Floats) -> Floats:
     return np.stack([rows - slack, rows + slack], 2)
 
 
-def isolated(predicates: Floats, rows: Floats, others: Floats | None = None) -> NDArray[np.int64]:
-    """Return how many predicates match each row (n, d) and no other of them: (n,).
-
-    Args:
-        predicates: (q, d, 2).
-        rows: that are counted for.
-        others: (m, d) further rows that must not be matched; None: none.
-    """
-    return np.bincount(isolating(predicates, rows, others)[1], minlength=len(rows))
+def isolated(predicates: Floats, rows: Floats) -> NDArray[np.int64]:
+    """Return how many predicates (q, d, 2) match each row (n, d) and no other of them: (n,)."""
+    return np.bincount(isolating(predicates, rows)[1], minlength=len(rows))
 
 
 def isolating(
-    predicates: Floats, rows: Floats, others: Floats | None = None
+    predicates: Floats,
+    rows: Floats,
+    others: Floats | None = None,
+    relatives: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return which predicates match one row and no other, and which row: (k,) places each.
 
@@ -168,6 +165,8 @@ def isolating(
         predicates: (q, d, 2).
         rows: (n, d), among which the one row is.
         others: (m, d) further rows that must not be matched; None: none.
+        relatives: (m,) of each of these the place of a row with which it may be matched, or −1;
+            None: none may.
     """
     which, whose = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     step = max(1, BLOCK // max(1, len(rows)))
@@ -181,6 +180,9 @@ def isolating(
     # A predicate that a block of the others matches is not tried on the next ones.
     step = max(1, BLOCK // max(1, len(places)))
     for at in range(0, len(rest), step):
-        alone = ~matches(predicates[places], rest[at : at + step]).any(1)
+        hit = matches(predicates[places], rest[at : at + step])
+        if relatives is not None:
+            hit &= relatives[None, at : at + step] != owners[:, None]
+        alone = ~hit.any(1)
         places, owners = places[alone], owners[alone]
     return places, owners

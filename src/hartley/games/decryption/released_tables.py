@@ -63,6 +63,8 @@ class Publication:
         rows: (m,) the published row of the one who is in, −1 where no row is theirs.
         others: (k, d) all further people of the table and of its control, about whom nothing is
             asked; none where the auditor dealt everybody into pairs.
+        relatives: (k,) the place in ``people`` of the row that each of ``others`` belongs together
+            with, −1 for none.
     """
 
     release: Data
@@ -71,6 +73,7 @@ class Publication:
     coins: NDArray[np.int64]
     rows: NDArray[np.int64]
     others: Floats
+    relatives: NDArray[np.int64]
 
     @property
     def inside(self) -> NDArray[np.int64]:
@@ -131,7 +134,8 @@ def _published(
     at = np.empty(2 * count, dtype=np.int64)
     at[seated] = np.arange(2 * count)
     release = _data("release", scene.modality, released[shuffled])
-    return Publication(release, dealt_people[seated], at[pairs], coins, rows, people[:0])
+    nobody = np.zeros(0, dtype=np.int64)
+    return Publication(release, dealt_people[seated], at[pairs], coins, rows, people[:0], nobody)
 
 
 def _published_once(
@@ -167,8 +171,22 @@ def _published_once(
         rows = np.where(member_rows >= 0, place[member_rows], -1)
     release = _data("release", scene.modality, released[shuffled])
     further = np.concatenate([np.delete(people, members, 0), np.delete(control, others, 0)])
+    relatives = np.full(len(further), -1, dtype=np.int64)
+    if clusters is not None:
+        seats = at[np.where(coins == 1, pairs.T, pairs.T[::-1])]
+        parts = ((clusters.people, members, seats[0]), (clusters.control, others, seats[1]))
+        relatives = np.concatenate([_relatives(*part) for part in parts])
     questioned = np.concatenate([first, second])[seated]
-    return Publication(release, questioned, at[pairs], coins, rows, further)
+    return Publication(release, questioned, at[pairs], coins, rows, further, relatives)
+
+
+def _relatives(
+    labels: NDArray[np.int64], drawn: NDArray[np.int64], seats: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return for each row that was not drawn the seat of the drawn one of its cluster, or −1."""
+    seat_of = np.full(int(labels.max()) + 1, -1, dtype=np.int64)
+    seat_of[labels[drawn]] = seats
+    return seat_of[np.delete(labels, drawn)]
 
 
 def _one_of_each(labels: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:

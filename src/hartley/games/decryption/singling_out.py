@@ -3,7 +3,8 @@
 The attacker sees the release and nothing else, and hands in predicates ("age ≥ 81 and country =
 17"). A predicate isolates a person where it matches them and nobody else among all people of the
 round, those in the table and their controls; of a table that is published already, among all rows
-of the table and of the control, also those about whom nothing is asked. A table that says nothing
+of the table and of the control, also those about whom nothing is asked. Rows that belong together
+with the person's, as other visits of theirs, may match too. A table that says nothing
 about its own people isolates controls as often (predicate singling out, arXiv:1904.06009; the
 attack of arXiv:2211.10459).
 """
@@ -89,13 +90,14 @@ def singling_out(
 
     def isolated(one: Publication, outcome: Outcome) -> NDArray[np.float64]:
         predicates = predicates_of(outcome, len(columns))
-        return table_predicates.isolated(predicates, one.people, one.others).astype(np.float64)
+        _, whose = table_predicates.isolating(predicates, one.people, one.others, one.relatives)
+        return np.bincount(whose, minlength=len(one.people)).astype(np.float64)
 
     def rates(one: Publication, outcome: Outcome) -> dict[str, float]:
         predicates = predicates_of(outcome, len(columns))
         if once:
             # Halves of a table and of a control would not be the tables that were singled out in.
-            _, whose = table_predicates.isolating(predicates, one.people, one.others)
+            _, whose = table_predicates.isolating(predicates, one.people, one.others, one.relatives)
             inside, outside = (int(np.isin(whose, at).sum()) for at in (one.inside, one.outside))
         else:
             inside, outside = (

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+ADDRESS = re.compile(
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|\b[\w.+-]+\s*(?:\(at\)|\[at\]|\sat\s)\s*[\w-]+(?:(?:\.|\s+dot\s+)[a-z]{2,})+",
+    re.IGNORECASE,
+)
+"""Also one that is spelled out: joe at example dot org."""
 LINK = re.compile(r"(?:https?|ftp)://\S+|\bwww\.\S+", re.IGNORECASE)
 NUMBER = re.compile(r"\+?\d[\d\-/.:,()]*")
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")

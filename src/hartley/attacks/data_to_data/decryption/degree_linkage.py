@@ -78,7 +78,7 @@ def _signature(joined: NDArray[np.bool_], compares: str, width: int) -> NDArray[
     """Return the degree of each node (n, 1), or (n, 1 + width) with those of its neighbours."""
     degrees = joined.sum(1)
     if compares == "degree":
-        return degrees[:, None].astype(np.float64)
+        return np.asarray(degrees[:, None], np.float64)
     near = np.sort(np.where(joined, degrees, 0), 1)[:, ::-1][:, :width]
     # The number of links counts as much as all of the neighbours' together.
     return np.asarray(np.hstack([degrees[:, None] * float(max(width, 1)), near]), np.float64)
