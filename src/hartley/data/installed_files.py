@@ -11,12 +11,13 @@ from pathlib import Path
 from hartley.core.errors import MissingExtra
 
 
-def installed_file(package: str, name: str) -> Path:
+def installed_file(package: str, name: str, extra: str = "vision") -> Path:
     """Return where a file of an installed package is.
 
     Args:
         package: the package that has the file, such as ``sklearn.datasets.images``.
         name: the file's name.
+        extra: what brings the package along.
 
     Raises:
         MissingExtra: the package, or this file of it, is not installed.
@@ -26,4 +27,4 @@ def installed_file(package: str, name: str) -> Path:
     for place in (spec.submodule_search_locations or ()) if spec is not None else ():
         if (path := Path(place, *folders, name)).is_file():
             return path
-    raise MissingExtra(f"{package} with its file {name}", "vision")
+    raise MissingExtra(f"{package} with its file {name}", extra)

@@ -6,6 +6,7 @@ into the convolutions before them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Folded = dict[str, tuple[Tensor, Tensor]]
+    Maps = Callable[[Tensor], Tensor]
 
 WIDTH, CLASSES = 1280, 1000
 BATCH = 32
@@ -29,6 +31,9 @@ SHAKE = 1e-3
 
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 """(blocks, stride of the first) of each stage; kernels and widths are those of the weights."""
+
+FINE = 4
+"""The stage whose maps have twice the places of the last."""
 
 
 @cache
@@ -92,6 +97,35 @@ def classifier() -> Model:
 
 @cache
 def _network() -> tuple[dict[str, Tensor], Folded]:
+def feature_maps() -> Maps:
+    """Return the network up to its feature maps, which gradients pass through.
+
+    A map has 4 × 4 places for pictures of 128 pixels a side. A place holds the last feature map
+    (1280), and the four places of the twice as fine map behind the fifth stage (4 · 112).
+
+    Returns:
+        A function: pictures float32 tensor (n, 3, 128, 128) in 0..1 → (n, 16, 1728).
+
+    Raises:
+        MissingPack: the pack ``efficientnet-lite0`` was not fetched.
+        MissingExtra: torch is not installed.
+    """
+    _, folded = _network()
+
+    def run(pictures: Tensor) -> Tensor:
+        import torch
+        from torch.nn import functional
+
+        x = ((pictures * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
+        stages = [*_stages(folded, x)]
+        last = _conv(stages[-1], folded["_conv_head"]).clamp(0, 6)
+        fine = functional.pixel_unshuffle(stages[FINE], 2)
+        return torch.cat([last, fine], 1).flatten(2).transpose(1, 2)
+
+    return run
+
+
+def _weights() -> tuple[dict[str, Tensor], Folded]:
     home = locate("efficientnet-lite0")
     try:
         from safetensors.torch import load_file
@@ -124,6 +158,12 @@ def _batched(x: NDArray[Any], run: Any) -> NDArray[np.float32]:
 
 
 def _features(folded: Folded, x: Tensor) -> Tensor:
+    *_, last = _stages(folded, x)
+    return _conv(last, folded["_conv_head"]).clamp(0, 6).mean((2, 3))
+
+
+def _stages(folded: Folded, x: Tensor) -> Iterator[Tensor]:
+    """Yield what comes out of each stage."""
     x = _conv(x, folded["_conv_stem"], 2).clamp(0, 6)
     block = 0
     for count, first in STAGES:
@@ -137,7 +177,7 @@ def _features(folded: Folded, x: Tensor) -> Tensor:
             inner = _conv(inner, folded[f"{at}_project_conv"])
             x = inner + x if turn else inner
             block += 1
-    return _conv(x, folded["_conv_head"]).clamp(0, 6).mean((2, 3))
+        yield x
 
 
 def _conv(x: Tensor, weights: tuple[Tensor, Tensor], stride: int = 1, groups: int = 1) -> Tensor:
