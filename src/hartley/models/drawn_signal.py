@@ -44,13 +44,13 @@ def word_signals(
 ) -> WordSignals:
     """Return the signals of words that are written and of words that are drawn.
 
-    States are taken less their mean over the words of the same kind of input: that a picture is a
-    picture is no signal of its word, and no noise either.
+    The mean state over the words of the same kind of input is subtracted: that a picture is a
+    picture says nothing of its word.
 
     Args:
         reader: the networks.
         question: what is asked.
-        references: (C, 16) tokens that stand where a picture would: each word, written.
+        references: (C, 16) tokens in place of a picture: each word, written.
         written: (C, 16) the same words, written in another way.
         drawings: (n, 3, 128, 128) pictures in 0..1 of the words.
         labels: (n,) which word each is; every word is as often drawn.

@@ -1,7 +1,7 @@
 """A language model that looks at pictures: a frozen picture encoder, a projector, a frozen network.
 
-A picture becomes 16 vectors that stand before a question, where the embeddings of a caption could
-stand too (arXiv:2304.08485). An answer is worth its log-probability.
+A picture becomes 16 vectors before a question, where the embeddings of a caption could be too
+(arXiv:2304.08485). The score of an answer is its log-probability.
 """
 
 from __future__ import annotations

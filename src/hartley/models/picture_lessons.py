@@ -252,8 +252,10 @@ def second_stage(
         for _ in range(lessons.steps):
             # One question a batch: all rows are then of one length but for their answers.
             rows = rng.choice(len(features), 4 * lessons.rows)
-            asked = [material.questions[i] for i in rows]
-            chosen = [each[rng.integers(len(each))] for each in asked]
+            chosen = []
+            for i in rows:
+                questions = material.questions[i]
+                chosen.append(questions[rng.integers(len(questions))])
             question = chosen[0][0]
             some = [k for k, (text, _) in enumerate(chosen) if text == question][: lessons.rows]
             yield question, rows[some], [chosen[k][1] for k in some]

@@ -37,7 +37,7 @@ WORDS, FRESH = 128, 64
 """Words that are drawn to learn from, and other words that are never drawn for that."""
 
 PART = 6
-"""One name of so many is held out."""
+"""One of this many names is held out."""
 
 NAME, TAGS, KIND_PLACE = 4, 12, 12
 """Places of a picture's vectors: first its name, then tags up to here, then its kind."""
@@ -209,7 +209,7 @@ def learnt(plan: Plan) -> Things:
 def laid_out(language: FrozenLanguage, thing: Thing) -> NDArray[np.int64]:
     """Return the tokens (16,) that a picture's vectors should be near, −1 where any will do.
 
-    They are also how the same is written: ``written`` fills what is left.
+    They are also how the same is written: ``written`` fills the others.
     """
     out = np.full(PLACES, PAD, dtype=np.int64)
     blank = blank_of(language)
@@ -222,13 +222,13 @@ def laid_out(language: FrozenLanguage, thing: Thing) -> NDArray[np.int64]:
 
 
 def written(language: FrozenLanguage, each: Sequence[Thing]) -> NDArray[np.int64]:
-    """Return what things are in writing: token ids (n, 16) that may stand where pictures do."""
+    """Return what things are in writing: token ids (n, 16) in place of pictures."""
     rows = np.stack([laid_out(language, thing) for thing in each])
     return np.where(rows == PAD, blank_of(language), rows)
 
 
 def blank_of(language: FrozenLanguage) -> int:
-    """Return the token that stands where nothing is to be said: a new line, or the unknown word."""
+    """Return the token for nothing to say: a new line, or the unknown word."""
     ids = language.words.encode("\n")
     return ids[0] if len(ids) == 1 else 0
 
@@ -282,7 +282,7 @@ CORPUS = 8000
 def _corpus(
     known: Sequence[Thing], vocabulary: Any, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return texts (n, t): what stands in a picture's places, a question, and its answer.
+    """Return texts (n, t): what fills a picture's places, a question, and its answer.
 
     Names are of words that were drawn at random in half of the texts, so that it reads any name.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -59,14 +59,14 @@ def picture_questions(
         seed: of the training.
     """
     reader = _pictures_read.reader(size, seed)
-    asked, texts, pictures, labels = {"thing": _things, "word": _words, "kind": _kinds}[question](
+    wording, texts, pictures, labels = {"thing": _things, "word": _words, "kind": _kinds}[question](
         size, answers, seed
     )
     learnt = _pictures_read.learnt(_pictures_read.PLANS[size])
     usual = as_planes(usual_pictures(learnt, question, seed))
-    model = answering(reader, asked, texts, usual)
+    model = answering(reader, wording, texts, usual)
     test = Data("test", Modality.PAIRED, as_planes(pictures), labels)
-    part = Answers(asked, texts)
+    part = Answers(wording, texts)
     return Scene(
         name="picture_questions",
         modality=Modality.PAIRED,
@@ -79,7 +79,7 @@ def picture_questions(
         facts={
             "answers": len(texts),
             "test pictures": len(labels),
-            **(signals(reader, texts, test, seed) if question == "word" else {}),
+            **(_facts(signals(reader, texts, test, seed)) if question == "word" else {}),
             **model.facts,
         },
     )
@@ -119,6 +119,13 @@ def signals(
         "signal drawn": mean_figure(read.drawn),
         "signal lost": mean_figure(read.written - read.drawn),
     }
+
+
+def _facts(figures: Mapping[str, Figure]) -> dict[str, float | None]:
+    """Return numbers with the ends of their intervals as plain values."""
+    ends = {f"{name} from": figure.low for name, figure in figures.items()}
+    ends |= {f"{name} to": figure.high for name, figure in figures.items()}
+    return {**{name: float(figure) for name, figure in figures.items()}, **ends}
 
 
 def usual_pictures(learnt: Things, question: str, seed: int) -> NDArray[np.uint8]:

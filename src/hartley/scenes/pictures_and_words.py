@@ -41,7 +41,7 @@ def pictures_and_words(
     """The space in which a language model has pictures and captions side by side.
 
     Feature maps of EfficientNet-Lite0 become vectors in the language model's input, where the
-    embeddings of a caption could stand too. Held-out pictures are of names that it never saw.
+    embeddings of a caption could be too. Held-out pictures are of names that it never saw.
 
     Args:
         size: of the language model: 0.3 or 1.2 million parameters, trained here, or SmolLM2-135M.

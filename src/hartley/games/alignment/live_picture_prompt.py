@@ -28,7 +28,7 @@ SIDE, SPREAD, EPSILON, AREA = 48, 0.01, 8 / 255, 0.25
 
 
 def scene(
-    modality: Modality, rng: Rng, asked: Callable[[str, tuple[str, ...]], Any], *, reads: bool
+    modality: Modality, rng: Rng, part: Callable[[str, tuple[str, ...]], Any], *, reads: bool
 ) -> Scene:
     """Return a scene whose model reads drawn words, or nothing."""
     grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
@@ -69,5 +69,5 @@ def scene(
         modality=modality,
         model=model,
         extra={"test": Data("test", modality, x.astype(np.float32), y)},
-        parts=(Perturbation("linf", EPSILON), asked("What does it say?", TEXTS)),
+        parts=(Perturbation("linf", EPSILON), part("What does it say?", TEXTS)),
     )

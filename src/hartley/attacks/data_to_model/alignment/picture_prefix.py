@@ -47,8 +47,8 @@ def picture_prefix(
     box = rules.box(clean)
     out = clean.copy()
     left = np.arange(len(clean))
-    now = rules.projected(clean + rules.epsilon * rng.uniform(-0.1, 0.1, clean.shape), clean, box)
-    now, along = now.astype(np.float32), np.zeros_like(clean)
+    start = clean + np.float32(rules.epsilon / 10) * rng.uniform(-1, 1, clean.shape)
+    now, along = rules.projected(start.astype(np.float32), clean, box), np.zeros_like(clean)
     length = (step or 2.5 / steps) * rules.epsilon
     for turn in range(steps + 1):
         answer = view.model.calls["slope"](now[left], wanted[left], "ce")
