@@ -63,7 +63,8 @@ def main() -> None:
         for question, answers in (("word", 64), ("thing", 32), ("kind", 8)):
             scene = picture_questions(question=question, answers=answers, **common)
             right = utility(scene)["right"]
-            usual = np.bincount(scene.extra["test"].labels).max() / right.n
+            labels = scene.extra["test"].labels
+            usual = np.bincount(labels).max() / len(labels)
             line(question, right, f"chance {1 / answers:.3f}, most frequent {usual:.3f}")
             if question == "word":
                 for name in ("signal written", "signal drawn", "signal lost"):

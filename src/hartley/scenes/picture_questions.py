@@ -14,7 +14,7 @@ from hartley.core.errors import UsageError
 from hartley.data.drawn_words import UNSEEN, drawn_words
 from hartley.games.alignment.picture_prompt import Answers
 from hartley.kit.cache import digest
-from hartley.kit.interval_values import Figure, mean_figure, share_figure
+from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.perturbation import Perturbation
 from hartley.models.drawn_signal import word_signals
 from hartley.models.picture_answers import answering
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EPSILON = 8 / 255
+
+UNITS = "units"
+"""The fact of test pictures (n,): which of them are of one word or name."""
 
 USUAL = 64
 """Pictures that were learnt from, over which the usual score of an answer is taken."""
@@ -59,13 +62,14 @@ def picture_questions(
         seed: of the training.
     """
     reader = _pictures_read.reader(size, seed)
-    wording, texts, pictures, labels = {"thing": _things, "word": _words, "kind": _kinds}[question](
-        size, answers, seed
-    )
+    wording, texts, pictures, labels, names = {"thing": _things, "word": _words, "kind": _kinds}[
+        question
+    ](size, answers, seed)
     learnt = _pictures_read.learnt(_pictures_read.PLANS[size])
     usual = as_planes(usual_pictures(learnt, question, seed))
     model = answering(reader, wording, texts, usual)
-    test = Data("test", Modality.PAIRED, as_planes(pictures), labels)
+    units = np.unique(names, return_inverse=True)[1]
+    test = Data("test", Modality.PAIRED, as_planes(pictures), labels, facts={UNITS: units})
     part = Answers(wording, texts)
     return Scene(
         name="picture_questions",
@@ -86,11 +90,12 @@ def picture_questions(
 
 
 def utility(scene: Scene) -> dict[str, Figure]:
-    """Return how often the test pictures are answered rightly."""
+    """Return how often the test pictures are answered rightly; a word or a name is the unit."""
     assert scene.model is not None
     test = scene.extra["test"]
-    answers = np.asarray(scene.model.query(test.x)).argmax(1)
-    return {"right": share_figure(answers == test.labels)}
+    hits = np.asarray(scene.model.query(test.x)).argmax(1) == test.labels
+    units = test.facts[UNITS]
+    return {"right": mean_figure(np.bincount(units, hits), np.bincount(units))}
 
 
 def signals(
@@ -142,8 +147,9 @@ def as_planes(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(pictures.transpose(0, 3, 1, 2) / np.float32(255), dtype=np.float32)
 
 
-Asked = tuple[str, tuple[str, ...], "NDArray[np.uint8]", "NDArray[np.int64]"]
-"""The question, the answers, test pictures, and the number of the right answer of each."""
+Asked = tuple[str, tuple[str, ...], "NDArray[np.uint8]", "NDArray[np.int64]", list[str]]
+"""The question, the answers, test pictures, the number of the right answer of each, and what it is
+a picture of: pictures of one word or of one name are not independent."""
 
 
 def _things(size: Size, answers: int, seed: int) -> Asked:
@@ -161,7 +167,8 @@ def _things(size: Size, answers: int, seed: int) -> Asked:
     inside = [[k for k, text in enumerate(texts) if text in bag] for bag in bags]
     rows = np.array([row for row, each in enumerate(inside) if len(each) == 1])
     labels = np.array([inside[row][0] for row in rows], dtype=np.int64)
-    return SHOWS, texts, held_out.pictures[rows], labels
+    names = [held_out.each[row].name for row in rows]
+    return SHOWS, texts, held_out.pictures[rows], labels, names
 
 
 def _words(size: Size, answers: int, seed: int) -> Asked:
@@ -173,7 +180,8 @@ def _words(size: Size, answers: int, seed: int) -> Asked:
     rng = np.random.default_rng(spawn(seed, "test drawings"))
     pairs = [(text, font) for text in texts for font in UNSEEN]
     pictures = drawn_words([text for text, _ in pairs], [font for _, font in pairs], SIDE, rng)
-    return SAYS, texts, pictures, np.repeat(np.arange(answers), len(UNSEEN))
+    labels = np.repeat(np.arange(answers), len(UNSEEN))
+    return SAYS, texts, pictures, labels, [text for text, _ in pairs]
 
 
 def _kinds(size: Size, answers: int, seed: int) -> Asked:
@@ -185,4 +193,5 @@ def _kinds(size: Size, answers: int, seed: int) -> Asked:
     ]
     texts = tuple(KINDS.values())
     labels: list[Any] = [texts.index(everything.each[row].kind) for row in rows]
-    return KIND, texts, everything.pictures[rows], np.array(labels, dtype=np.int64)
+    names = [everything.each[row].name for row in rows]
+    return KIND, texts, everything.pictures[rows], np.array(labels, dtype=np.int64), names

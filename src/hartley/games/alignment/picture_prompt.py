@@ -106,7 +106,7 @@ class PicturePromptBrief:
     brief=PicturePromptBrief,
     modalities=(Modality.PAIRED,),
     requires=("model", "test", "answers"),
-    metrics=("asr", "base_rate", "clean_accuracy", "refused"),
+    metrics=("asr", "base_rate", "accuracy_before", "refused"),
     loot="data",
     paper="arXiv:2307.10490",
 )
@@ -203,7 +203,7 @@ def _read(scene: Scene, model: Model, round_: Round, outcome: Outcome) -> Receiv
         metrics["asr"] = float((after == brief.targets)[other].mean())
         metrics["base_rate"] = float((before == brief.targets)[other].mean())
     if (known := labels >= 0).any():
-        metrics["clean_accuracy"] = float((before == labels)[known].mean())
+        metrics["accuracy_before"] = float((before == labels)[known].mean())
     shots = _pictures(scene, brief, clean, changed, before, after)
     return Received(guess=after.astype(np.int64), metrics=metrics, pictures=shots)
 
