@@ -70,7 +70,9 @@ def word_signals(
         return np.asarray(out - out.mean(0))
 
     clean, again = states(references), states(written)
-    pixels = reader.states(reader.vectors(drawings), question).astype(np.float64)
+    pixels = reader.states(reader.vectors(np.array(drawings, np.float32)), question).astype(
+        np.float64
+    )
     pixels -= pixels.mean(0)
     of_written, of_drawn = np.empty(count), np.empty(count)
     for k, concept in enumerate(clean):

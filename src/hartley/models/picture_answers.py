@@ -48,7 +48,9 @@ def answering(
     before = reader.log_likelihoods(reader.vectors(usual), question, rows).mean(0)
 
     def query(x: NDArray[Any]) -> NDArray[np.float64]:
-        scores = reader.log_likelihoods(reader.vectors(_checked(x)), question, rows)
+        scores = reader.log_likelihoods(
+            reader.vectors(np.array(_checked(x), np.float32)), question, rows
+        )
         return np.asarray(scores - before)
 
     def slope(x: NDArray[Any], y: NDArray[Any], loss: str) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ class SharedSpace:
 
     def pictures(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return features (n, d) of pictures (n, 3, 128, 128) in 0..1."""
-        vectors = self.reader.vectors(np.asarray(x))[:, :PLACED].flatten(1).numpy()
+        vectors = self.reader.vectors(np.array(x, np.float32))[:, :PLACED].flatten(1).numpy()
         return np.asarray(vectors - self.picture_mean, dtype=np.float32)
 
     def captions(self, tokens: NDArray[Any]) -> NDArray[np.float32]:
