@@ -7,25 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hartley.attacks.data_to_model.alignment.picture_prefix import picture_prefix
-from hartley.attacks.data_to_model.alignment.typographic_prompt import typographic_prompt
 from hartley.core import Data, Modality, Outcome
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.alignment.picture_prompt import live, picture_prompt
-from hartley.testing import check_attack, check_game
 
 
 def scene():
     return live(Modality.PAIRED, np.random.default_rng(0))
-
-
-def test_picture_prompt() -> None:
-    check_game(picture_prompt, attacks=(picture_prefix, typographic_prompt))
-
-
-@pytest.mark.parametrize("attack", [picture_prefix, typographic_prompt])
-def test_attacks(attack) -> None:
-    check_attack(attack)
 
 
 def received(changed, **parameters):
