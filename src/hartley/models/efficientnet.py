@@ -95,8 +95,6 @@ def classifier() -> Model:
     return Model("EfficientNet-Lite0", Modality.VISION, query, Output.LOGITS, CLASSES)
 
 
-@cache
-def _network() -> tuple[dict[str, Tensor], Folded]:
 def feature_maps() -> Maps:
     """Return the network up to its feature maps, which gradients pass through.
 
@@ -125,7 +123,8 @@ def feature_maps() -> Maps:
     return run
 
 
-def _weights() -> tuple[dict[str, Tensor], Folded]:
+@cache
+def _network() -> tuple[dict[str, Tensor], Folded]:
     home = locate("efficientnet-lite0")
     try:
         from safetensors.torch import load_file
