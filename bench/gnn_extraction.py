@@ -23,7 +23,7 @@ from hartley.kit.graph.node_classifier import Graph
 from hartley.models.graph_copy import copy_of_nodes, nearest_links
 from hartley.scenes.wordnet import wordnet
 
-BUDGETS, REPEATS = (100, 400), 10
+BUDGETS, REPEATS = (100, 400), 4
 
 
 def main() -> None:

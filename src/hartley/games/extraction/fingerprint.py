@@ -88,7 +88,7 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int, accounts: i
                 planted,
                 k,
                 outcome,
-                bills[k].spent if round_.view.source is sources[k] else 0,
+                bills[k].spent if _same(round_.view.source, sources[k]) else 0,
                 len(round_.truth),
             )
             for k, (round_, outcome) in enumerate(zip(rounds_, outcomes, strict=True))
@@ -116,6 +116,11 @@ def dealt(planted: Planted, scene: Scene, rng: Rng, *, queries: int, accounts: i
         ),
         judge=judge,
     )
+
+
+def _same(source: Asset | None, victim: Model) -> bool:
+    """Whether a view's source is the victim itself, perhaps with other reference models."""
+    return isinstance(source, Model) and source.session is victim.session
 
 
 def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:

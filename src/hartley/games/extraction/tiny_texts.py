@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Data, Ensemble, Modality, Model, Scene
+from hartley.core import Data, Ensemble, Form, Modality, Model, Scene
 from hartley.games import nearest_learner
 from hartley.kit.ensemble_of import separate
 from hartley.kit.language.bags import Bags
@@ -35,7 +35,7 @@ def tiny_texts(classes: int, rng: Rng, *, learns: bool) -> Scene:
     base = nearest_learner.trainer(Modality.LANGUAGE, classes, learns=learns)
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        trained = base(replace(data, x=BAGS(data.x), form=None), include, seed)
+        trained = base(replace(data, x=BAGS(data.x), form=Form.ARRAY), include, seed)
         return separate([_reading(trained.member(k)) for k in range(trained.size)])
 
     # Checksums of words that differ in a number alone would meet in the same buckets.
