@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     paper="arXiv:2201.05889",
     adapts=True,
     loot=Loot.MODEL,
-    sweep={"queries": (0, 60, 150)},
-    light={"steps": 60},
+    sweep={"queries": (0, 150)},
+    light={"steps": 40},
 )
 def stolen_encoder(
     view: View[EncoderBrief],
