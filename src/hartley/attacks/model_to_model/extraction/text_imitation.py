@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     requires=("public_texts",),
     adapts=True,
     loot=Loot.MODEL,
-    light={"steps": 20, "hidden": 8},
+    light={"steps": 40, "hidden": 16},
 )
 def text_imitation(
     view: View[ExtractionBrief],
