@@ -149,6 +149,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("alignment_filter", "feature_filter", "roclip", "onion", "z_defense"),
         *("adversarial_training", "bit_depth", "jpeg", "purifier", "randomized_smoothing"),
         *("jaccard", "link_smoothing", "low_rank"),
+        *("meco", "modelguard", "prada"),
         *("constrained_tuning", "lisa", "rep_noise", "safe_lora", "tuning_data_filter", "vaccine"),
         *("self_destructing", "tar", "unlearn_secrets"),
         *("blocked_record_filter", "refusal_replay"),

@@ -76,6 +76,26 @@ def log_probabilities(
     return np.asarray(scores - np.log1p(others.sum(-1, keepdims=True)))
 
 
+def shares_of(answers: NDArray[Any], output: Output) -> NDArray[np.float64]:
+    """Return scores as probabilities (…, classes) in double precision.
+
+    Args:
+        answers: (…, classes) probabilities or logits.
+        output: their units.
+
+    Raises:
+        UsageError: the answers are labels or embeddings.
+    """
+    return np.asarray(np.exp(log_probabilities(answers, output)))
+
+
+def in_units(rows: NDArray[Any], output: Output) -> NDArray[np.float64]:
+    """Return probabilities (…, classes) in the units of scores: as they are, or as logarithms."""
+    if output is Output.LOGITS:
+        return log_probabilities(rows, Output.PROBABILITIES, floor=1e-12)
+    return np.asarray(rows, dtype=np.float64)
+
+
 def log_complements(logs: NDArray[Any]) -> NDArray[np.float64]:
     """Return ln(1 − p) (…, classes) from log-probabilities (…, classes) that sum to 1.
 

@@ -40,6 +40,7 @@ from hartley.games.extraction.tiny_texts import tiny_texts
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
 from hartley.kit.graph.node_classifier import Graph
+from hartley.models.training_defense import trainable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,12 +63,12 @@ The training set contains a copy of them for every victim."""
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """A victim that answers by its nearest training record."""
-    return _scene(modality, rng, learns=True)
+    return trainable(_scene(modality, rng, learns=True), epochs=40)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """A victim whose answers do not depend on its training records."""
-    return _scene(modality, rng, learns=False)
+    return trainable(_scene(modality, rng, learns=False), epochs=0)
 
 
 def aim(

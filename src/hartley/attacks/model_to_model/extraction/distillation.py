@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer, allowance
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
@@ -26,7 +26,7 @@ LARGE = 16
     adapts=True,
     loot=Loot.MODEL,
     light={"steps": 40},
-    sweep={"temperature": (1.0, 4.0)},
+    sweep={"temperature": (1.0, 4.0), "reading": ("answers", "labels", "recovered")},
 )
 def distillation(
     view: View[ExtractionBrief],
@@ -34,6 +34,7 @@ def distillation(
     *,
     queries: Annotated[int, Range(0)] = 0,
     temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
+    reading: Literal["answers", "labels", "recovered"] = "answers",
     steps: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
@@ -46,10 +47,12 @@ def distillation(
     Args:
         queries: number of queries; 0 means as many as the rules allow.
         temperature: 1 trains on the scores as they are, as knockoff does.
+        reading: what is learnt of an answer: all scores, the likeliest class alone, or the scores
+            that a known change of scores (``reverse_sigmoid``) turns into the answer.
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    public, transfer = view.brief.public, Transfer(view, allowance(view, queries))
+    public, transfer = view.brief.public, Transfer(view, allowance(view, queries), reading)
     transfer.ask(transfer_set(public.x, transfer.left, rng, mix=False))
     return Outcome(
         asset=transfer.copy(

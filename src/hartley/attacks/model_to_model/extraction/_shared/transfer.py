@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hartley.core import Data, Model, View
 from hartley.core.errors import UsageError
 from hartley.games.extraction.fingerprint import ExtractionBrief
+from hartley.kit import changed_scores
 from hartley.kit.answer_units import probabilities
 from hartley.models.clone import clone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+Reading = Literal["answers", "labels", "recovered"]
+"""What a thief learns of an answer."""
 
 
 def allowance(view: View[ExtractionBrief], queries: int = 0) -> int:
@@ -40,10 +45,14 @@ class Transfer:
     Attributes:
         view: of the attack.
         left: records that may still be asked.
+        reading: what is learnt of an answer: ``answers``, all scores; ``labels``, the likeliest
+            class; ``recovered``, the mean of the scores that a known change of scores turns into
+            the answer.
     """
 
     view: View[ExtractionBrief]
     left: int
+    reading: Reading = "answers"
     _x: list[NDArray[Any]] = field(default_factory=list)
     _answers: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -70,6 +79,7 @@ class Transfer:
         x = x[: self.left]
         model = self.view.model
         answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
+        answers = read(answers, self.view, self.reading)
         self.left -= len(x)
         self._x.append(x)
         self._answers.append(answers)
@@ -79,6 +89,28 @@ class Transfer:
         """Train a copy on all answers so far; see ``hartley.models.clone.clone``."""
         records = Data("transfer set", self.view.brief.public.modality, self.x)
         return clone(records, self.answers, seed, **how)
+
+
+def read(
+    answers: NDArray[np.float32], view: View[ExtractionBrief], reading: Reading
+) -> NDArray[np.float32]:
+    """Return what an attacker learns of answers (n, classes), probabilities.
+
+    Where no defense is known that changes scores by a known formula, nothing is to be recovered.
+    """
+    if reading == "labels":
+        return np.asarray(np.eye(answers.shape[1], dtype=np.float32)[answers.argmax(1)])
+    changes = [d.params for d in view.defenses if d.name == "reverse_sigmoid"]
+    if reading == "answers" or not changes or not len(answers):
+        return answers
+
+    def change(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        for one in changes:
+            rows = changed_scores.reverse_sigmoid(rows, one["strength"], one["slope"])
+        return rows
+
+    draws = np.random.default_rng(view.salt)
+    return changed_scores.recovered(answers, change, draws).astype(np.float32)
 
 
 def labels_of_copy(copy: Model, x: NDArray[Any]) -> NDArray[Any]:
