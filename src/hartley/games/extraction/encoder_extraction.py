@@ -202,9 +202,8 @@ def secret_likenesses(scene: Scene, rng: Rng, rounds: int) -> Planted:
             "same_space": _same_space(copied, true),
         }
         if natural.y is not None and not part.split:
-            for name, side in (("copy", copied), ("victim", true)):
-                right = natural.y[_nearest(side)] == natural.y
-                out[f"{name}_downstream"] = float(right.mean())
+            for key, side in (("copy_downstream", copied), ("victim_downstream", true)):
+                out[key] = float((natural.y[_nearest(side)] == natural.y).mean())
         return out
 
     return Planted(victims, truth, anchors, read, metrics)
