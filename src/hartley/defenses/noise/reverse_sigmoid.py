@@ -43,7 +43,7 @@ def reverse_sigmoid(
     turns into the published one (``recovered`` of the attacks' ``reading``).
 
     Args:
-        strength: what is taken off a certain score is half of this.
+        strength: half of this is subtracted from a certain score.
         slope: of the sigmoid; the smaller, the more true scores share one published score.
     """
     del rng
