@@ -45,8 +45,8 @@ def prada(
 
     Distances between a user's records are spread about normally; those of records that were moved
     from others by fixed steps are not. After each query the Shapiro–Wilk statistic of all distances
-    so far is compared with a threshold; below it the account gets empty answers from then on.
-    Records that occur in nature pass, also those of an attacker. The owner and the judge are not watched.
+    so far is compared with a threshold; below it the account gets empty answers from then on. An
+    attacker's records that occur in nature pass. The owner and the judge are not watched.
 
     Args:
         threshold: of the statistic, from 0 to 1; 0 sets it by streams of the owner's test records,
