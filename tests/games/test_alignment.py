@@ -227,6 +227,32 @@ def test_what_does_not_fit_is_named(scene: Scene, tmp_path: Any) -> None:
     assert scene.model is not None
     with pytest.raises(UsageError, match="must read the 336 features of a pair, got a model of 9"):
         dealt(replace(scene, model=scene.model.with_(reads=9)), rng)
+
+
+def test_own_pictures_that_cannot_be_used_are_named(tmp_path: Any) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (6, 3), (255, 0, 0)).save(tmp_path / "red.png")
+    listed = tmp_path / "pairs.csv"
+
+    def message(text: str) -> str:
+        listed.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError) as caught:
+            paired.own(listed, 6)
+        return str(caught.value)
+
+    assert "columns picture and caption, got file, label" in message("file,label\nred.png,red\n")
+    assert "in line 2 that is not there: blue.png" in message("picture,caption\nblue.png,blue\n")
+    assert "a picture and a caption in line 3" in message(
+        "picture,caption\nred.png,red\nred.png,\n"
+    )
+    assert "each picture once, got red.png twice" in message(
+        "picture,caption\nred.png,red\nred.png,rose\n"
+    )
+    listed.write_text("picture,caption\nred.png,red\n", encoding="utf-8")
+    read = paired.own(listed, 6)
+    assert read.captions == ("red",) and read.pictures.shape == (1, 6, 6, 3)
+    # On a white square: the upper and lower quarter are paper.
+    assert read.pictures[0, 0].min() > 200 and read.pictures[0, 3, :, 1].max() < 50
     file = tmp_path / "broken.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     with pytest.raises(UsageError, match=r"broken\.png must be a picture, and cannot be decoded"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,6 +107,51 @@ def things(side: int = SIDE) -> Captioned:
         tuple(captions),
         np.array(kinds, dtype=np.int64),
         ("stamps", *(vendor for vendor, _ in VENDORS)),
+    )
+
+
+MOST = 20_000
+"""Pictures of a user's own list, at most."""
+
+
+def own(path: Path, side: int = SIDE) -> Captioned:
+    """Return a user's own pictures with captions, of one kind.
+
+    Args:
+        path: a CSV file with the columns ``picture`` (a file, relative to the list) and
+            ``caption``.
+        side: pixels of a side, on white.
+
+    Raises:
+        UsageError: the list or a picture cannot be read, a column or a caption is missing, or a
+            picture is named twice.
+        MissingExtra: Pillow is not installed.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} must be a CSV file of pictures and captions: {error}") from error
+    if not rows or not {"picture", "caption"} <= set(rows[0]):
+        columns = ", ".join(map(str, rows[0])) if rows else "no rows"
+        raise UsageError(f"{path} must have the columns picture and caption, got {columns}")
+    if len(rows) > MOST:
+        raise UsageError(f"{path} must name at most {MOST} pictures, got {len(rows)}")
+    files = [(row["picture"] or "").strip() for row in rows]
+    captions = [(row["caption"] or "").strip() for row in rows]
+    for line, (name, caption) in enumerate(zip(files, captions, strict=True), 2):
+        if not name or not caption:
+            raise UsageError(f"{path} must name a picture and a caption in line {line}")
+        if not (path.parent / name).is_file():
+            raise UsageError(f"{path} names a picture in line {line} that is not there: {name}")
+    if len(set(files)) < len(files):
+        twice = next(name for name in files if files.count(name) > 1)
+        raise UsageError(f"{path} must name each picture once, got {twice} twice")
+    return Captioned(
+        np.stack([read_picture(path.parent / name, side) for name in files]),
+        tuple(captions),
+        np.zeros(len(files), dtype=np.int64),
+        (path.stem,),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import hartley
 from hartley.core import Access, Data, Modality, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
-from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs
+from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
+from hartley.games.alignment.pair_encoders import pairs as as_pairs
 from hartley.kit.cache import cached, digest
 from hartley.kit.infonce_towers import Towers
 from hartley.kit.interval_values import Figure, share_figure
@@ -25,8 +27,12 @@ from hartley.models.paired import CLOSED, DualEncoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TEST, CLEAN, PUBLIC = 386, 250, 64
-"""Captions that are held out to be asked about, for the owner's filter, and for the attacker."""
+TEST, CLEAN, PUBLIC = (386, 4), (250, 6), (64, 20)
+"""Captions that are held out to be asked about, for the owner's filter, and for the attacker: how
+many at most, and one of how many of all."""
+
+LEAST = 256
+"""Captions of a user's own pictures, at least: 64 are held out to be asked about."""
 
 LONGEST = 24
 """Tokens that are read of a caption."""
@@ -43,6 +49,7 @@ PACKS = (
 @recipe(modality=Modality.PAIRED, packs=PACKS)
 def retrieval(
     *,
+    pairs: str = "",
     width: Annotated[int, Range(1)] = 512,
     epochs: Annotated[int, Range(0)] = 60,
     batch: Annotated[int, Range(2)] = 512,
@@ -56,16 +63,20 @@ def retrieval(
     what an owner trains on them is small.
 
     Args:
+        pairs: a CSV file of your own pictures, with the columns picture (a file, relative to the
+            list) and caption; empty for the stamps and emoji.
         width: dimension of the shared space.
         epochs: passes over the training pairs.
         batch: pairs per step.
         dropout: share of a picture's features that a step leaves out.
         seed: of the split and of the training.
     """
-    source = _Source(paired.things())
+    source = _Source(paired.own(Path(pairs)) if pairs else paired.things())
     parts = source.dealt(seed)
     pipeline = DualEncoder(
-        Towers(source.split, width, epochs, batch, lr=2e-3, dropout=dropout),
+        Towers(
+            source.split, width, epochs, min(batch, len(parts["train"])), lr=2e-3, dropout=dropout
+        ),
         offers=CLOSED | Access.GRADIENTS,
     )
     records = {name: source.records(name, rows) for name, rows in parts.items()}
@@ -154,10 +165,11 @@ class _Source:
         part are then alike in law, as a calibration needs.
         """
         rng = np.random.default_rng(spawn(seed, "parts", "retrieval"))
-        count, due = len(self.captions), TEST + CLEAN + PUBLIC
-        if count <= due:
-            raise UsageError(f"retrieval must have more than {due} captions, got {count}")
-        order = np.split(rng.permutation(count), np.cumsum([TEST, CLEAN, PUBLIC]))
+        count = len(self.captions)
+        if count < LEAST:
+            raise UsageError(f"retrieval must have {LEAST} different captions, got {count}")
+        sizes = [min(most, count // of) for most, of in (TEST, CLEAN, PUBLIC)]
+        order = np.split(rng.permutation(count), np.cumsum(sizes))
         shuffled = rng.permutation(len(self.numbers))
         one_each = np.empty(count, np.int64)
         one_each[self.numbers[shuffled]] = shuffled
@@ -180,7 +192,7 @@ class _Source:
         rows = np.concatenate([parts["test"], parts["public"]])
         stored = _as_planes(self.pictures[rows]), self._scaled(self.plain[rows])
         test, public = (
-            pairs(name, _as_planes(self.pictures[parts[name]]), self.tokens[parts[name]])
+            as_pairs(name, _as_planes(self.pictures[parts[name]]), self.tokens[parts[name]])
             for name in ("test", "public")
         )
         return PairEncoders(
