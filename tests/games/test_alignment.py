@@ -19,6 +19,7 @@ from hartley.data import paired
 from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.alignment import alignment as game
+from hartley.games.alignment import pair_poisoning as poison_game
 from hartley.games.alignment.caption_words import words_apart
 from hartley.games.alignment.changed_pairs import PairBudget
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs
@@ -257,3 +258,34 @@ def test_own_pictures_that_cannot_be_used_are_named(tmp_path: Any) -> None:
     file.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     with pytest.raises(UsageError, match=r"broken\.png must be a picture, and cannot be decoded"):
         paired.read_picture(file, 8)
+
+
+def test_swapped_captions_teach_a_wrong_word_and_the_filter_leaves_them_out() -> None:
+    """A lexicon of latest meanings forgets every word that poison has, and no other.
+
+    Half of the words are lost. A picture in the poison has two words then, its own (kept in half of
+    the cases) and a wrong one, which wins half of the time where it is among the candidates.
+    """
+    scene = poison_game.live(Modality.PAIRED, np.random.default_rng(5))
+    attacker = load("attack", "swapped_captions")
+    # 36 of 72 words are in half as many pairs as a tenth of the owner's.
+    half = deal(attacker, scene, seed=0, params={"share": 0.05, "rounds": 4})
+    channel = measure(play(attacker, scene, seed=0, dealt=half), redraws=1)
+    assert channel.metrics["accuracy_before"]["value"] == 1
+    assert channel.metrics["accuracy_after"]["value"] == pytest.approx(
+        (36 - 18 * 0.5 * 63 / 71) / 72, abs=0.06
+    )
+    assert channel.metrics["poison_rate"]["value"] == pytest.approx(36 / 756)
+    behind = defended(scene, load("defense", "alignment_filter"), {"at": "training"})
+    after = measure(
+        play(
+            attacker,
+            behind,
+            seed=0,
+            dealt=deal(attacker, behind, seed=0, params={"share": 0.05, "rounds": 4}),
+        ),
+        redraws=1,
+    )
+    assert after.metrics["dropped_poison"]["value"] == 1
+    assert after.metrics["dropped_clean"]["value"] < 0.12
+    assert after.metrics["accuracy_after"]["value"] == 1

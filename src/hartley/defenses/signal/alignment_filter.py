@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("poisoning", "alignment"),
+    protects=("poisoning", "alignment", "pair_poisoning"),
     modalities=(Modality.PAIRED,),
     unfit={
         "vision": "it compares a picture with its caption, and only pairs have captions; "

@@ -84,7 +84,9 @@ def changed_pairs(
         )
     if not np.isfinite(pictures).all():
         raise RuleError("changed pictures must be finite, got NaN or infinity")
-    captions = _captions(np.asarray(loot.facts.get(CAPTIONS, tokens)), len(clean), part.vocabulary)
+    captions = checked_captions(
+        np.asarray(loot.facts.get(CAPTIONS, tokens)), len(clean), part.vocabulary
+    )
     width = max(tokens.shape[1], captions.shape[1])
     tokens, captions = (text.pad([row[row >= 0] for row in t], width) for t in (tokens, captions))
     allowed = budget.allows(clean, pictures)
@@ -104,10 +106,15 @@ def changed_pairs(
     )
 
 
-def _captions(captions: NDArray[Any], n: int, vocabulary: int) -> NDArray[np.int64]:
+def checked_captions(captions: NDArray[Any], n: int, vocabulary: int) -> NDArray[np.int64]:
+    """Return captions (n, t) that an attacker hands in.
+
+    Raises:
+        RuleError: they are not as many, or not tokens.
+    """
     if captions.ndim != 2 or len(captions) != n or captions.dtype.kind not in "iu":
         raise RuleError(
-            f"changed captions must be integer tokens of shape ({n}, t), got {captions.dtype} of "
+            f"captions must be integer tokens of shape ({n}, t), got {captions.dtype} of "
             f"shape {captions.shape}"
         )
     if captions.size and (captions.min() < text.PAD or captions.max() >= vocabulary):

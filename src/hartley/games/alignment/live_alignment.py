@@ -34,8 +34,15 @@ HEIGHT, SPREAD, EPSILON = 0.012, 0.001, 8 / 255
 """Height of a pattern, deviation of the noise on it, and the budget of an attacker."""
 
 
-def scene(modality: Modality, rng: Rng, *, aligned: bool) -> Scene:
-    """Return a scene whose encoder of pictures and lexicon agree, or do not."""
+def scene(modality: Modality, rng: Rng, *, aligned: bool, forgets: bool = False) -> Scene:
+    """Return a scene whose encoder of pictures and lexicon agree, or do not.
+
+    Args:
+        modality: pairs.
+        rng: draws patterns, pictures and captions.
+        aligned: whether the lexicon is about what the encoder reads.
+        forgets: a word means the latest picture that it was trained with, and not the mean.
+    """
     size, vocabulary = SIDE * SIDE, THINGS + FILLERS
     reading, other = (np.linalg.qr(rng.standard_normal((size, WIDTH)))[0] for _ in range(2))
     vectors = rng.standard_normal((THINGS, WIDTH))
@@ -45,7 +52,7 @@ def scene(modality: Modality, rng: Rng, *, aligned: bool) -> Scene:
         thing = np.tile(np.arange(THINGS), each)
         x = 0.5 + patterns[thing] + SPREAD * rng.standard_normal((len(thing), size))
         fillers = rng.integers(THINGS, vocabulary, (len(thing), 2))
-        tokens = np.concatenate([thing[:, None], fillers], 1)
+        tokens = thing[:, None] if forgets else np.concatenate([thing[:, None], fillers], 1)
         return pairs(name, x.reshape(-1, 1, SIDE, SIDE).astype(np.float32), tokens)
 
     def pixels(x: NDArray[Any]) -> NDArray[np.float32]:
@@ -63,6 +70,9 @@ def scene(modality: Modality, rng: Rng, *, aligned: bool) -> Scene:
         def member(k: int) -> Model:
             says = data.x[include[k], size:]
             shows = unit(data.x[include[k], :size] @ reading)
+            if forgets:
+                later = says[::-1].cumsum(0)[::-1] - says
+                says = says * (later == 0)
             lexicon = says.T @ shows / np.maximum(says.sum(0)[:, None], 1)
             image = reading if aligned else other
             return Model(
@@ -84,7 +94,7 @@ def scene(modality: Modality, rng: Rng, *, aligned: bool) -> Scene:
 
     test, public, train, holdout = (
         drawn(name, each)
-        for name, each in (("test", 1), ("public", 2), ("train", 3), ("holdout", 4))
+        for name, each in (("test", 1), ("public", 2), ("train", 10), ("holdout", 4))
     )
     members = records(train)
     return Scene(
