@@ -224,4 +224,4 @@ def _decoded(
     best = alike.argmax(1)
     ties = ((alike == alike.max(1, keepdims=True)).sum(1) > 1) & (best == truth)
     best[ties] = (truth[ties] + 1) % alike.shape[1]
-    return best.astype(np.int64)
+    return np.asarray(best, dtype=np.int64)
