@@ -112,7 +112,7 @@ class Units:
             if not unknown.any():
                 continue
             size = outer[:, j]
-            share = gaps @ size / float(size @ size)
+            share = gaps @ size / max(float(size @ size), 1e-300)
             rest = np.abs(gaps - share[:, None] * size).max(1)
             z = states @ rows[j] + biases[j]
             active = np.maximum(z, 0) + share
