@@ -75,50 +75,60 @@ def fidelity(name, model, scene, queries, seed, **params):
     return float((copy.query(x).argmax(1) == model.query(x).argmax(1)).mean())
 
 
+def ours_on(seed, rows):
+    """Add the fidelities of our attacks on the victim of a seed; return the scene and the model."""
+    scene, model, logits = victim_of(seed)
+    for queries in BUDGETS:
+        for name in (*SCORES, *LABELS):
+            row = fidelity(name, model, scene, queries, seed)
+            rows.setdefault((name, queries), []).append(row)
+        row = fidelity("distillation", logits, scene, queries, seed)
+        rows.setdefault(("distillation, logits", queries), []).append(row)
+    return scene, model
+
+
+def theirs_on(art, scene, model, rows):
+    """Add the fidelities of ART's ways on the same victim, pool and test records."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = dict(zip(("w0", "b0", "w1", "b1"), model.weights().values(), strict=True))
+        public = scene.extra["public"]
+        np.savez(
+            Path(folder) / "given.npz",
+            pool=public.x,
+            pool_y=public.y,
+            test=scene.extra["test"].x,
+            budgets=BUDGETS,
+            **weights,
+        )
+        words = [art, "-W", "ignore", str(PEER), folder]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-1500:]}")
+    for line in done.stdout.splitlines():
+        row = json.loads(line) if line.startswith("{") else {}
+        if "ask" in row:
+            key = (row["ask"], row["queries"], row["epochs"], row["lr"])
+            rows.setdefault(key, []).append(row["fidelity"])
+
+
 def beside(args):
     """Both sides on the same victims."""
-    ours, theirs, seconds = {}, {}, [0.0, 0.0]
+    ours, theirs = {}, {}
     for seed in range(args.seeds):
-        scene, model, logits = victim_of(seed)
-        started = time.process_time()
-        for queries in BUDGETS:
-            for name in (*SCORES, *LABELS):
-                row = fidelity(name, model, scene, queries, seed)
-                ours.setdefault((name, queries), []).append(row)
-            row = fidelity("distillation", logits, scene, queries, seed)
-            ours.setdefault(("distillation, logits", queries), []).append(row)
-        seconds[0] += time.process_time() - started
-        if not args.art:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            weights = dict(zip(("w0", "b0", "w1", "b1"), model.weights().values(), strict=True))
-            public = scene.extra["public"]
-            np.savez(
-                Path(folder) / "given.npz",
-                pool=public.x,
-                pool_y=public.y,
-                test=scene.extra["test"].x,
-                budgets=BUDGETS,
-                **weights,
-            )
-            started = time.perf_counter()
-            words = [args.art, "-W", "ignore", str(PEER), folder]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
-            seconds[1] += time.perf_counter() - started
-            if done.returncode:
-                raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-1500:]}")
-        for line in done.stdout.splitlines():
-            row = json.loads(line) if line.startswith("{") else {}
-            if "ask" in row:
-                key = (row["ask"], row["queries"], row["epochs"], row["lr"])
-                theirs.setdefault(key, []).append(row["fidelity"])
-    print(f"ours, {args.seeds} seeds, {seconds[0]:.0f} s processor")
+        scene, model = ours_on(seed, ours)
+        if args.art:
+            theirs_on(args.art, scene, model, theirs)
+    print(f"ours, {args.seeds} seeds")
     for name in dict.fromkeys(name for name, _ in ours):
         cells = [f"{q}: {written(ours[name, q])}" for q in BUDGETS]
         print(f"  {name:22s} " + "  ".join(cells))
-    if not theirs:
-        return
-    print(f"ART, best of its ways to train at each number of queries, {seconds[1]:.0f} s wall")
+    if theirs:
+        compared(ours, theirs)
+
+
+def compared(ours, theirs):
+    """Print ART's fidelities, and ours less its best one of all."""
+    print("ART, best of its ways to train at each number of queries")
     for ask in dict.fromkeys(ask for ask, *_ in theirs):
         cells = []
         for q in BUDGETS:
@@ -130,8 +140,7 @@ def beside(args):
     for name in (*SCORES, "distillation, logits"):
         for q in BUDGETS:
             gap = np.asarray(ours[name, q]) - np.asarray(theirs[best])
-            low = interval(ours[name, q])[1]
-            word = "≥ .95" if low >= 0.95 else "     "
+            word = "≥ .95" if interval(ours[name, q])[1] >= 0.95 else "     "
             print(f"  {name} with {q}: {word}, less ART's best {written(gap)}")
 
 
