@@ -7,7 +7,7 @@
     python bench/copies.py accounts                      # one budget an account, k accounts
 
 ``beside``: for each seed a dense net is trained on half of the digits of scikit-learn (scene
-digits). Both sides may ask it about the same 484 records, ART in all its ways and with six ways to
+digits). Both sides may ask it about the same 484 records, ART in all its ways and with four ways to
 train, of which it is given the best one afterwards, ours with the defaults. Fidelity is agreement
 with the victim's labels on 397 records that neither side had. Intervals are Student's t at 95 %
 over seeds; differences are paired by seed.
@@ -87,8 +87,24 @@ def ours_on(seed, rows):
     return scene, model
 
 
-def theirs_on(art, scene, model, rows):
+def theirs_on(art, keep, seed, scene, model, rows):
     """Add the fidelities of ART's ways on the same victim, pool and test records."""
+    stored = Path(f"{keep}.{seed}.jsonl") if keep else None
+    if stored is not None and stored.is_file():
+        printed = stored.read_text()
+    else:
+        printed = asked_of_art(art, scene, model)
+        if stored is not None:
+            stored.write_text(printed)
+    for line in printed.splitlines():
+        row = json.loads(line) if line.startswith("{") else {}
+        if "ask" in row:
+            key = (row["ask"], row["queries"], row["epochs"], row["lr"])
+            rows.setdefault(key, []).append(row["fidelity"])
+
+
+def asked_of_art(art, scene, model):
+    """What ART's script prints on the victim, the pool and the test records."""
     with tempfile.TemporaryDirectory() as folder:
         weights = dict(zip(("w0", "b0", "w1", "b1"), model.weights().values(), strict=True))
         public = scene.extra["public"]
@@ -104,11 +120,7 @@ def theirs_on(art, scene, model, rows):
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(words)} failed: {done.stderr[-1500:]}")
-    for line in done.stdout.splitlines():
-        row = json.loads(line) if line.startswith("{") else {}
-        if "ask" in row:
-            key = (row["ask"], row["queries"], row["epochs"], row["lr"])
-            rows.setdefault(key, []).append(row["fidelity"])
+    return done.stdout
 
 
 def beside(args):
@@ -117,7 +129,7 @@ def beside(args):
     for seed in range(args.seeds):
         scene, model = ours_on(seed, ours)
         if args.art:
-            theirs_on(args.art, scene, model, theirs)
+            theirs_on(args.art, args.keep, seed, scene, model, theirs)
     print(f"ours, {args.seeds} seeds")
     for name in dict.fromkeys(name for name, _ in ours):
         cells = [f"{q}: {written(ours[name, q])}" for q in BUDGETS]
@@ -151,7 +163,7 @@ def played(name, scene, table, **how):
     trials = play(attack, scene, seed=0, dealt=table, **how)
     channel = measure(trials)
     rounds = trials.metrics_by_round
-    low, high = channel.bits.lower, channel.bits.high
+    low, high = channel.bits.lower or 0.0, channel.high
     return (
         f"{channel.bits.value:.2f} [{low:.2f}, {high:.2f}] bits"
         f" × {trials.metrics['symbols_per_query']:.3f} a query,"
@@ -176,7 +188,7 @@ def queries(args):
 def accounts(args):
     """One budget an account: an attacker with one account, with k, and with k that share it."""
     bare = build(args.scene, {})
-    for name in ("distillation", "jacobian_sampling"):
+    for name in args.only:
         attack = catalog.load("attack", name)
         for k, budget in ((1, None), (10, None), (1, False), (10, False), (10, True)):
             params = {"queries": args.budget, "shared": bool(budget)}
@@ -198,10 +210,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("beside", "queries", "accounts"))
     parser.add_argument("--art", help="the Python of an environment with ART")
+    parser.add_argument("--keep", help="begins the names of files that ART's rows are kept in")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--scene", default="digits")
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 484, 1000])
+    parser.add_argument("--only", nargs="+", default=["distillation", "jacobian_sampling"])
     parser.add_argument("--budget", type=int, default=40, help="records an account")
     args = parser.parse_args()
     {"beside": beside, "queries": queries, "accounts": accounts}[args.what](args)

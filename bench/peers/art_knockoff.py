@@ -78,14 +78,16 @@ def stolen(source, ask, queries, epochs, lr, **how):
     print(json.dumps(row), flush=True)
 
 
+WAYS = ((20, 1e-2), (100, 1e-2), (400, 1e-2), (400, 1e-3))
+"""Epochs and learning rates of the thief's training."""
+
 for queries in BUDGETS:
-    for lr in (1e-3, 1e-2):
-        for epochs in (20, 100, 400):
-            train = {"epochs": epochs, "lr": lr}
-            stolen(logits, "labels, random", queries, **train)
-            stolen(scores, "probabilities, random", queries, **train, use_probability=True)
-            if epochs != 20:  # the bandit itself trains on each record
-                continue
-            stolen(logits, "logits, random", queries, **train, use_probability=True)
-            stolen(logits, "labels, adaptive", queries, **train, sampling_strategy="adaptive")
+    for epochs, lr in WAYS:
+        train = {"epochs": epochs, "lr": lr}
+        stolen(logits, "labels, random", queries, **train)
+        stolen(scores, "probabilities, random", queries, **train, use_probability=True)
+        if epochs > 100:  # the bandit itself trains on each record
+            continue
+        stolen(logits, "logits, random", queries, **train, use_probability=True)
+        stolen(logits, "labels, adaptive", queries, **train, sampling_strategy="adaptive")
 print(json.dumps({"version": version("adversarial-robustness-toolbox")}))
