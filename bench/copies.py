@@ -7,7 +7,7 @@
     python bench/copies.py accounts                      # one budget an account, k accounts
 
 ``beside``: for each seed a dense net is trained on half of the digits of scikit-learn (scene
-digits). Both sides may ask it about the same 484 records, ART in all its ways and with four ways to
+digits). Both sides may ask it about the same 484 records, ART in all its ways with three ways to
 train, of which it is given the best one afterwards, ours with the defaults. Fidelity is agreement
 with the victim's labels on 397 records that neither side had. Intervals are Student's t at 95 %
 over seeds; differences are paired by seed.
@@ -126,7 +126,7 @@ def asked_of_art(art, scene, model):
 def beside(args):
     """Both sides on the same victims."""
     ours, theirs = {}, {}
-    for seed in range(args.seeds):
+    for seed in range(args.first, args.first + args.seeds):
         scene, model = ours_on(seed, ours)
         if args.art:
             theirs_on(args.art, args.keep, seed, scene, model, theirs)
@@ -179,7 +179,7 @@ def queries(args):
     scene = build(args.scene, {})
     for n in args.counts:
         rules = {"rounds": args.rounds, "queries": n}
-        names = (*SCORES, *LABELS, "data_free_extraction", "surrogate")
+        names = args.only or (*SCORES, *LABELS, "data_free_extraction", "surrogate")
         table = deal(catalog.load("attack", names[0]), scene, seed=0, params=rules)
         for name in names:
             print(f"{n:5d} {name:22s} {played(name, scene, table)}", flush=True)
@@ -188,7 +188,7 @@ def queries(args):
 def accounts(args):
     """One budget an account: an attacker with one account, with k, and with k that share it."""
     bare = build(args.scene, {})
-    for name in args.only:
+    for name in args.only or ("distillation", "jacobian_sampling"):
         attack = catalog.load("attack", name)
         for k, budget in ((1, None), (10, None), (1, False), (10, False), (10, True)):
             params = {"queries": args.budget, "shared": bool(budget)}
@@ -212,10 +212,11 @@ def main():
     parser.add_argument("--art", help="the Python of an environment with ART")
     parser.add_argument("--keep", help="begins the names of files that ART's rows are kept in")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--scene", default="digits")
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--counts", type=int, nargs="+", default=[100, 484, 1000])
-    parser.add_argument("--only", nargs="+", default=["distillation", "jacobian_sampling"])
+    parser.add_argument("--only", nargs="+", help="attacks")
     parser.add_argument("--budget", type=int, default=40, help="records an account")
     args = parser.parse_args()
     {"beside": beside, "queries": queries, "accounts": accounts}[args.what](args)

@@ -78,7 +78,7 @@ def stolen(source, ask, queries, epochs, lr, **how):
     print(json.dumps(row), flush=True)
 
 
-WAYS = ((20, 1e-2), (100, 1e-2), (400, 1e-2), (400, 1e-3))
+WAYS = ((20, 1e-2), (100, 1e-2), (300, 1e-3))
 """Epochs and learning rates of the thief's training."""
 
 for queries in BUDGETS:
@@ -86,8 +86,8 @@ for queries in BUDGETS:
         train = {"epochs": epochs, "lr": lr}
         stolen(logits, "labels, random", queries, **train)
         stolen(scores, "probabilities, random", queries, **train, use_probability=True)
-        if epochs > 100:  # the bandit itself trains on each record
-            continue
-        stolen(logits, "logits, random", queries, **train, use_probability=True)
-        stolen(logits, "labels, adaptive", queries, **train, sampling_strategy="adaptive")
+        if epochs < 300:
+            stolen(logits, "logits, random", queries, **train, use_probability=True)
+        if epochs == 100:  # the bandit itself trains on each record
+            stolen(logits, "labels, adaptive", queries, **train, sampling_strategy="adaptive")
 print(json.dumps({"version": version("adversarial-robustness-toolbox")}))
