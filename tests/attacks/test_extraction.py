@@ -15,6 +15,7 @@ from hartley.attacks.model_to_model.extraction.jacobian_sampling import jacobian
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
 from hartley.core import Data, Modality, Model, Output
+from hartley.core.errors import RunError
 from hartley.defenses._shared import wrap_answers
 from hartley.engine.run.play import play
 from hartley.kit.answer_units import probabilities
@@ -48,6 +49,15 @@ def test_a_victim_that_declares_logits_gives_the_same_copy_as_one_that_declares_
             one, wrap_answers.models(digits, in_logits), params=one.light, **rules
         ).metrics
         assert logits["fidelity"] == pytest.approx(plain["fidelity"], abs=0.02), one.name
+
+
+def test_probabilities_that_are_declared_as_logits_are_refused(digits: Any) -> None:
+    def wrong(model: Model, who: str) -> Model:
+        del who
+        return model.with_(output=Output.LOGITS)
+
+    with pytest.raises(RunError, match="declares logits, but its answers are not negative and sum"):
+        play(knockoff, wrap_answers.models(digits, wrong), seed=0, game_params={"rounds": 1})
 
 
 def test_a_high_temperature_and_choice_copy_more_with_the_same_questions(digits: Any) -> None:

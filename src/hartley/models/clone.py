@@ -78,7 +78,6 @@ def clone(
     net = dense(shape, classes, (hidden,))
     if convolutions and len(shape) == len(("channels", "height", "width")):
         net = conv(shape, classes, CHANNELS[: max(1, halvings(min(shape[1:])))], (hidden,))
-    batch = min(batch, max(len(queries), 1))
     fleet = train(
         net,
         queries.x,

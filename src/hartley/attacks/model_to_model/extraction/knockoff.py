@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
-from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
-from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer, allowance
+from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
-from hartley.kit.answer_units import probabilities
-from hartley.models.clone import clone, transfer_set
+from hartley.models.clone import transfer_set
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -38,8 +35,8 @@ def knockoff(
 ) -> Outcome:
     """Train a copy on the victim's scores for the attacker's records.
 
-    This is the random strategy of the paper, without its learned choice of images. An adaptive
-    attacker who knows of a query budget stays within it.
+    This is the random strategy of the paper; ``knockoff_adaptive`` is its learned choice. An
+    adaptive attacker who knows of a query budget stays within it.
 
     Args:
         queries: number of queries; 0 means as many as the rules allow.
@@ -47,9 +44,6 @@ def knockoff(
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    public, model = view.brief.public, view.model
-    x = transfer_set(public.x, allowance(view, queries), rng, mix=mix)
-    answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
-    queried = Data("transfer set", public.modality, x)
-    seed = int(rng.integers(2**31))
-    return Outcome(asset=clone(queried, answers, seed, steps=steps, hidden=hidden))
+    transfer = Transfer(view, allowance(view, queries))
+    transfer.ask(transfer_set(view.brief.public.x, transfer.left, rng, mix=mix))
+    return Outcome(asset=transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hartley.core import Data, Model, View
-from hartley.core.errors import UsageError
+from hartley.core import Data, Model, Output, View
+from hartley.core.errors import RunError, UsageError
 from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.kit import changed_scores
 from hartley.kit.answer_units import probabilities
@@ -36,6 +36,10 @@ def allowance(view: View[ExtractionBrief], queries: int = 0) -> int:
             accounts = 1 if defense.params.get("shared") else view.brief.accounts
             allowed.append(defense.params["queries"] * accounts)
     return max(1, min(allowed))
+
+
+FEW = 4
+"""Rows that logits may have by chance where all are not negative and sum to 1."""
 
 
 @dataclass(slots=True)
@@ -75,10 +79,20 @@ class Transfer:
 
         Answers are taken in the units that the model declares (``Model.output``), never in those
         that they look like.
+
+        Raises:
+            RunError: the model declares logits, and what it answers are probabilities: a copy would
+                learn scores that are nearly uniform, without any other sign.
         """
         x = x[: self.left]
         model = self.view.model
-        answers = probabilities(np.asarray(model.query(x)), model.output, model.classes)
+        raw = np.asarray(model.query(x))
+        if model.output is Output.LOGITS and _are_probabilities(raw):
+            raise RunError(
+                f"{model.name!r} declares logits, but its answers are not negative and sum to 1 "
+                "(are they probabilities? declare output=Output.PROBABILITIES)"
+            )
+        answers = probabilities(raw, model.output, model.classes)
         answers = read(answers, self.view, self.reading)
         self.left -= len(x)
         self._x.append(x)
@@ -89,6 +103,13 @@ class Transfer:
         """Train a copy on all answers so far; see ``hartley.models.clone.clone``."""
         records = Data("transfer set", self.view.brief.public.modality, self.x)
         return clone(records, self.answers, seed, **how)
+
+
+def _are_probabilities(rows: NDArray[Any]) -> bool:
+    """Whether rows of scores are probabilities; one that is certain may also be two logits."""
+    if len(rows) < FEW or rows.min() < 0 or np.abs(rows.sum(1) - 1).max() > 1e-5:
+        return False
+    return bool((rows.max(1) < 1).any())
 
 
 def read(
