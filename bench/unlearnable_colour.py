@@ -11,6 +11,7 @@ Accuracy has Clopper–Pearson limits of 95 % over the 1,323 pictures that are t
 
 from __future__ import annotations
 
+import argparse
 import time
 from typing import Any
 
@@ -70,6 +71,10 @@ def accuracy(x: Any, y: Any, test: Any, kinds: int) -> Any:
 
 def main() -> None:
     """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folds", type=int, default=FOLDS)
+    parser.add_argument("--squeeze", choices=("none", "jpeg", "grey"), nargs="+")
+    given = parser.parse_args()
     torch.set_num_threads(1)
     source = emoji()
     shrunk = source.pictures.reshape(-1, 32, 2, 32, 2, 3).mean((2, 4)) / 255
@@ -81,10 +86,10 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(kinds))
     print(f"{len(kinds)} pictures, {len(common)} kinds, commonest {np.bincount(kinds).max()}")
     for protected in (False, True):
-        for how in ("none", "jpeg", "grey"):
+        for how in given.squeeze or ("none", "jpeg", "grey"):
             right: list[Any] = []
             began = time.process_time()
-            for fold in range(FOLDS):
+            for fold in range(given.folds):
                 torch.manual_seed(fold)
                 test = order[fold * TESTED : (fold + 1) * TESTED]
                 train = np.setdiff1d(order, test)[:TRAINED]
@@ -93,7 +98,7 @@ def main() -> None:
                     x = noisy(x, y, np.random.default_rng(fold))
                 answers = accuracy(squeezed(x, how), y, squeezed(pictures[test], how), len(common))
                 right.append(answers == kinds[test])
-            n, k = FOLDS * TESTED, int(np.sum(right))
+            n, k = given.folds * TESTED, int(np.sum(right))
             low, high = clopper_pearson(k, n, 0.025)
             print(
                 f"{'noise' if protected else 'clean':6s} {how:5s} {k / n:.3f} "
