@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.AUDIO, Modality.GRAPH, Modality.TABULAR),
     paper="arXiv:1609.02943",
     covers_only={
-        "extraction": ("vision", "audio", "graph", "tabular"),
+        "extraction": ("vision", "audio", "tabular"),
         "evasion": ("vision", "audio", "tabular"),
         "blocked_class": ("vision", "audio"),
     },

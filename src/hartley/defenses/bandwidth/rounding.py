@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     paper="arXiv:1609.02943",
     covers_only={
         "membership": ("vision", "language", "audio", "graph", "tabular"),
-        "extraction": ("vision", "audio", "graph", "tabular"),
+        "extraction": ("vision", "audio", "tabular"),
         "parameter_extraction": ("vision", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
         "evasion": ("vision", "audio", "tabular"),

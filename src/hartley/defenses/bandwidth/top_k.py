@@ -31,7 +31,7 @@ ROOM = 2**22
     modalities=ALL,
     paper="arXiv:1610.05820",
     covers_only={
-        "extraction": ("vision", "audio", "graph", "tabular"),
+        "extraction": ("vision", "audio", "tabular"),
         "memorization": ("vision", "audio", "graph", "tabular", "paired"),
     },
     strongest={"k": 1, "rest": "drop"},
