@@ -24,7 +24,7 @@ of neighbours too, and to one with seeds.
 noise at two bounds, learned from as they are and after each way to squeeze them.
 
 ``mixtures``: releases of 20 private pictures of 32 × 32, each in 10, 20 or 30 encodings (10, 10 and
-20 releases), and 50 releases under a one-time pad: 1,000 private pictures.
+20 releases), and 25 releases of 6 encodings each under a one-time pad: 500 private pictures.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ def of_mixtures() -> None:
     for times, rounds in ((10, 10), (20, 10), (30, 20)):
         scene = load("mixed_photographs", times=times)
         row(f"{times} encodings of each", scene, "mixture_clustering", rounds=rounds)
-    scene = load("mixed_photographs", times=8).with_part(one_time_pad(Modality.VISION))
-    row("one-time pad", scene, "mixture_clustering", rounds=50, params={"checks": 2})
+    scene = load("mixed_photographs", times=6).with_part(one_time_pad(Modality.VISION))
+    row("one-time pad", scene, "mixture_clustering", rounds=25, params={"checks": 1})
 
 
 def load(name: str, **rules: Any) -> Scene:
