@@ -67,7 +67,8 @@ class PairPoisoningBrief:
 
 @game(
     cls="alignment",
-    flow=Flow.LEARNING,
+    # Of its class: what is jammed is prediction, though the poison comes in by learning.
+    flow=Flow.PREDICTION,
     role=Role.JAM,
     form=AnswerForm.SYMBOL,
     unit="pair",
