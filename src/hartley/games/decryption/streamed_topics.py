@@ -97,7 +97,7 @@ def _known(value: Any, scene: Scene) -> Data | None:
 
     They are other conversations than those behind the defenses, drawn by them.
     """
-    return None if value is None else behind(scene, crc32(np.ascontiguousarray(value.x)))
+    return None if value is None else behind(scene, crc32(np.ascontiguousarray(value.x).tobytes()))
 
 
 @dataclass(frozen=True, slots=True)
