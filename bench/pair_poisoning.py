@@ -2,6 +2,7 @@
 
     python bench/pair_poisoning.py curve      # number and rate of poison, to where it breaks
     python bench/pair_poisoning.py filters    # what each filter sees of each disguise
+    python bench/pair_poisoning.py defenses   # success and retrieval behind each defense, paired
 
 curve        Three pairs suffice for a targeted attack and 300 for a backdoor, of 3 million
              (arXiv:2106.09667); there the encoders are trained, here they are frozen and the
@@ -9,15 +10,21 @@ curve        Three pairs suffice for a targeted attack and 300 for a backdoor, o
 filters      Area under the ROC curve, and poison dropped at 5 % false alarms on clean pairs; beside
              it what a cut at z = 1.645 of the suspects' own mean and deviation flags of a set that
              is poison alone, which is about 5 % whatever the poison is.
+defenses     Targeted poison of 93.75 % falls to 12.5 % by RoCLIP and to 0 by SafeCLIP
+             (arXiv:2310.05862), at encoders that are trained on a million pairs. Here three pairs a
+             target, four targets a victim. Every defense meets the same poison and seeds, so that
+             differences are by victim. "clean alone" throws the training pairs away and trains on
+             the clean pairs that the filters and clean_clip have.
 
-One trigger and one message a victim. Intervals are Student's over victims (filters: over poisons)
-at 95 %, and exact where all victims agree.
+One trigger and one message a victim, of defenses four. Intervals are Student's over victims
+(filters: over poisons) at 95 %, and exact where all victims agree.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,8 +37,10 @@ from hartley.core import Data, Modality
 from hartley.defenses._shared import pair_scores
 from hartley.defenses._shared.clean_records import clean_pairs
 from hartley.defenses.signal.feature_filter import agreement
+from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games.poisoning.captioned_pictures import CaptionedPictures
+from hartley.models.paired import retrieval
 from hartley.scenes.captions import captions
 
 ALPHA, FALSE_ALARMS, CUT = 0.05, 0.05, 1.645
@@ -123,15 +132,89 @@ def filters(arguments: argparse.Namespace) -> None:
                 )
 
 
+BEHIND = {
+    "none": (),
+    "roclip": ("roclip",),
+    "alignment_filter": ("alignment_filter",),
+    "safe_clip": ("safe_clip",),
+    "clean_clip": ("clean_clip",),
+    "safe_clip, clean_clip": ("safe_clip", "clean_clip"),
+    "clean alone": (),
+}
+DISGUISES = ("none", "mixed", "shared_words")
+
+
+def defenses(arguments: argparse.Namespace) -> None:
+    """Print success, base rate and retrieval behind each defense, by disguise of the poison."""
+    scene = captions()
+    attack = catalog.load("attack", "mismatched_pairs")
+    rules = {"rounds": arguments.rounds, "slots": 4, "poisons": 3}
+    first: dict[str, Any] = {}
+    for name, parts in BEHIND.items():
+        behind = scene
+        for part in parts:
+            behind = defended(behind, part, {})
+        for disguise in DISGUISES if parts else DISGUISES[:1]:
+            recalls: list[float] = []
+            watched = replace(behind, fit=watching(behind, recalls, alone=name == "clean alone"))
+            trials = play(
+                attack,
+                watched,
+                seed=arguments.seed,
+                game_params=rules,
+                params={"disguise": disguise},
+                undefended=scene if parts else None,
+            )
+            by_round = trials.metrics_by_round
+            asr, base = np.asarray(by_round["asr"]), np.asarray(by_round["base_rate"])
+            recall = np.asarray(recalls[: len(asr)])
+            first.setdefault("asr", asr)
+            first.setdefault("recall", recall)
+            print(
+                f"{name}, disguise {disguise}: success {interval(asr)} %, of clean victims "
+                f"{interval(base)}; lower by {signed(first['asr'] - asr)} points; R@1 "
+                f"{interval(recall)} %, lower by {signed(first['recall'] - recall)}; dropped "
+                f"{trials.metrics.get('dropped_poison', 0):.1%} of the poison and "
+                f"{trials.metrics.get('dropped_clean', 0):.1%} of the rest; n {len(asr)} victims",
+                flush=True,
+            )
+
+
+def watching(scene: Any, recalls: list[float], *, alone: bool) -> Any:
+    """Return the scene's training, which notes how often its models find a test caption first.
+
+    With ``alone`` it trains on the clean pairs and on nothing else.
+    """
+
+    def fit(data: Data, include: Any, seed: int) -> Any:
+        if alone:
+            include = np.ones((len(include), len(scene.holdout)), dtype=bool)
+            data = scene.holdout
+        trained = scene.fit(data, include, seed)
+        found = (retrieval(trained.member(k), scene.extra["test"]) for k in range(trained.size))
+        recalls.extend(float(one["recall_at_1"]) for one in found)
+        return trained
+
+    return fit
+
+
+def signed(values: Any) -> str:
+    """Return the mean of differences in points with Student's interval."""
+    values = 100 * np.asarray(values, dtype=float)
+    width = t.ppf(1 - ALPHA / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return f"{values.mean():.1f} [{values.mean() - width:.1f}, {values.mean() + width:.1f}]"
+
+
 def main() -> None:
     """Print one command's figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=("curve", "filters"))
+    parser.add_argument("command", choices=("curve", "filters", "defenses"))
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--records", type=int, nargs="*", default=[400, 800])
     parser.add_argument("--poisons", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     arguments = parser.parse_args()
-    {"curve": curve, "filters": filters}[arguments.command](arguments)
+    {"curve": curve, "filters": filters, "defenses": defenses}[arguments.command](arguments)
 
 
 if __name__ == "__main__":

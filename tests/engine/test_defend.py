@@ -147,6 +147,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("anti_backdoor_learning", "deep_knn", "deep_partition_aggregation", "fine_pruning"),
         *("loss_filter", "neural_cleanse", "strip", "suspect_relabelling", "record_scan"),
         *("alignment_filter", "feature_filter", "roclip", "onion", "z_defense"),
+        *("clean_clip", "safe_clip"),
         *("adversarial_training", "bit_depth", "jpeg", "purifier", "randomized_smoothing"),
         *("jaccard", "link_smoothing", "low_rank"),
         *("meco", "modelguard", "prada"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Stack = dict[str, NDArray[Any]]
+    """Weights by name, each (K, …)."""
 
 SHARPEST = np.log(100.0)
 """Largest logarithm of the inverse temperature, as in the paper."""

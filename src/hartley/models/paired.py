@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import Access, Data, Ensemble, Modality, Model, Output
 from hartley.kit import cache, infonce_towers
+from hartley.kit.careful_towers import DROPPED, Lesson, Plain
 from hartley.kit.ensemble_of import separate
 from hartley.kit.infonce_towers import Towers
 from hartley.kit.interval_values import Figure, share_figure
@@ -28,27 +29,30 @@ class DualEncoder:
         towers: the recipe.
         offers: what the models offer an attacker.
         cached: keep what was trained on disk.
+        lesson: what the projections are trained by.
     """
 
     towers: Towers
     offers: Access = CLOSED
     cached: bool = True
+    lesson: Lesson = field(default_factory=Plain)
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Plain values that a result depends on, for a digest."""
-        return self.towers.recipe
+        return {**self.towers.recipe, **self.lesson.recipe}
 
     def fit(self, data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         """Train K models on K subsets of ``data``; ``include`` is (K, n) booleans.
 
         Their loss, for ``grad``, is minus the inner product of the embeddings with what is given
-        as (n, 2·width): of a picture with its caption's embedding, minus their cosine.
+        as (n, 2·width): of a picture with its caption's embedding, minus their cosine. What a
+        lesson leaves out of the contrast is ``dropped`` (K, n) among the facts.
         """
         stamp = cache.digest({"x": data.x}) if self.cached else ""
 
         def trained(rows: NDArray[np.bool_], first: int) -> Trained:
-            return infonce_towers.train_towers(self.towers, data.x, rows, seed, first)
+            return self.lesson.train(self.towers, data.x, rows, seed, first)
 
         weights, facts = kept(
             self.recipe, include, seed, trained, records=stamp, cached=self.cached
@@ -56,6 +60,10 @@ class DualEncoder:
 
         def member(k: int) -> Model:
             image, text = weights["image"][k], weights["text"][k]
+
+            def slope(x: NDArray[Any], towards: NDArray[Any]) -> NDArray[np.float32]:
+                return -infonce_towers.pulled_back(image, text, x, towards)
+
             return Model(
                 "dual encoder",
                 Modality.PAIRED,
@@ -63,7 +71,7 @@ class DualEncoder:
                 Output.EMBEDDINGS,
                 2 * self.towers.width,
                 fit=self.fit,
-                grad=lambda x, towards: -infonce_towers.pulled_back(image, text, x, towards),
+                grad=slope if self.offers & Access.GRADIENTS else None,
                 offers=self.offers,
                 facts={
                     "parameters": image.size + text.size,
@@ -71,7 +79,9 @@ class DualEncoder:
                 },
             )
 
-        return separate([member(k) for k in range(len(include))], facts)
+        members = [member(k) for k in range(len(include))]
+        left_out = {DROPPED: weights[DROPPED].astype(bool)} if DROPPED in weights else {}
+        return separate(members, {**facts, **left_out})
 
 
 def retrieval(model: Model, data: Data) -> dict[str, Figure]:
