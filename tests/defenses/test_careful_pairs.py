@@ -113,6 +113,10 @@ def test_they_play_together_in_one_order_alone(scene: Scene) -> None:
     assert isinstance(both.training.lesson.before, SafeOnly)
     with pytest.raises(RunError, match="play it before clean_clip"):
         defended(defended(scene, "clean_clip", {}), "safe_clip", {})
+    with pytest.raises(RunError, match="not with roclip"):
+        defended(defended(scene, "roclip", {}), "safe_clip", {})
+    with pytest.raises(UsageError, match="must be without a pool, got 64"):
+        defended(defended(scene, "safe_clip", {}), "roclip", {})
 
 
 def test_what_is_absent_is_said_in_one_line(scene: Scene) -> None:

@@ -139,7 +139,13 @@ class SafeOnly:
     def train(
         self, how: Towers, x: NDArray[Any], include: NDArray[Any], seed: int, first: int = 0
     ) -> tuple[Stack, dict[str, Any]]:
-        """Train every model on its safe pairs; the others are ``DROPPED``."""
+        """Train every model on its safe pairs; the others are ``DROPPED``.
+
+        Raises:
+            UsageError: the recipe has a pool, which would bring captions that are not safe.
+        """
+        if how.pool:
+            raise UsageError(f"training on safe pairs must be without a pool, got {how.pool}")
         started = time.perf_counter()
         sides = (how.split, x.shape[1] - how.split)
         count, short = len(include), np.float32

@@ -75,7 +75,7 @@ def safe_clip(
             f"the training of scene {scene.name!r} must be a DualEncoder for safe_clip, got "
             f"{type(pipeline).__name__}"
         )
-    if not isinstance(pipeline.lesson, Plain) or pipeline.towers.pool:
+    if not isinstance(pipeline.lesson, Plain | SafeOnly) or pipeline.towers.pool:
         raise RunError(
             "safe_clip trains from the start, which would drop another defense of the training: "
             "play it before clean_clip, and not with roclip"
