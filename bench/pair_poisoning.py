@@ -14,7 +14,7 @@ defenses     Targeted poison of 93.75 % falls to 12.5 % by RoCLIP and to 0 by Sa
              (arXiv:2310.05862), at encoders that are trained on a million pairs. Here three pairs a
              target, four targets a victim. Every defense meets the same poison and seeds, so that
              differences are by victim. "clean alone" throws the training pairs away and trains on
-             the clean pairs that the filters and clean_clip have.
+             the clean pairs that the filters and clean_clip have; "clean added" trains on both.
 
 One trigger and one message a victim, of defenses four. Intervals are Student's over victims
 (filters: over poisons) at 95 %, and exact where all victims agree.
@@ -140,6 +140,7 @@ BEHIND = {
     "clean_clip": ("clean_clip",),
     "safe_clip, clean_clip": ("safe_clip", "clean_clip"),
     "clean alone": (),
+    "clean added": (),
 }
 DISGUISES = ("none", "mixed", "shared_words")
 
@@ -151,12 +152,14 @@ def defenses(arguments: argparse.Namespace) -> None:
     rules = {"rounds": arguments.rounds, "slots": 4, "poisons": 3}
     first: dict[str, Any] = {}
     for name, parts in BEHIND.items():
+        if arguments.only and name not in ("none", *arguments.only):
+            continue
         behind = scene
         for part in parts:
             behind = defended(behind, part, {})
         for disguise in DISGUISES if parts else DISGUISES[:1]:
             recalls: list[float] = []
-            watched = replace(behind, fit=watching(behind, recalls, alone=name == "clean alone"))
+            watched = replace(behind, fit=watching(behind, recalls, name))
             trials = play(
                 attack,
                 watched,
@@ -180,16 +183,19 @@ def defenses(arguments: argparse.Namespace) -> None:
             )
 
 
-def watching(scene: Any, recalls: list[float], *, alone: bool) -> Any:
+def watching(scene: Any, recalls: list[float], name: str) -> Any:
     """Return the scene's training, which notes how often its models find a test caption first.
 
-    With ``alone`` it trains on the clean pairs and on nothing else.
+    By its name it trains on the clean pairs alone, or on them too.
     """
 
     def fit(data: Data, include: Any, seed: int) -> Any:
-        if alone:
-            include = np.ones((len(include), len(scene.holdout)), dtype=bool)
-            data = scene.holdout
+        clean = np.ones((len(include), len(scene.holdout)), dtype=bool)
+        if name == "clean alone":
+            data, include = scene.holdout, clean
+        elif name == "clean added":
+            data = replace(data, x=np.concatenate([data.x, scene.holdout.x]))
+            include = np.hstack([include, clean])
         trained = scene.fit(data, include, seed)
         found = (retrieval(trained.member(k), scene.extra["test"]) for k in range(trained.size))
         recalls.extend(float(one["recall_at_1"]) for one in found)
@@ -211,6 +217,7 @@ def main() -> None:
     parser.add_argument("command", choices=("curve", "filters", "defenses"))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", choices=BEHIND, help="of defenses")
     parser.add_argument("--records", type=int, nargs="*", default=[400, 800])
     parser.add_argument("--poisons", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     arguments = parser.parse_args()
