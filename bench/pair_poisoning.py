@@ -138,10 +138,13 @@ BEHIND = {
     "alignment_filter": ("alignment_filter",),
     "safe_clip": ("safe_clip",),
     "clean_clip": ("clean_clip",),
+    "clean_clip of 200": ("clean_clip",),
     "safe_clip, clean_clip": ("safe_clip", "clean_clip"),
     "clean alone": (),
+    "200 clean alone": (),
     "clean added": (),
 }
+SETTINGS = {"clean_clip of 200": {"clean": 200}}
 DISGUISES = ("none", "mixed", "shared_words")
 
 
@@ -156,7 +159,7 @@ def defenses(arguments: argparse.Namespace) -> None:
             continue
         behind = scene
         for part in parts:
-            behind = defended(behind, part, {})
+            behind = defended(behind, part, SETTINGS.get(name, {}))
         for disguise in DISGUISES if parts else DISGUISES[:1]:
             recalls: list[float] = []
             watched = replace(behind, fit=watching(behind, recalls, name))
@@ -190,11 +193,12 @@ def watching(scene: Any, recalls: list[float], name: str) -> Any:
     """
 
     def fit(data: Data, include: Any, seed: int) -> Any:
-        clean = np.ones((len(include), len(scene.holdout)), dtype=bool)
-        if name == "clean alone":
-            data, include = scene.holdout, clean
+        trusted = clean_pairs(scene, 200 if "200" in name else len(scene.holdout), "the bench")
+        clean = np.ones((len(include), len(trusted)), dtype=bool)
+        if name.endswith("clean alone"):
+            data, include = trusted, clean
         elif name == "clean added":
-            data = replace(data, x=np.concatenate([data.x, scene.holdout.x]))
+            data = replace(data, x=np.concatenate([data.x, trusted.x]))
             include = np.hstack([include, clean])
         trained = scene.fit(data, include, seed)
         found = (retrieval(trained.member(k), scene.extra["test"]) for k in range(trained.size))
