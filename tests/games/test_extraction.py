@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from hartley.channel.measure import measure
-from hartley.core import Access, Data, Modality, Model, Outcome, Scene, Term, attack
-from hartley.core.errors import BudgetSpent, RuleError, UsageError
+from hartley.core import Access, Data, Modality, Model, Outcome, Output, Scene, Term, attack
+from hartley.core.errors import BudgetSpent, RuleError, RunError, UsageError
 from hartley.defenses.bandwidth.query_budget import query_budget
 from hartley.engine.run.play import deal, play
 from hartley.games import nearest_learner
 from hartley.games.extraction import head_extraction, head_fingerprint
 from hartley.games.extraction.boundary import beside_the_boundary
 from hartley.games.extraction.extraction import extraction, live, secret_labelling
+from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit import kmeans
 
 
@@ -227,3 +228,58 @@ def test_a_victim_that_changes_its_answers_is_measured() -> None:
     changed = play(_attack(lambda view: scene.model), moving, game_params={"rounds": 8})
     assert steady.metrics["victim_repeats"] == 1.0
     assert 0 < changed.metrics["victim_repeats"] < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda s: _with(s, pool=_first(s.extra["pool"], 8)),
+            "the pool must have 32 records or more",
+        ),
+        (lambda s: _with(s, public=_first(s.extra["public"], 0)), "must have records to query"),
+        (lambda s: _with(s, public=_flat(s.extra["public"])), "the shape of the pool's"),
+        (lambda s: replace(s, model=s.model.with_(classes=1)), "two classes or more"),
+    ],
+)
+def test_records_that_do_not_fit_are_named_in_one_line(change: Any, message: str) -> None:
+    scene = live(Modality.VISION, np.random.default_rng(0))
+    with pytest.raises(UsageError, match=message):
+        extraction(change(scene), np.random.default_rng(0), rounds=2)
+
+
+def _with(scene: Scene, **parts: Data) -> Scene:
+    return replace(scene, extra={**scene.extra, **parts})
+
+
+def _first(data: Data, n: int) -> Data:
+    return replace(data, x=data.x[:n], y=data.labels[:n])
+
+
+def _flat(data: Data) -> Data:
+    return replace(data, x=data.x.reshape(len(data), -1)[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("output", "answers"),
+    [
+        (Output.LABELS, np.array([0, 7])),
+        (Output.LABELS, np.array([0.0, 1.0])),
+        (Output.EMBEDDINGS, np.zeros((2, 4))),
+    ],
+)
+def test_a_copy_that_answers_in_no_labels_of_the_victim_is_refused(
+    output: Output, answers: Any
+) -> None:
+    copy = Model("copy", Modality.VISION, lambda x: answers, output, 4)
+    with pytest.raises(RunError, match="copy"):
+        labels_of(copy, np.zeros((2, 3)))
+
+
+def test_a_copy_that_gives_no_label_casts_no_vote() -> None:
+    scene = live(Modality.VISION, np.random.default_rng(0))
+    planted = secret_labelling(scene, np.random.default_rng(0), 1)
+    silent = Model(
+        "silent", Modality.VISION, lambda x: np.full(len(x), -1), Output.LABELS, planted.alphabet
+    )
+    assert (planted.read(silent, 0) == -1).all()

@@ -137,16 +137,43 @@ def extraction(
         rounds: number of victims, each with its own secret.
         queries: largest number of records that the attacker may query per victim.
         accounts: that the attacker holds with each victim.
+
+    Raises:
+        UsageError: the pool has fewer records than regions, the model fewer than two classes, or
+            the attacker's records are none or of another shape than the pool's.
     """
+    _check(scene)
     planted = secret_labelling(scene, rng, rounds)
     return dealt(planted, scene, rng, queries=queries, accounts=accounts)
+
+
+def _check(scene: Scene) -> None:
+    assert scene.model is not None
+    pool, public, classes = scene.extra["pool"], scene.extra["public"], scene.model.classes
+    if len(pool) < 2 * REGIONS[0]:
+        raise UsageError(
+            f"the pool must have {2 * REGIONS[0]} records or more for {REGIONS[0]} regions, got "
+            f"{len(pool)}"
+        )
+    if classes < 2:
+        raise UsageError(f"{scene.model.name!r} must have two classes or more, got {classes}")
+    if not len(public):
+        raise UsageError(f"the attacker must have records to query, got none in {public.name!r}")
+    # Texts may be of any length, and nodes are numbers.
+    arrays = scene.modality not in (Modality.LANGUAGE, Modality.GRAPH)
+    if arrays and public.x.shape[1:] != pool.x.shape[1:]:
+        raise UsageError(
+            f"the attacker's records must have the shape of the pool's, {pool.x.shape[1:]}, got "
+            f"{public.x.shape[1:]}"
+        )
 
 
 def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     """Divide the pool into regions, and train each victim on random labels of the regions.
 
-    A third of every region is held out: the judge queries the copy there, on records that neither
-    the victim nor the attacker has.
+    A third of every region is held out: the judge queries the copy there, on records that no victim
+    was trained on and that the attacker may not ask about. In a graph the attacker sees features
+    and links of these nodes, as of all others, and no label.
     """
     assert scene.fit is not None and scene.model is not None
     pool, deployed = scene.extra["pool"], scene.model
@@ -171,7 +198,9 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k  # the regions are the same in every round; only their labels differ
         votes = np.zeros((count, deployed.classes), dtype=np.int64)
-        np.add.at(votes, (probe_regions, labels_of(loot, probes)), 1)
+        labels = labels_of(loot, probes)
+        voted = labels >= 0
+        np.add.at(votes, (probe_regions[voted], labels[voted]), 1)
         return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
 
     @cache

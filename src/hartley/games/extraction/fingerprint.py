@@ -124,15 +124,23 @@ def _same(source: Asset | None, victim: Model) -> bool:
 
 
 def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
-    """Return the labels (n,) that a model predicts for records (n, …).
+    """Return the labels (n,) that a model predicts for records (n, …), −1 for none.
 
     Raises:
-        RunError: the asset is not a model.
+        RunError: the asset is not a classifier, or answers with labels that its classes do not
+            have.
     """
     if not isinstance(asset, Model):
         raise RunError(f"the loot must be a model, got data {asset.name!r}")
+    if asset.output is Output.EMBEDDINGS:
+        raise RunError(f"{asset.name!r} must answer with classes, got embeddings")
     answers = np.asarray(asset.query(x))
-    return answers if asset.output is Output.LABELS else answers.argmax(1)
+    if asset.output is not Output.LABELS:
+        return np.asarray(answers.argmax(1))
+    whole = np.issubdtype(answers.dtype, np.integer)
+    if not whole or (len(answers) and not -1 <= answers.min() <= answers.max() < asset.classes):
+        raise RunError(f"labels of {asset.name!r} must be whole numbers from −1 to classes − 1")
+    return answers
 
 
 def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
