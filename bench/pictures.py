@@ -4,10 +4,12 @@
 
 For each size of the scene ``picture_questions``: forced choice among 64 drawn words in fonts of
 families that were not learnt from, among 32 words for held-out pictures of things, and among eight
-groups of emoji, each beside chance; among 64 words that were never drawn to learn from; the signal
-of a word that is written and of one that is drawn, and their difference (the word is the unit). For
+groups of emoji, each beside chance and beside the most frequent answer, and the difference to that; among 64 words that were never drawn to learn from; the signal
+of a word that is written and of one that is drawn, above that along other words, and their
+difference. For
 each size of ``pictures_and_words``: how often a held-out picture finds its caption. ``--attack``
-plays ``picture_prefix`` and ``typographic_prompt`` on it, about 32 things. Training takes a minute,
+plays ``picture_prefix`` and ``typographic_prompt`` on it, about 32 things, 62 pictures each. The word
+or the stem of a name is the unit of every interval. Training takes a minute,
 three minutes and five to twenty minutes of one core, once.
 """
 
@@ -22,13 +24,25 @@ import numpy as np
 from hartley import measure, play
 from hartley.attacks.data_to_model.alignment.picture_prefix import picture_prefix
 from hartley.attacks.data_to_model.alignment.typographic_prompt import typographic_prompt
+from hartley.core import Scene
 from hartley.data.drawn_words import UNSEEN, drawn_words
-from hartley.kit.interval_values import Figure, share_figure
+from hartley.games.alignment.picture_prompt import UNITS
+from hartley.kit.interval_values import Figure, mean_figure, share_figure
 from hartley.models.picture_language import SAYS, SIDE
 from hartley.scenes import _pictures_read
 from hartley.scenes.picture_questions import as_planes, picture_questions, utility
 from hartley.scenes.pictures_and_words import pictures_and_words
 from hartley.scenes.pictures_and_words import utility as retrieval
+
+
+SIGNALS = (
+    *("signal written", "signal drawn", "signal lost", "floor written", "floor drawn"),
+    *("projection written", "projection drawn"),
+)
+"""Of the facts of the scene for ``question=word``."""
+
+ROUNDS = {"rounds": 2, "pictures": 31}
+"""Of a game: the 62 held-out pictures of things that are not twins."""
 
 
 def line(name: str, figure: Figure, beside: str = "") -> None:
@@ -46,7 +60,19 @@ def fresh_words(size: Any, seed: int) -> Figure:
     vectors = reader.vectors(as_planes(pictures))
     scores = reader.log_likelihoods(vectors, SAYS, reader.rows(fresh))
     answers = (scores - scores.mean(0)).argmax(1)
-    return share_figure(answers == np.repeat(np.arange(len(fresh)), len(UNSEEN)))
+    right = answers == np.repeat(np.arange(len(fresh)), len(UNSEEN))
+    return mean_figure(right.reshape(len(fresh), -1).mean(1))  # the word is the unit
+
+
+def above_constant(scene: Scene) -> Figure:
+    """Return how much more often the model is right than who always says the most frequent."""
+    assert scene.model is not None
+    test = scene.extra["test"]
+    hits = np.asarray(scene.model.query(test.x)).argmax(1) == test.labels
+    constant = test.labels == np.bincount(test.labels).argmax()
+    units = test.facts[UNITS]
+    difference = hits.astype(float) - constant
+    return mean_figure(np.bincount(units, difference), np.bincount(units))
 
 
 def main() -> None:
@@ -65,9 +91,14 @@ def main() -> None:
             right = utility(scene)["right"]
             labels = scene.extra["test"].labels
             usual = np.bincount(labels).max() / len(labels)
-            line(question, right, f"chance {1 / answers:.3f}, most frequent {usual:.3f}")
+            line(
+                question,
+                right,
+                f"units, {len(labels)} pictures, chance {1 / answers:.3f}, most frequent {usual:.3f}",
+            )
+            line(f"{question} above the most frequent", above_constant(scene))
             if question == "word":
-                for name in ("signal written", "signal drawn", "signal lost"):
+                for name in SIGNALS:
                     ends = scene.facts[f"{name} from"], scene.facts[f"{name} to"]
                     line(name, Figure(scene.facts[name], *ends, answers))
         line("words never drawn before", fresh_words(size, chosen.seed), "chance 0.016")
@@ -78,7 +109,10 @@ def main() -> None:
         if chosen.attack:
             scene = picture_questions(question="thing", answers=32, **common)
             for attack in (picture_prefix, typographic_prompt):
-                channel = measure(play(attack, scene, seed=chosen.seed), redraws=1)
+                played = play(attack, scene, seed=chosen.seed, game_params=ROUNDS)
+                channel = measure(played, redraws=1)
+                obeyed = share_figure(np.asarray(played.guess) == np.asarray(played.truth))
+                line(f"{attack.name} obeyed", obeyed, f"without {channel.metrics['base_rate']}")
                 print(f"  {attack.name:34} {channel.bits} of 5 bits a picture")
         print(f"  {time.perf_counter() - started:.0f} s", flush=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def own(path: Path, side: int = SIDE) -> Captioned:
 
     Raises:
         UsageError: the list or a picture cannot be read, a column or a caption is missing, or a
-            picture is named twice.
+            picture is named twice, by one file or by two with the same pixels.
         MissingExtra: Pillow is not installed.
     """
     try:
@@ -147,12 +148,51 @@ def own(path: Path, side: int = SIDE) -> Captioned:
     if len(set(files)) < len(files):
         twice = next(name for name in files if files.count(name) > 1)
         raise UsageError(f"{path} must name each picture once, got {twice} twice")
+    pictures = np.stack([read_picture(path.parent / name, side) for name in files])
+    alike, first = alike_pictures(pictures), {}
+    for name, number in zip(files, alike.tolist(), strict=True):
+        if number in first:
+            raise UsageError(
+                f"{path} must name each picture once, got {first[number]} and {name} of the same "
+                "pixels"
+            )
+        first[number] = name
     return Captioned(
-        np.stack([read_picture(path.parent / name, side) for name in files]),
+        pictures,
         tuple(captions),
         np.zeros(len(files), dtype=np.int64),
         (path.stem,),
     )
+
+
+def alike_pictures(pictures: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a number for each picture (n,): equal where all pixels are."""
+    hashes = [
+        hashlib.sha256(np.ascontiguousarray(picture).tobytes()).digest() for picture in pictures
+    ]
+    numbers = {one: k for k, one in enumerate(dict.fromkeys(hashes))}
+    return np.array([numbers[one] for one in hashes], dtype=np.int64)
+
+
+def groups_of(alike: NDArray[np.int64], captions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the group of each picture (n,): pictures that share pixels or a caption, and theirs.
+
+    Two captions of one picture are in one group, and so are all other pictures of the two.
+
+    Args:
+        alike: (n,) as ``alike_pictures`` returns.
+        captions: (n,) the number of the caption of each.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(alike)
+    count = n + int(alike.max()) + 1 + int(captions.max()) + 1
+    rows = np.arange(n)
+    ends = np.concatenate([n + alike, n + int(alike.max()) + 1 + captions])
+    edges = coo_array((np.ones(2 * n), (np.tile(rows, 2), ends)), shape=(count, count))
+    of_all = connected_components(edges, directed=False)[1][:n]
+    return np.unique(of_all, return_inverse=True)[1].astype(np.int64)
 
 
 def read_picture(path: Path, side: int) -> NDArray[np.uint8]:

@@ -2,7 +2,9 @@
 
 The concept of a word is where the language model is, compared with other words, when it is to
 answer and the word is written before the question; the signal of an input is the energy of its
-state along that concept (arXiv:2411.11195, late edition), as a share of the reference's own.
+state along that concept (arXiv:2411.11195, late edition), as a share of the reference's own. An
+energy is never below 0, whatever the input says: beside it stand the same energy along the concepts
+of other words, which is what a word that says nothing would have, and the projection with its sign.
 """
 
 from __future__ import annotations
@@ -27,10 +29,18 @@ class WordSignals:
     Attributes:
         written: (C,) of the word written in another way than the reference.
         drawn: (C,) of its drawings, the mean over them.
+        written_floor, drawn_floor: (C,) the same energies along the concepts of the other words,
+            as shares of the signals of those, the mean over them.
+        written_along, drawn_along: (C,) the projections with their sign, as shares of the length
+            of the reference.
     """
 
     written: NDArray[np.float64]
     drawn: NDArray[np.float64]
+    written_floor: NDArray[np.float64]
+    drawn_floor: NDArray[np.float64]
+    written_along: NDArray[np.float64]
+    drawn_along: NDArray[np.float64]
 
 
 def word_signals(
@@ -74,9 +84,42 @@ def word_signals(
         np.float64
     )
     pixels -= pixels.mean(0)
-    of_written, of_drawn = np.empty(count), np.empty(count)
+    return shares(clean, again, pixels, np.asarray(labels))
+
+
+def shares(
+    clean: NDArray[np.float64],
+    written: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    labels: NDArray[Any],
+) -> WordSignals:
+    """Return the signals of words from states, less the mean of each kind of input.
+
+    Args:
+        clean: (C, w) of the references.
+        written: (C, w) of the words written in another way.
+        drawn: (n, w) of drawings.
+        labels: (n,) which word each is.
+    """
+    count = len(clean)
+    # (C, C): a row for each word, a column for each concept.
+    energies = {name: np.empty((count, count)) for name in ("written", "drawn")}
+    along = {name: np.empty(count) for name in energies}
     for k, concept in enumerate(clean):
+        length = float(np.linalg.norm(concept))
         whole = project(concept[None], concept).signal[0]
-        of_written[k] = project(again[k : k + 1], concept).signal[0] / whole
-        of_drawn[k] = project(pixels[labels == k], concept).signal.mean() / whole
-    return WordSignals(of_written, of_drawn)
+        energies["written"][:, k] = project(written, concept).signal / whole
+        of_drawings = project(drawn, concept).signal / whole
+        energies["drawn"][:, k] = np.bincount(labels, of_drawings) / np.bincount(labels)
+        along["written"][k] = written[k] @ concept / length**2
+        along["drawn"][k] = (drawn[labels == k] @ concept).mean() / length**2
+    same = {name: np.diag(table).copy() for name, table in energies.items()}
+    floors = {n: (table.sum(1) - same[n]) / (count - 1) for n, table in energies.items()}
+    return WordSignals(
+        same["written"],
+        same["drawn"],
+        floors["written"],
+        floors["drawn"],
+        along["written"],
+        along["drawn"],
+    )

@@ -1,8 +1,9 @@
 """What a model that looks at pictures learns from, what it is asked, and how it is trained.
 
 Pictures of things are stamps and emoji; pictures of words are drawn. Names are split: no picture of
-a thing in the second part was learnt from, nor another picture of that name. Words are drawn in
-fonts of other families than those that were learnt from.
+a thing in the second part was learnt from, nor another picture of that name. Twins cross that split
+(a man and a woman who do the same): ``twins`` names those that no test asks about. Words are
+drawn in fonts of other families than those that were learnt from.
 """
 
 from __future__ import annotations
@@ -156,6 +157,36 @@ def things() -> Things:
     out = {names[int(i)] for i in order[: len(names) // PART]}
     held_out = np.array([thing.name in out for thing in each])
     return Things(captioned.pictures[rows], tuple(each), held_out)
+
+
+ALIKE = frozenset(
+    (
+        *("man", "men", "woman", "women", "person", "people", "boy", "girl", "boys", "girls"),
+        *("child", "children", "baby", "adult", "old", "older", "young"),
+        *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    )
+)
+"""Words of names that say sex, age or number only."""
+
+
+def stem(name: str) -> str:
+    """Return a name without the words that say sex, age or number, or the name if none is left."""
+    return " ".join(word for word in name.split() if word not in ALIKE) or name
+
+
+def twins(everything: Things) -> NDArray[np.bool_]:
+    """Return which held-out pictures (n,) have a twin among the others.
+
+    A twin has the same pixels, the same tags (two or more), or a name of the same stem.
+    """
+    alike = paired.alike_pictures(everything.pictures).tolist()
+    keys: list[set[object]] = [
+        {number, ("stem", stem(thing.name)), *([thing.tags] if len(thing.tags) > 1 else [])}
+        for number, thing in zip(alike, everything.each, strict=True)
+    ]
+    pairs = list(zip(keys, everything.held_out, strict=True))
+    learnt_from = {key for each, held_out in pairs if not held_out for key in each}
+    return np.array([bool(held_out and each & learnt_from) for each, held_out in pairs])
 
 
 @cache

@@ -12,7 +12,7 @@ import hartley
 from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
 from hartley.data.drawn_words import UNSEEN, drawn_words
-from hartley.games.alignment.picture_prompt import Answers
+from hartley.games.alignment.picture_prompt import UNITS, Answers
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.perturbation import Perturbation
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EPSILON = 8 / 255
-
-UNITS = "units"
-"""The fact of test pictures (n,): which of them are of one word or name."""
 
 USUAL = 64
 """Pictures that were learnt from, over which the usual score of an answer is taken."""
@@ -51,7 +48,9 @@ def picture_questions(
     """A language model that looks at pictures, and chooses among answers to one question.
 
     Feature maps of EfficientNet-Lite0 become 16 vectors before the question; only what is between
-    the two frozen networks was trained. ``thing`` asks what a held-out picture shows, among words
+    the two frozen networks was trained. No test picture has a twin among the pictures of names that
+    were learnt from: the same pixels, the same tags, or a name that differs in sex, age or number
+    only. ``thing`` asks what a held-out picture shows, among words
     of captions; ``word`` asks what a drawn word says, in fonts of families that were not learnt
     from; ``kind`` asks for one of eight groups of emoji.
 
@@ -103,7 +102,8 @@ def signals(
 ) -> dict[str, Figure]:
     """Return the signal of words that are written and drawn, and what drawing a word costs of it.
 
-    The word is the unit: signals of its drawings are averaged.
+    The word is the unit: signals of its drawings are averaged. A signal is what there is above the
+    floor, the same energy along the concepts of other words. The loss is the difference of two.
     """
     language = reader.language
     references = _pictures_read.written(language, [Thing(text, (), WRITING) for text in texts])
@@ -120,9 +120,15 @@ def signals(
         labels=np.asarray(test.labels),
     )
     return {
-        "signal written": mean_figure(read.written),
-        "signal drawn": mean_figure(read.drawn),
-        "signal lost": mean_figure(read.written - read.drawn),
+        "signal written": mean_figure(read.written - read.written_floor),
+        "signal drawn": mean_figure(read.drawn - read.drawn_floor),
+        "signal lost": mean_figure(
+            read.written - read.written_floor - read.drawn + read.drawn_floor
+        ),
+        "floor written": mean_figure(read.written_floor),
+        "floor drawn": mean_figure(read.drawn_floor),
+        "projection written": mean_figure(read.written_along),
+        "projection drawn": mean_figure(read.drawn_along),
     }
 
 
@@ -149,7 +155,8 @@ def as_planes(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 Asked = tuple[str, tuple[str, ...], "NDArray[np.uint8]", "NDArray[np.int64]", list[str]]
 """The question, the answers, test pictures, the number of the right answer of each, and what it is
-a picture of: pictures of one word or of one name are not independent."""
+a picture of: pictures of one word, or of names that differ in sex, age or number only, are not
+independent."""
 
 
 def _things(size: Size, answers: int, seed: int) -> Asked:
@@ -165,9 +172,10 @@ def _things(size: Size, answers: int, seed: int) -> Asked:
         raise UsageError(f"answers must be at most {len(some)} for things, got {answers}")
     texts = tuple(some[:answers])
     inside = [[k for k, text in enumerate(texts) if text in bag] for bag in bags]
-    rows = np.array([row for row, each in enumerate(inside) if len(each) == 1])
+    twin = _pictures_read.twins(everything)[everything.held_out]
+    rows = np.array([row for row, each in enumerate(inside) if len(each) == 1 and not twin[row]])
     labels = np.array([inside[row][0] for row in rows], dtype=np.int64)
-    names = [held_out.each[row].name for row in rows]
+    names = [_pictures_read.stem(held_out.each[row].name) for row in rows]
     return SHOWS, texts, held_out.pictures[rows], labels, names
 
 
@@ -188,10 +196,9 @@ def _kinds(size: Size, answers: int, seed: int) -> Asked:
     """Ask for the group of a held-out emoji."""
     del size, answers, seed
     everything = _pictures_read.things()
-    rows = [
-        row for row, thing in enumerate(everything.each) if everything.held_out[row] and thing.kind
-    ]
+    asked = everything.held_out & ~_pictures_read.twins(everything)
+    rows = [row for row, thing in enumerate(everything.each) if asked[row] and thing.kind]
     texts = tuple(KINDS.values())
     labels: list[Any] = [texts.index(everything.each[row].kind) for row in rows]
-    names = [everything.each[row].name for row in rows]
+    names = [_pictures_read.stem(everything.each[row].name) for row in rows]
     return KIND, texts, everything.pictures[rows], np.array(labels, dtype=np.int64), names

@@ -41,7 +41,8 @@ def pictures_and_words(
     """The space in which a language model has pictures and captions side by side.
 
     Feature maps of EfficientNet-Lite0 become vectors in the language model's input, where the
-    embeddings of a caption could be too. Held-out pictures are of names that it never saw.
+    embeddings of a caption could be too. Held-out pictures are of names that it never saw,
+    and have no twin among those that it saw.
 
     Args:
         size: of the language model: 0.3 or 1.2 million parameters, trained here, or SmolLM2-135M.
@@ -51,7 +52,8 @@ def pictures_and_words(
     language = reader.language
     rng = np.random.default_rng(spawn(seed, "pairs"))
     everything = _pictures_read.things()
-    test = _distinct(everything.part(rng.permutation(np.flatnonzero(everything.held_out))))
+    asked = everything.held_out & ~_pictures_read.twins(everything)
+    test = _distinct(everything.part(rng.permutation(np.flatnonzero(asked))))
     learnt = _pictures_read.learnt(_pictures_read.PLANS[size])
     order = rng.permutation(len(learnt.each))
     usual, public = learnt.part(order[:USUAL]), learnt.part(order[USUAL : USUAL + PUBLIC])

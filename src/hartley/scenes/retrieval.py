@@ -16,7 +16,7 @@ from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.games.alignment.pair_encoders import pairs as as_pairs
 from hartley.kit.cache import cached, digest
 from hartley.kit.infonce_towers import Towers
-from hartley.kit.interval_values import Figure, share_figure
+from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.language import text
 from hartley.kit.perturbation import Perturbation
 from hartley.models import efficientnet
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEST, CLEAN, PUBLIC = (386, 4), (250, 6), (64, 20)
-"""Captions that are held out to be asked about, for the owner's filter, and for the attacker: how
-many at most, and one of how many of all."""
+"""Groups that are held out to be asked about, for the owner's filter, and for the attacker: how
+many at most, and one of how many of all. A group is a caption with its pictures, and with every
+caption that one of them also has."""
 
 LEAST = 256
-"""Captions of a user's own pictures, at least: 64 are held out to be asked about."""
+"""Groups of a user's own pictures, at least: 64 are held out to be asked about."""
 
 LONGEST = 24
 """Tokens that are read of a caption."""
@@ -59,7 +60,8 @@ def retrieval(
     """Stamps and emoji of two vendors with captions: which caption belongs to a picture?
 
     Frozen EfficientNet-Lite0 and MiniLM, with projections trained by InfoNCE. A caption that is
-    held out is so with all of its pictures. Attackers get gradients: both encoders are public, and
+    held out is so with all of its pictures, and with all other captions that these pictures also
+    have. Attackers get gradients: both encoders are public, and
     what an owner trains on them is small.
 
     Args:
@@ -84,7 +86,7 @@ def retrieval(
     model = pipeline.fit(train, np.ones((1, len(train)), dtype=bool), seed).member(0)
     model = replace(model, name="retrieval", reads=train.x.shape[1])
     encoders = source.encoders(parts)
-    gallery = _Gallery(records["every test picture"], source.numbers[parts["every test picture"]])
+    gallery = source.gallery(records["every test picture"], parts["every test picture"])
     return Scene(
         name="retrieval",
         modality=Modality.PAIRED,
@@ -122,22 +124,35 @@ def utility(scene: Scene) -> dict[str, Figure]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Gallery:
-    """All held-out pictures, and the number of the caption of each."""
+    """All held-out pictures, each once.
+
+    Attributes:
+        pictures: their records, each with a caption of the picture.
+        captions: the records of all held-out captions, each once.
+        right: (pictures, captions) whether a caption is one of a picture's.
+        units: (pictures,) the group of each.
+    """
 
     pictures: Data
-    numbers: NDArray[np.int64]
+    captions: Data
+    right: NDArray[np.bool_]
+    units: NDArray[np.int64]
 
     def recall(self, model: hartley.Model) -> dict[str, Figure]:
         """Return the shares of pictures whose caption is the nearest, or one of ten.
 
-        Captions at the same distance as a picture's own count as nearer.
+        Captions at the same distance as a picture's own count as nearer. The group is the unit of
+        the intervals: pictures of one caption are not independent.
         """
         embeddings = np.asarray(model.query(self.pictures.x))
         half = embeddings.shape[1] // 2
-        _, first, place = np.unique(self.numbers, return_index=True, return_inverse=True)
-        alike = embeddings[:, :half] @ embeddings[first, half:].T
-        rank = (alike >= alike[np.arange(len(place)), place][:, None]).sum(1) - 1
-        return {"recall_at_1": share_figure(rank < 1), "recall_at_10": share_figure(rank < 10)}
+        alike = embeddings[:, :half] @ np.asarray(model.query(self.captions.x))[:, half:].T
+        best = np.where(self.right, alike, -np.inf).max(1)
+        rank = ((alike >= best[:, None]) & ~self.right).sum(1)
+        sizes = np.bincount(self.units)
+        return {
+            f"recall_at_{k}": mean_figure(np.bincount(self.units, rank < k), sizes) for k in (1, 10)
+        }
 
 
 class _Source:
@@ -146,6 +161,8 @@ class _Source:
     def __init__(self, source: paired.Captioned) -> None:
         self.pictures = source.pictures
         self.captions, self.numbers = np.unique(source.captions, return_inverse=True)
+        self.alike = paired.alike_pictures(self.pictures)
+        self.groups = paired.groups_of(self.alike, self.numbers)
         every = text.pad([words().encode(str(caption))[:LONGEST] for caption in self.captions])
         self.tokens = every[self.numbers]
 
@@ -159,27 +176,25 @@ class _Source:
         self.split = self.plain.shape[1]
 
     def dealt(self, seed: int) -> dict[str, NDArray[np.int64]]:
-        """Return the numbers of the pictures of each part; no caption is in two.
+        """Return the numbers of the pictures of each part, as ``parts_of`` deals them."""
+        return parts_of(self.groups, self.alike, seed)
 
-        Of each caption that is not trained on there is one picture, drawn by chance: pairs of a
-        part are then alike in law, as a calibration needs.
+    def gallery(self, pictures: Data, rows: NDArray[np.int64]) -> _Gallery:
+        """Return what a held-out picture is searched in.
+
+        Args:
+            pictures: records of the pictures ``rows``.
+            rows: their numbers.
         """
-        rng = np.random.default_rng(spawn(seed, "parts", "retrieval"))
-        count = len(self.captions)
-        if count < LEAST:
-            raise UsageError(f"retrieval must have {LEAST} different captions, got {count}")
-        sizes = [min(most, count // of) for most, of in (TEST, CLEAN, PUBLIC)]
-        order = np.split(rng.permutation(count), np.cumsum(sizes))
-        shuffled = rng.permutation(len(self.numbers))
-        one_each = np.empty(count, np.int64)
-        one_each[self.numbers[shuffled]] = shuffled
-        return {
-            "train": np.flatnonzero(np.isin(self.numbers, order[3])),
-            "clean": one_each[order[1]],
-            "test": one_each[order[0]],
-            "public": one_each[order[2]],
-            "every test picture": np.flatnonzero(np.isin(self.numbers, order[0])),
-        }
+        members = np.flatnonzero(np.isin(self.groups, self.groups[rows]))
+        numbers, first = np.unique(self.numbers[members], return_index=True)
+        right = np.zeros((len(rows), len(numbers)), dtype=bool)
+        place = {int(self.alike[row]): k for k, row in enumerate(rows)}
+        for member in members:
+            column = np.searchsorted(numbers, self.numbers[member])
+            right[place[int(self.alike[member])], column] = True
+        units = np.unique(self.groups[rows], return_inverse=True)[1].astype(np.int64)
+        return _Gallery(pictures, self.records("captions", members[first]), right, units)
 
     def records(self, name: str, rows: NDArray[np.int64]) -> Data:
         """Return features of both encoders, scaled to entries of about 1."""
@@ -214,6 +229,41 @@ class _Source:
 
     def _scaled(self, features: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray((features - self.mean) / self.spread, dtype=np.float32)
+
+
+def parts_of(
+    groups: NDArray[np.int64], alike: NDArray[np.int64], seed: int
+) -> dict[str, NDArray[np.int64]]:
+    """Return the numbers of the pictures of each part; no caption and no picture is in two.
+
+    Of each group that is not trained on there is one picture, drawn by chance: pairs of a part are
+    then alike in law, as a calibration needs.
+
+    Args:
+        groups: (n,) the group of each picture.
+        alike: (n,) equal where two pictures are.
+        seed: of the deal.
+
+    Raises:
+        UsageError: there are too few groups.
+    """
+    rng = np.random.default_rng(spawn(seed, "parts", "retrieval"))
+    count = int(groups.max()) + 1
+    if count < LEAST:
+        raise UsageError(f"retrieval must have {LEAST} different captions, got {count}")
+    sizes = [min(most, count // of) for most, of in (TEST, CLEAN, PUBLIC)]
+    order = np.split(rng.permutation(count), np.cumsum(sizes))
+    shuffled = rng.permutation(len(groups))
+    one_each = np.empty(count, np.int64)
+    one_each[groups[shuffled]] = shuffled
+    once = np.unique(alike, return_index=True)[1]
+    return {
+        "train": np.flatnonzero(np.isin(groups, order[3])),
+        "clean": one_each[order[1]],
+        "test": one_each[order[0]],
+        "public": one_each[order[2]],
+        "every test picture": np.sort(once[np.isin(groups[once], order[0])]),
+    }
 
 
 def _as_file(x: NDArray[Any]) -> NDArray[np.float32]:

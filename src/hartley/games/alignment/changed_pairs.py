@@ -41,6 +41,12 @@ class PairBudget:
         )
 
 
+def as_file(pictures: NDArray[Any]) -> NDArray[Any]:
+    """Return pictures from 0 to 1 as a file of 8 bits a channel rounds them, of the same type."""
+    rounded = np.rint(np.asarray(pictures, np.float64) * 255) / 255
+    return np.asarray(rounded.astype(np.asarray(pictures).dtype))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Changed:
     """Pairs after an attack; where a change is outside of the budget, the clean half.

@@ -1,7 +1,8 @@
 """The live and dead scenes of picture prompts: a matched filter of drawn words, and a blind model.
 
-Pictures are grey noise. The filter answers the word whose drawing across a grey picture is most
-like what it is shown, at any height; so a drawn word is answered, and so is a faint trace of it.
+Pictures are grey noise, as a file of 8 bits has it. The filter answers the word whose drawing
+across a grey picture is most like what it is shown, at any height; so a drawn word is answered, and
+so is a faint trace of it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def scene(
 
     n = 128
     y = np.arange(n) % len(TEXTS)
-    x = 0.5 + SPREAD * rng.standard_normal((n, 3, SIDE, SIDE))
+    x = np.rint(255 * (0.5 + SPREAD * rng.standard_normal((n, 3, SIDE, SIDE)))) / 255
     model = Model(
         "matched filter",
         modality,

@@ -36,7 +36,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.alignment import live_picture_prompt
-from hartley.games.alignment.changed_pairs import PairBudget
+from hartley.games.alignment.changed_pairs import PairBudget, as_file
 from hartley.games.example_pictures import change, picture, pictured
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit.perturbation import Perturbation
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+UNITS = "units"
+"""The fact of test pictures (n,) that says which of them are of one thing, and so not independent:
+of each, one is drawn."""
 
 EPSILON = 8 / 255
 """Budget of a pixel where the scene declares none."""
@@ -122,6 +126,8 @@ def picture_prompt(
     """Draw an answer for each held-out picture; the attacker changes the picture.
 
     A picture outside the budget is refused: the model is asked about the clean one in its place.
+    It is asked about pictures as a file of 8 bits rounds them. Of several pictures of one thing,
+    one is drawn.
 
     Args:
         rounds: into which the pictures are dealt, fewer where there are fewer pictures.
@@ -135,11 +141,12 @@ def picture_prompt(
     assert scene.model is not None
     model, test, answers = scene.model, scene.extra["test"], scene.part(Answers)
     _check(model, test, answers)
-    pictures = min(pictures, len(test))
-    rounds = min(rounds, len(test) // pictures)
+    apart = _one_of_each(test, rng)
+    pictures = min(pictures, len(apart))
+    rounds = min(rounds, len(apart) // pictures)
     small = (scene.find(Perturbation) or Perturbation("linf", EPSILON)).with_(epsilon=epsilon)
     budget = PairBudget(small, area, 0)
-    rows = rng.permutation(len(test))[: rounds * pictures].reshape(rounds, pictures)
+    rows = apart[: rounds * pictures].reshape(rounds, pictures)
     dealt = []
     for chosen in rows:
         targets = rng.integers(0, model.classes, pictures)
@@ -156,8 +163,15 @@ def picture_prompt(
             for round_, outcome in zip(rounds_, outcomes, strict=True)
         ]
 
-    # The model is there already, and pictures are drawn independently of one another.
+    # The model is there already, and no two pictures are of one thing.
     return Deal(rounds=tuple(dealt), judge=judge, cluster=False)
+
+
+def _one_of_each(test: Data, rng: Rng) -> NDArray[np.int64]:
+    """Return the numbers of pictures of different things, in an order that is drawn."""
+    order = rng.permutation(len(test))
+    units = np.asarray(test.facts.get(UNITS, np.arange(len(test))))
+    return np.asarray(order[np.sort(np.unique(units[order], return_index=True)[1])])
 
 
 def _check(model: Model, test: Data, answers: Answers) -> None:
@@ -195,6 +209,7 @@ def _read(scene: Scene, model: Model, round_: Round, outcome: Outcome) -> Receiv
         raise RuleError("changed pictures must be finite, got NaN or infinity")
     changed = changed.astype(clean.dtype)
     allowed = brief.budget.allows(clean, changed)
+    clean, changed = as_file(clean), as_file(changed)
     changed = np.where(allowed[:, None, None, None], changed, clean)
     before, after = labels_of(model, clean), labels_of(model, changed)
     other = brief.targets != labels

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.alignment.changed_pairs import as_file
 from hartley.games.alignment.picture_prompt import PicturePromptBrief, picture_prompt
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def picture_prefix(
 
     What a language model is given before a question is a prefix that it goes on from; here the
     prefix is a picture, and the slope goes through the language model and the encoder to its
-    pixels. A picture is left as it is once the model answers as wanted.
+    pixels. A picture is left as it is once the model answers as wanted about the picture that a
+    file of 8 bits a channel makes of it.
 
     Args:
         steps: number of steps.
@@ -51,8 +53,9 @@ def picture_prefix(
     now, along = rules.projected(start.astype(np.float32), clean, box), np.zeros_like(clean)
     length = (step or 2.5 / steps) * rules.epsilon
     for turn in range(steps + 1):
-        answer = view.model.calls["slope"](now[left], wanted[left], "ce")
-        out[left] = now[left]
+        rounded = as_file(now[left])
+        out[left] = rules.projected(rounded, clean[left], (box[0][left], box[1][left]))
+        answer = view.model.calls["slope"](out[left], wanted[left], "ce")
         going = answer[:, 1] != brief.targets[left]
         left, back = left[going], answer[going, 2:].reshape(-1, *clean.shape[1:])
         if turn == steps or not len(left):
