@@ -4,13 +4,14 @@
 
 For each size of the scene ``picture_questions``: forced choice among 64 drawn words in fonts of
 families that were not learnt from, among 32 words for held-out pictures of things, and among eight
-groups of emoji, each beside chance and beside the most frequent answer, and the difference to that; among 64 words that were never drawn to learn from; the signal
-of a word that is written and of one that is drawn, above that along other words, and their
-difference. For
-each size of ``pictures_and_words``: how often a held-out picture finds its caption. ``--attack``
-plays ``picture_prefix`` and ``typographic_prompt`` on it, about 32 things, 62 pictures each. The word
-or the stem of a name is the unit of every interval. Training takes a minute,
-three minutes and five to twenty minutes of one core, once.
+groups of emoji, each beside chance and beside the most frequent answer, with the difference to
+that; among 64 words that were never drawn to learn from; the signal of a word that is written and
+of one that is drawn, above that along other words, and their difference. For each size of
+``pictures_and_words``: how often a held-out picture finds its caption. ``--attack`` plays
+``picture_prefix`` and ``typographic_prompt`` on it, about 32 things, on 62 pictures. The word or
+the stem of a name is the unit of an interval, but for captions and attacks, where it is the
+picture, and no two are of one name. Training takes a minute, three minutes and five to twenty
+minutes of one core, once.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from hartley.scenes import _pictures_read
 from hartley.scenes.picture_questions import as_planes, picture_questions, utility
 from hartley.scenes.pictures_and_words import pictures_and_words
 from hartley.scenes.pictures_and_words import utility as retrieval
-
 
 SIGNALS = (
     *("signal written", "signal drawn", "signal lost", "floor written", "floor drawn"),
@@ -65,7 +65,7 @@ def fresh_words(size: Any, seed: int) -> Figure:
 
 
 def above_constant(scene: Scene) -> Figure:
-    """Return how much more often the model is right than who always says the most frequent."""
+    """Return how much more often the model is right than the most frequent answer is."""
     assert scene.model is not None
     test = scene.extra["test"]
     hits = np.asarray(scene.model.query(test.x)).argmax(1) == test.labels
@@ -94,7 +94,8 @@ def main() -> None:
             line(
                 question,
                 right,
-                f"units, {len(labels)} pictures, chance {1 / answers:.3f}, most frequent {usual:.3f}",
+                f"units, {len(labels)} pictures, chance {1 / answers:.3f}, "
+                f"most frequent {usual:.3f}",
             )
             line(f"{question} above the most frequent", above_constant(scene))
             if question == "word":

@@ -149,7 +149,8 @@ def own(path: Path, side: int = SIDE) -> Captioned:
         twice = next(name for name in files if files.count(name) > 1)
         raise UsageError(f"{path} must name each picture once, got {twice} twice")
     pictures = np.stack([read_picture(path.parent / name, side) for name in files])
-    alike, first = alike_pictures(pictures), {}
+    alike = alike_pictures(pictures)
+    first: dict[int, str] = {}
     for name, number in zip(files, alike.tolist(), strict=True):
         if number in first:
             raise UsageError(
