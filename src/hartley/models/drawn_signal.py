@@ -3,7 +3,7 @@
 The concept of a word is where the language model is, compared with other words, when it is to
 answer and the word is written before the question; the signal of an input is the energy of its
 state along that concept (arXiv:2411.11195, late edition), as a share of the reference's own. An
-energy is never below 0, whatever the input says: beside it stand the same energy along the concepts
+energy is never below 0, whatever the input says: beside it is the same energy along the concepts
 of other words, which is what a word that says nothing would have, and the projection with its sign.
 """
 

@@ -196,8 +196,8 @@ def _kinds(size: Size, answers: int, seed: int) -> Asked:
     """Ask for the group of a held-out emoji."""
     del size, answers, seed
     everything = _pictures_read.things()
-    asked = everything.held_out & ~_pictures_read.twins(everything)
-    rows = [row for row, thing in enumerate(everything.each) if asked[row] and thing.kind]
+    alone = everything.held_out & ~_pictures_read.twins(everything)
+    rows = [row for row, thing in enumerate(everything.each) if alone[row] and thing.kind]
     texts = tuple(KINDS.values())
     labels: list[Any] = [texts.index(everything.each[row].kind) for row in rows]
     names = [_pictures_read.stem(everything.each[row].name) for row in rows]

@@ -52,8 +52,8 @@ def pictures_and_words(
     language = reader.language
     rng = np.random.default_rng(spawn(seed, "pairs"))
     everything = _pictures_read.things()
-    asked = everything.held_out & ~_pictures_read.twins(everything)
-    test = _distinct(everything.part(rng.permutation(np.flatnonzero(asked))))
+    alone = everything.held_out & ~_pictures_read.twins(everything)
+    test = _distinct(everything.part(rng.permutation(np.flatnonzero(alone))))
     learnt = _pictures_read.learnt(_pictures_read.PLANS[size])
     order = rng.permutation(len(learnt.each))
     usual, public = learnt.part(order[:USUAL]), learnt.part(order[USUAL : USUAL + PUBLIC])
