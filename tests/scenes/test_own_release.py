@@ -187,6 +187,38 @@ def test_a_control_whose_people_are_in_the_table_is_refused_by_their_ids(folder:
         scene(folder, "rows.csv", "named.csv", row_id="id", control=str(folder / "some.csv"))
 
 
+def test_ids_that_were_numbered_anew_do_not_make_others_of_the_same_people(
+    folder: Path, tmp_path: Path
+) -> None:
+    named = pd.read_csv(folder / "named.csv")
+    again = named.assign(id=[f"p{k}" for k in range(1000, 1300)])
+    again.to_csv(tmp_path / "again.csv", index=False)
+    anew = "got 100.00% of its rows that are in both.* 'id' differs and does not show it; leave"
+    with pytest.raises(HartleyError, match=anew):
+        scene(folder, "rows.csv", "named.csv", row_id="id", control=str(tmp_path / "again.csv"))
+    others = people(300, 1).assign(id=again.id)
+    others.to_csv(tmp_path / "others.csv", index=False)
+    scene(folder, "rows.csv", "named.csv", row_id="id", control=str(tmp_path / "others.csv"))
+
+
+def test_homes_that_were_numbered_anew_are_refused_and_others_alike_within_are_not(
+    tmp_path: Path,
+) -> None:
+    def homes(name: str, seed: int, first: int, order: int = 0) -> str:
+        table = people(60, seed).loc[np.repeat(np.arange(60), 4)].reset_index(drop=True)
+        table["age"] += np.tile([0, 0, 0, 1], 60)
+        table["home"] = first + np.repeat(np.arange(60), 4)
+        path = tmp_path / f"{name}.csv"
+        table.sample(frac=1, random_state=order).to_csv(path, index=False)
+        return str(path)
+
+    real, copy = homes("real", 0, 0), homes("copy", 0, 0)
+    files = {"original": real, "released": copy, "cluster": "home"}
+    build("own_release", {**files, "control": homes("others", 1, 1000)})
+    with pytest.raises(HartleyError, match=r"100.00% of its 'home' \(one row of each\) that are"):
+        build("own_release", {**files, "control": homes("same", 0, 1000, order=1)})
+
+
 def test_ids_are_of_somebody_and_a_release_has_rows(folder: Path) -> None:
     rows = pd.read_csv(folder / "rows.csv")
     rows.loc[3, "id"] = None
@@ -299,3 +331,24 @@ def test_a_missing_sensitive_number_stays_missing(tmp_path: Path) -> None:
     # Whoever knows the hours knows where there are none.
     assert built.facts["known"] == "hours, town, hours is missing"
     assert 0 < bits("nearest_value", built) <= 1
+
+
+def test_other_rows_of_a_person_are_no_wrong_answer(tmp_path: Path) -> None:
+    """Four visits each that are alike in what is known: whoever finds a person finds all four."""
+    paths = {}
+    for what, first in (("original", 0), ("released", 0), ("control", 1000)):
+        who = first + np.repeat(np.arange(64), 4)
+        table = pd.DataFrame({"a": who.astype(float), "day": np.tile(np.arange(4), 64), "who": who})
+        table["id"] = [f"p{first}-{k}" for k in range(256)]
+        if what == "released":
+            table = table.sample(frac=1, random_state=0).drop(columns="who")
+        paths[what] = str(tmp_path / f"{what}.csv")
+        table.to_csv(paths[what], index=False)
+    built = build("own_release", {**paths, "row_id": "id", "cluster": "who", "known": "a"})
+    channel = hartley.measure(hartley.play("nearest_row", built, seed=0), redraws=1)
+    assert channel.bits.n == 64 and channel.metrics["linked"] == 1.0
+    assert channel.ceiling.value == pytest.approx(6.0) and channel.bits.value > 5.9
+    one = released_tables.publications(built, np.random.default_rng(0), 1)[0]
+    assert one.candidates is not None and np.isin(one.rows, one.candidates).all()
+    owners = np.asarray(one.release.x)[one.candidates, 0]
+    assert sorted(owners) == list(range(64))

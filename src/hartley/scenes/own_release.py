@@ -95,14 +95,7 @@ def own_release(
     forms = as_one_form(files, raw, row_id)
     _check_sizes(files, forms)
     shared = row_overlap(forms.tables[ORIGINAL], forms.tables[CONTROL])
-    # Ids say whether they are the same people; without any, rows do.
-    if shared.p < CHANCE and clusters is None and not by_ids:
-        raise UsageError(
-            f"--control must be others than {original}, got {shared.share:.2%} of its rows that "
-            f"are in both, where {shared.recurring:.2%} of the rows of {original} occur in it "
-            "twice; leave people of the table out of the control, or name a column that says who "
-            "is who by --cluster"
-        )
+    _check_rows(original, forms, shared, clusters, cluster or (row_id if by_ids else ""))
     names = [column.name for column in forms.columns]
     secret = _place(forms, sensitive) if sensitive else None
     if secret is not None:
@@ -175,6 +168,41 @@ def _check_others(files: dict[str, Path], raw: dict[str, Any], row_id: str) -> N
             f"--control must be others than {files[ORIGINAL]}, got {len(both)} {row_id!r} that are "
             f"in both, such as {min(both)[:40]!r}"
         )
+
+
+def _check_rows(
+    original: str,
+    forms: UserRelease,
+    shared: RowOverlap,
+    clusters: RowClusters | None,
+    ids: str,
+) -> None:
+    """Raise UsageError where the control shares more rows with the table than chance explains.
+
+    Ids that differ do not show that people do, since they may have been numbered anew.
+    """
+    people, control = forms.tables[ORIGINAL], forms.tables[CONTROL]
+    if clusters is not None:
+        # Rows of a cluster are no independent draws.
+        people, control = _least(people, clusters.people), _least(control, clusters.control)
+        shared = row_overlap(people, control)
+    if shared.p >= CHANCE:
+        return
+    rows = "rows" if clusters is None else f"{ids!r} (one row of each)"
+    raise UsageError(
+        f"--control must be others than {original}, got {shared.share:.2%} of its {rows} that "
+        f"are in both, where {shared.recurring:.2%} of those of {original} occur in it twice; "
+        + (f"{ids!r} differs and does not show it; " if ids else "")
+        + "leave people of the table out of the control"
+        + ("" if ids else ", or name a column that says which rows belong together by --cluster")
+    )
+
+
+def _least(table: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return of each cluster the row that is first in the order of values, the same in a copy."""
+    order = np.lexsort((*table.T[::-1], labels))
+    _, first = np.unique(labels[order], return_index=True)
+    return np.asarray(table[order[first]])
 
 
 def _drawn(cluster: str, clusters: RowClusters | None) -> dict[str, str]:

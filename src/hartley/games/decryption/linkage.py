@@ -5,7 +5,8 @@ rows without names, in an order that the auditor drew. They score every row for 
 place of a person's row is the secret, uniform among all rows (linkage of quasi-identifiers,
 doi:10.1142/S0218488502001648; probabilistic linkage, doi:10.1080/01621459.1969.10501049). Where a
 release has no row of anybody, as a synthetic table, the auditor draws a place that nothing depends
-on, so that nothing is read.
+on, so that nothing is read. Where several rows belong together (a person's visits), the place is
+looked for among one row of each of them: the others are neither right nor wrong.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def linkage(
     published = released_tables.publications(scene, rng, rounds)
     salt = int(rng.integers(2**31))
     ties = int(rng.integers(2**62))
-    dealt, places = [], []
+    dealt, places, among = [], [], []
     for one in published:
         rows = len(one.release)
         drawn = rng.integers(0, rows, len(one.coins))
@@ -116,8 +117,10 @@ def linkage(
             defenses=scene.defenses,
             salt=salt,
         )
-        places.append(place)
-        dealt.append(Round(view=view, truth=place.astype(np.int64), alphabet=rows))
+        candidates = np.arange(rows) if one.candidates is None else one.candidates
+        among.append(candidates)
+        places.append(np.searchsorted(candidates, place))
+        dealt.append(Round(view=view, truth=places[-1], alphabet=len(candidates)))
 
-    judge = judge_of("linkage", places, [len(one.release) for one in published], ties)
+    judge = judge_of("linkage", places, [len(one.release) for one in published], ties, among)
     return Deal(rounds=tuple(dealt), judge=judge, cluster=not once, planted=not once)

@@ -17,23 +17,29 @@ if TYPE_CHECKING:
 
 
 def judge_of(
-    game: str, places: Sequence[NDArray[np.int64]], rows: Sequence[int], ties: int
+    game: str,
+    places: Sequence[NDArray[np.int64]],
+    rows: Sequence[int],
+    ties: int,
+    among: Sequence[NDArray[np.int64]] | None = None,
 ) -> Judge:
     """Return the judge of a game whose secret is the place of each person's row.
 
     Args:
         game: its name, for messages.
-        places: of each round, the row (m,) of each person.
+        places: of each round, the row (m,) of each person, a place among those that are ranked.
         rows: of each round, how many rows were published.
         ties: seeds the order of rows of the same score.
+        among: of each round, the rows (c,) that are ranked; None: all.
     """
 
     def judge(played: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         del played
         tie_rng = np.random.default_rng(ties)
         out = []
-        for place, count, outcome in zip(places, rows, outcomes, strict=True):
-            scores = _scores(game, outcome, (len(place), count))
+        ranked = [slice(None)] * len(rows) if among is None else among
+        for place, count, columns, outcome in zip(places, rows, ranked, outcomes, strict=True):
+            scores = _scores(game, outcome, (len(place), count))[:, columns]
             ranks = _ranks(scores, place, tie_rng)
             other = _ranks(scores, tie_rng.permutation(place), tie_rng)
             figures = {

@@ -65,6 +65,8 @@ class Publication:
             asked; none where the auditor dealt everybody into pairs.
         relatives: (k,) the place in ``people`` of the row that each of ``others`` belongs together
             with, −1 for none.
+        candidates: (c,) the published rows among which a person's is looked for, sorted: one of
+            each cluster, which is the drawn one where it was published; None: all rows.
     """
 
     release: Data
@@ -74,6 +76,7 @@ class Publication:
     rows: NDArray[np.int64]
     others: Floats
     relatives: NDArray[np.int64]
+    candidates: NDArray[np.int64] | None = None
 
     @property
     def inside(self) -> NDArray[np.int64]:
@@ -163,12 +166,18 @@ def _published_once(
     pairs = np.stack([np.arange(count), np.arange(count) + count], 1)
     shuffled = rng.permutation(len(released))
     rows = np.full(count, -1, dtype=np.int64)
+    candidates = None
     owners = scene.find(RowOwners)
     if part.rows and owners is not None and owners.places is not None:
         place = np.empty(len(released), dtype=np.int64)
         place[shuffled] = np.arange(len(released))
         member_rows = owners.places[members]
         rows = np.where(member_rows >= 0, place[member_rows], -1)
+        if clusters is not None:
+            there = owners.places >= 0
+            labels = np.full(len(released), -1, dtype=np.int64)
+            labels[place[owners.places[there]]] = clusters.people[there]
+            candidates = _candidates(labels, rows[rows >= 0], rng)
     release = _data("release", scene.modality, released[shuffled])
     further = np.concatenate([np.delete(people, members, 0), np.delete(control, others, 0)])
     relatives = np.full(len(further), -1, dtype=np.int64)
@@ -177,7 +186,21 @@ def _published_once(
         parts = ((clusters.people, members, seats[0]), (clusters.control, others, seats[1]))
         relatives = np.concatenate([_relatives(*part) for part in parts])
     questioned = np.concatenate([first, second])[seated]
-    return Publication(release, questioned, at[pairs], coins, rows, further, relatives)
+    return Publication(release, questioned, at[pairs], coins, rows, further, relatives, candidates)
+
+
+def _candidates(labels: NDArray[np.int64], drawn: NDArray[np.int64], rng: Rng) -> NDArray[np.int64]:
+    """Return one published row of each cluster, the drawn one of those that have one.
+
+    Args:
+        labels: (r,) the cluster of each published row, −1 for nobody's: each of these stays.
+        drawn: published rows of the people who are asked about.
+        rng: draws a row of each of the others.
+    """
+    order = np.concatenate([drawn, rng.permutation(len(labels))])
+    order = order[labels[order] >= 0]
+    _, first = np.unique(labels[order], return_index=True)
+    return np.sort(np.concatenate([order[first], np.flatnonzero(labels < 0)]))
 
 
 def _relatives(
