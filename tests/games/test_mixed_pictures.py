@@ -81,9 +81,11 @@ def test_grouping_reads_waves_and_nothing_of_a_pad(scene):
     assert read.bits.lower > 1
     assert read.metrics["solved"]["value"] > 0.6
     dead = mixed_pictures.dead(Modality.VISION, np.random.default_rng(0))
-    game = {"rounds": 5}
+    game = {"rounds": 8}
     none = play(mixture_clustering, dead, seed=0, params={"checks": 1}, game_params=game)
-    assert not measure(none, redraws=1).bits.lower
+    read = measure(none, redraws=1)
+    # A leak that names a third of the pictures instead of an eighth is 0.22 of the 3 bits.
+    assert read.bits.lower == 0 and read.high is not None and read.high < 0.12
 
 
 def test_the_matcher_reads_any_order_and_negatives_and_nothing_of_noise():

@@ -17,6 +17,7 @@ from hartley.engine.defend import defended
 from hartley.games.decryption import text_linkage
 from hartley.kit.language.deidentification import common_words, in_common_words, placeholders
 from hartley.kit.releases.text_release import TextRelease
+from hartley.scenes.released_mails import share_by_author
 
 ATTACKS = ("author_linkage", "rare_words")
 
@@ -125,3 +126,13 @@ def test_words_of_few_people_go() -> None:
 def test_too_few_people_are_refused() -> None:
     with pytest.raises(UsageError, match="must have 65 people with 3 texts each, got 64"):
         text_linkage.text_linkage(scene(1.0), np.random.default_rng(0), people=65)
+
+
+def test_the_interval_of_a_readers_accuracy_is_over_authors() -> None:
+    """Ten authors of forty mails each, read rightly or wrongly as one: ten draws and not 400."""
+    right = np.repeat([True] * 5 + [False] * 5, 40)
+    authors = np.repeat(np.arange(10) * 7, 40)
+    figure = share_by_author(right, authors)
+    assert figure == 0.5 and figure.n == 10
+    # The t interval of ten draws of 0 or 1, by its table.
+    assert figure.high - figure.low == pytest.approx(2 * 2.262157 * np.sqrt(0.25 / 9), abs=1e-5)

@@ -9,12 +9,14 @@ import numpy as np
 
 from hartley.core import Modality, Range, Scene, Stronger, recipe
 from hartley.data import mails
-from hartley.kit.interval_values import Figure, share_figure
+from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.language import deidentification
 from hartley.kit.releases.text_release import TextRelease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
 LISTS = 4
 """Mailing lists that a reader of the release distinguishes."""
@@ -80,6 +82,13 @@ def _utility(lists: Sequence[str]) -> Callable[[Scene], dict[str, Figure]]:
         first = part.authors[rows] % 2 == 0
         x = TfidfVectorizer(sublinear_tf=True).fit_transform(texts)
         reader = LogisticRegression(C=10, max_iter=300).fit(x[first], labels[first])
-        return {"accuracy": share_figure(reader.predict(x[~first]) == labels[~first])}
+        right = reader.predict(x[~first]) == labels[~first]
+        return {"accuracy": share_by_author(right, part.authors[rows][~first])}
 
     return utility
+
+
+def share_by_author(right: NDArray[np.bool_], authors: NDArray[np.int64]) -> Figure:
+    """Return the share of mails (n,) that are right, with an interval over their authors (n,)."""
+    _, author = np.unique(authors, return_inverse=True)
+    return mean_figure(np.bincount(author, weights=right), np.bincount(author))
