@@ -61,8 +61,9 @@ def row(
         if isinstance(value, dict) and value["low"] is not None
     }
     bits = channel.bits
+    high = channel.ceiling.value if channel.high is None else channel.high
     print(
-        f"{name:42s} {attack:20s} {bits.value:6.3f} bits, at least {bits.lower or 0.0:6.3f}",
+        f"{name:42s} {attack:20s} {bits.value:6.3f} bits [{bits.lower or 0.0:.3f}, {high:.3f}]",
         f"{time.process_time() - start:6.1f} s",
         metrics,
         flush=True,

@@ -84,7 +84,7 @@ def test_grouping_reads_waves_and_nothing_of_a_pad(scene):
     game = {"rounds": 8}
     none = play(mixture_clustering, dead, seed=0, params={"checks": 1}, game_params=game)
     read = measure(none, redraws=1)
-    # A leak that names a third of the pictures instead of an eighth is 0.22 of the 3 bits.
+    # A leak that names a third of the pictures instead of an eighth is 0.21 of the 3 bits.
     assert read.bits.lower == 0 and read.high is not None and read.high < 0.12
 
 

@@ -37,7 +37,7 @@ def judge_of(
         del played
         tie_rng = np.random.default_rng(ties)
         out = []
-        ranked = [slice(None)] * len(rows) if among is None else among
+        ranked = [np.arange(count) for count in rows] if among is None else among
         for place, count, columns, outcome in zip(places, rows, ranked, outcomes, strict=True):
             scores = _scores(game, outcome, (len(place), count))[:, columns]
             ranks = _ranks(scores, place, tie_rng)
