@@ -27,7 +27,7 @@ COMMIT = "Update of /cvsroot"
 SHARED = 30
 """Characters of a line from which on it is left out where two mails have it."""
 OPENING, SOME_MAILS = 20, 3
-"""Whoever opens most of at least so many mails with one line of so many characters is a program."""
+"""A line of this length, and mails of one address: a program opens most of them with one line."""
 
 _ATTRIBUTION = re.compile(r"(wrote|writes|said|schrieb|stated the following)\s*:\s*$")
 _QUOTED = re.compile(r"\s*([>|}]|[A-Za-z]{1,4}>|\) |SPAM:|-----BEGIN PGP SIGNED|Hash: )")
@@ -45,7 +45,7 @@ class Mail:
     Attributes:
         author: the address that it was sent from, in lower case.
         names: words of the name that the author goes by, in lower case.
-        text: what they wrote, with their signature.
+        text: what they wrote, with a short signature.
         mailing_list: that it was sent to, "" where the header names none.
         called: words of the name beside the address, in lower case.
     """
