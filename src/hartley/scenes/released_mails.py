@@ -32,7 +32,7 @@ def released_mails(
     """Mails of people who wrote several, one of each published without its header.
 
     Args:
-        release: ``headless``: as written, with a short signature; ``deidentified``: with placeholders
+        release: ``headless``: as written, signed shortly; ``deidentified``: with placeholders
             for names, addresses, links and numbers; ``independent``: of people of whom the attacker
             has no text, a control at 0 bits.
         known: other mails of each person that the attacker has.
