@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hartley.core import Data, Modality, Model, Output, Scene
+from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
+from hartley.core.errors import UsageError
 from hartley.defenses.bandwidth.modelguard import modelguard
-from hartley.defenses.bandwidth.prada import prada
+from hartley.defenses.bandwidth.prada import STREAMS, _limit, prada
 from hartley.defenses.noise.meco import meco
 from hartley.defenses.noise.prediction_poisoning import prediction_poisoning
 from hartley.defenses.noise.reverse_sigmoid import reverse_sigmoid
@@ -169,6 +170,46 @@ def test_prada_lets_users_pass_and_refuses_who_moves_records_by_fixed_steps() ->
     assert (answers[-1] == uniform).all() and (answers[:100] != uniform).any(1).all()
     # The owner asks without an account.
     assert np.allclose(model.query(start), scene.model.query(start))
+
+
+def test_the_share_of_false_alarms_is_that_of_a_further_stream_below_the_limit() -> None:
+    rng = np.random.default_rng(0)
+    for share in (1 / (STREAMS + 1), 0.05, 0.1, 0.5):
+        below = [rng.random() < _limit(list(rng.random(STREAMS)), share) for _ in range(20_000)]
+        # An index that is one too high adds .017, about ten deviations of the mean.
+        assert abs(np.mean(below) - share) < 4 * np.sqrt(share * (1 - share) / 20_000)
+    with pytest.raises(UsageError, match="false_alarms must be at least 1/60"):
+        prada(_linear(), rng, false_alarms=0.01)
+    assert prada(_linear(), rng, false_alarms=0.01, threshold=0.5).model is not None
+
+
+def test_each_victim_has_a_threshold_of_its_own_labels() -> None:
+    rng = np.random.default_rng(3)
+    x = 0.02 * rng.standard_normal((160, 4))
+    x[:, 0] = rng.integers(0, 40, 160)
+    data = Data("lines", Modality.TABULAR, x, np.zeros(160, int))
+
+    def named(classes: int) -> Model:
+        """A model whose class is a record's line; with two classes all are the first one's."""
+        return Model(
+            f"{classes} classes",
+            Modality.TABULAR,
+            lambda x: np.eye(classes)[(x[:, 0] * (classes > 2)).astype(int)],
+            classes=classes,
+        )
+
+    def fit(*_: Any) -> Ensemble:
+        return Ensemble(1, lambda x: named(2).query(x)[None], lambda _: named(2))
+
+    # Within lines distances are normal; across lines they are not, and no user could ask.
+    scene = Scene(
+        "lines", Modality.TABULAR, model=named(40), train=data, fit=fit, extra={"test": data}
+    )
+    behind = prada(scene, np.random.default_rng(0))
+    assert behind.fit is not None
+    victim = behind.fit(data, np.ones((1, 160), dtype=bool), 0).member(0)
+    streams = [_asked(victim, rng.permutation(x)) for _ in range(20)]
+    assert sum((answers == 0.5).all(1).any() for answers in streams) <= 4
 
 
 def test_distances_are_to_the_nearest_earlier_query_of_the_class() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from hartley.core import Modality, Model, Output, Range, Scene, Term, defense
+from hartley.core import Modality, Model, Output, Range, Scene, Term, defense, spawn
+from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 from hartley.kit import accounts
 from hartley.kit.query_distances import QueryDistances
@@ -46,25 +47,35 @@ def prada(
     Distances between a user's records are spread about normally; those of records that were moved
     from others by fixed steps are not. After each query the Shapiro–Wilk statistic of all distances
     so far is compared with a threshold; below it the account gets empty answers from then on. An
-    attacker's records that occur in nature pass. The owner and the judge are not watched.
+    attacker's records that occur in nature pass. The owner and the judge are not watched. How far
+    records of one class lie apart depends on which labels a model gives, so that each model has a
+    threshold of its own.
 
     Args:
         threshold: of the statistic, from 0 to 1; 0 sets it by streams of the owner's test records,
             in random orders, so that the share ``false_alarms`` of them is refused at some time.
-        false_alarms: share of such streams that are refused.
+        false_alarms: share of such streams that are refused, at least one in 60.
         warm: distances that are gathered before anything is refused.
         shared: one history for all accounts of an attacker.
-    """
-    model, records, draw = scene.model, _records(scene), np.random.default_rng(rng.integers(2**62))
-    assert model is not None
 
-    @cache
-    def limit() -> float:
-        return threshold or _threshold(model, records, warm, false_alarms, draw)
+    Raises:
+        UsageError: the threshold is to be set by streams, for fewer false alarms than one of them.
+    """
+    records, seed = _records(scene), int(rng.integers(2**62))
+    if not threshold and false_alarms * (STREAMS + 1) < 1:
+        raise UsageError(
+            f"prada's false_alarms must be at least 1/{STREAMS + 1}, since {STREAMS} streams set "
+            f"the threshold, got {false_alarms}"
+        )
 
     def change(inner: Model, who: str) -> Model:
         if who.startswith("reference"):
             return inner
+
+        @cache
+        def limit() -> float:
+            draw = np.random.default_rng(spawn(seed, who))
+            return threshold or _threshold(inner, records, warm, false_alarms, draw)
 
         def opened() -> accounts.Stream:
             watch, refused = QueryDistances(warm), False
@@ -117,4 +128,12 @@ def _threshold(
         for row in rng.permutation(len(records)):
             least = min(least, watch.add(records[row], int(labels[row])))
         lowest.append(least)
-    return float(np.sort(lowest)[int(share * (STREAMS + 1))])
+    return _limit(lowest, share)
+
+
+def _limit(lowest: list[float], share: float) -> float:
+    """Return the number below which a further one falls in ``share`` of cases, or a bit fewer.
+
+    The k-th smallest of n numbers has a further one of the same kind below it k times in n + 1.
+    """
+    return float(np.sort(lowest)[int(share * (len(lowest) + 1) + 1e-9) - 1])

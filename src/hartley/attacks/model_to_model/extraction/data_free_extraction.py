@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
@@ -32,6 +32,7 @@ and a copy from 1,000 of them agrees on half of the digits instead of on three q
     adapts=True,
     loot=Loot.MODEL,
     light={"queries": 400, "batch": 100, "replays": 5, "steps": 40},
+    sweep={"reading": ("answers", "labels", "recovered")},
 )
 def data_free_extraction(
     view: View[ExtractionBrief],
@@ -40,6 +41,7 @@ def data_free_extraction(
     queries: Annotated[int, Range(0)] = 0,
     batch: Annotated[int, Range(2)] = 50,
     replays: Annotated[int, Range(1), Stronger.MORE] = 20,
+    reading: Literal["answers", "labels", "recovered"] = "answers",
     temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 128,
@@ -56,6 +58,8 @@ def data_free_extraction(
         queries: number of queries; 0 means as many as the rules allow.
         batch: records a turn; half of them are differences.
         replays: optimiser steps of the copy in a turn.
+        reading: what is learnt of an answer: all scores, the likeliest class alone, or the scores
+            that a known change of scores (``reverse_sigmoid``) turns into the answer.
         temperature: of the scores that the last copy is trained on, as in distillation.
         steps: optimiser steps of the last copy's training.
         hidden: width of the copy's hidden layer.
@@ -66,7 +70,7 @@ def data_free_extraction(
     import torch
 
     public = numbers(view, "data_free_extraction")
-    transfer = Transfer(view, allowance(view, queries))
+    transfer = Transfer(view, allowance(view, queries), reading)
     shape, flat = public.x.shape[1:], public.x.reshape(len(public), -1)
     ends = (flat.min(0), flat.max(0)) if len(shape) == 1 else (flat.min(), flat.max())
     span = np.maximum(ends[1] - ends[0], 1e-9)

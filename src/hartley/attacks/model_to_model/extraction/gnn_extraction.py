@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
@@ -59,9 +60,7 @@ def gnn_extraction(
         graph = Graph(graph.features, links)
     elif knows == "links":
         graph = Graph(np.eye(len(graph), dtype=np.float32), np.asarray(graph.edges))
-    allowed = [view.brief.queries, *([queries] if queries else [])]
-    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    nodes = transfer_set(view.brief.public.x, max(1, min(allowed)), rng, mix=False)
+    nodes = transfer_set(view.brief.public.x, allowance(view, queries), rng, mix=False)
     answers = probabilities(np.asarray(model.query(nodes)), model.output, model.classes)
     seed = int(rng.integers(2**31))
     return Outcome(asset=copy_of_nodes(graph, nodes, answers, seed, hidden=hidden, steps=steps))

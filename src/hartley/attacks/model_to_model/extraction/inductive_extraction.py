@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
@@ -58,9 +59,7 @@ def inductive_extraction(
         hidden: width of the copy's hidden layers; 0 is 16 for nodes and 32 for small graphs.
     """
     brief, model, graph = view.brief, view.model, view.brief.graph
-    allowed = [brief.queries, *([queries] if queries else [])]
-    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    x = transfer_set(brief.public.x, max(1, min(allowed)), rng, mix=False)
+    x = transfer_set(brief.public.x, allowance(view, queries), rng, mix=False)
     seed = int(rng.integers(2**31))
     if graph is None:
         records = x if links else _relinked(x, neighbours)

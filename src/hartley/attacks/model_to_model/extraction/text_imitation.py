@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import allowance
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
@@ -53,9 +54,7 @@ def text_imitation(
         hidden: width of the copy's hidden layer.
     """
     brief, model = view.brief, view.model
-    allowed = [brief.queries, *([queries] if queries else [])]
-    allowed += [d.params["queries"] for d in view.defenses if d.name == "query_budget"]
-    size = max(1, min(allowed))
+    size = allowance(view, queries)
     if ask == "texts":
         x = transfer_set(brief.public.x, size, rng, mix=False)
     else:

@@ -45,7 +45,11 @@ def answered(
     size, count = max(1, min(allowed)), brief.accounts
     order = rng.permutation(len(brief.public))
     spaces = [
-        d for d in view.defenses if d.name in PER_ACCOUNT and not d.params.get("shared", False)
+        d
+        for d in view.defenses
+        if d.name in PER_ACCOUNT
+        and d.params.get("spaces", True)
+        and not d.params.get("shared", False)
     ]
     width = brief.width // 2 if brief.split else brief.width
     each = min(size // count, len(order))
