@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hartley.core import Data, Ensemble, Modality, Model, Output, Scene
+from hartley.attacks.model_to_model.extraction.data_free_extraction import data_free_extraction
+from hartley.core import (
+    Access,
+    Data,
+    Ensemble,
+    Modality,
+    Model,
+    Outcome,
+    Output,
+    Scene,
+    Term,
+    attack,
+)
 from hartley.core.errors import UsageError
+from hartley.defenses._shared import wrap_answers
 from hartley.defenses.bandwidth.modelguard import modelguard
 from hartley.defenses.bandwidth.prada import STREAMS, _limit, prada
 from hartley.defenses.noise.meco import meco
 from hartley.defenses.noise.prediction_poisoning import prediction_poisoning
 from hartley.defenses.noise.reverse_sigmoid import reverse_sigmoid
-from hartley.games.extraction.extraction import live
-from hartley.kit import changed_scores
+from hartley.engine.run.play import play
+from hartley.games import nearest_learner
+from hartley.games.extraction.extraction import extraction, live
+from hartley.kit import accounts, changed_scores
 from hartley.kit.query_distances import QueryDistances
 
 CLASSES = 6
@@ -231,3 +247,73 @@ def test_meco_answers_anew_at_each_call_of_an_account_and_the_owner_always_alike
     assert not np.array_equal(first, second)
     again = model.session()("query", model.query)
     assert np.array_equal(first, again(x)), "a repeated run gets the same noise"
+    # The same record twice in one call is asked twice; another account has noise of its own.
+    paired = model.session()("query", model.query)(np.concatenate([x, x]))
+    assert np.array_equal(paired[:40], first) and np.array_equal(paired[40:], second)
+    both = accounts.spread(model.session, 2)
+    assert both is not None
+    ask = both("query", model.query)
+    turns = ask(np.repeat(x, 2, axis=0))
+    assert np.array_equal(turns[::2], first) and not np.array_equal(turns[1::2], first)
+
+
+def _itself(view: Any) -> Any:
+    """A copy that answers by the nearest record that was asked."""
+    answers = view.model.query(view.brief.public.x)
+    lesson = replace(view.brief.public, y=answers.argmax(1))
+    fit = nearest_learner.trainer(lesson.modality, 4)
+    return fit(lesson, np.ones((1, len(lesson)), dtype=bool), 0).member(0)
+
+
+@attack(
+    game=extraction,
+    access=Access.SCORES,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.VISION,),
+    paper="hartley",
+)
+def nearest_copy(view: Any, rng: Any) -> Outcome:
+    """Return a copy that answers by the nearest record that was asked."""
+    return Outcome(asset=_itself(view))
+
+
+def _played(defense: Any, **params: Any) -> Any:
+    scene = live(Modality.VISION, np.random.default_rng(0))
+    behind = scene if defense is None else defense(scene, np.random.default_rng(0), **params)
+    return play(nearest_copy, behind, seed=0, game_params={"rounds": 3})
+
+
+def test_the_game_behind_noise_on_queries_and_behind_code_words() -> None:
+    bare, noisy, coded = _played(None), _played(meco, noise=3.0), _played(modelguard)
+    assert bare.metrics["victim_repeats"] == coded.metrics["victim_repeats"] == 1.0
+    assert noisy.metrics["victim_repeats"] < 0.9, "the judge asks one account again"
+    assert (noisy.guess == noisy.truth).mean() < 0.7 < (bare.guess == bare.truth).mean()
+    assert np.array_equal(coded.guess, bare.guess), "labels are the same"
+
+
+def test_fidelity_is_agreement_with_the_victim_and_not_with_the_noise_around_it() -> None:
+    scene = live(Modality.VISION, np.random.default_rng(0))
+
+    def other(model: Model, who: str) -> Model:
+        del who
+        return model.with_(query=lambda x: np.roll(model.query(x), 1, axis=1))
+
+    behind = wrap_answers.models(scene, other)
+    trials = play(nearest_copy, behind, seed=0, game_params={"rounds": 2})
+    assert trials.metrics["fidelity"] < 0.1 and trials.metrics["fidelity_at_boundary"] < 0.5
+
+
+def test_the_game_behind_prada_refuses_an_account_that_asks_on() -> None:
+    bare, behind = _played(None), _played(prada, threshold=1.0, warm=3)
+    assert (behind.guess == behind.truth).mean() < 0.6 < (bare.guess == bare.truth).mean()
+
+
+def test_who_reads_labels_alone_learns_nothing_of_changed_scores(digits: Any) -> None:
+    rules: Any = {"seed": 0, "game_params": {"rounds": 2, "queries": 200}}
+    params: Any = {**data_free_extraction.light, "reading": "labels"}
+    behind = reverse_sigmoid(digits, np.random.default_rng(0))
+    bare, changed = (
+        play(data_free_extraction, s, params=params, **rules) for s in (digits, behind)
+    )
+    assert np.array_equal(bare.guess, changed.guess)
+    assert data_free_extraction.sweep["reading"] == ("answers", "labels", "recovered")

@@ -143,6 +143,26 @@ def test_each_account_has_a_space_and_one_who_knows_it_joins_them() -> None:
     assert len(x) == 160 and np.allclose(got @ got.T, want @ want.T, atol=1e-9)
 
 
+def test_an_account_without_a_space_of_its_own_spends_nothing_on_joining() -> None:
+    view = _views(defended(_scene(), b4b, {"spaces": False}), queries=160, accounts=4)
+    x, _ = answered(view, np.random.default_rng(0))
+    assert len(x) == 160
+
+
+def test_accounts_that_are_linked_have_their_coverage_counted_together() -> None:
+    scene = _scene()
+    clean = deal(_thief(_memory), scene, seed=0, params={"rounds": 1}).rounds[0].view.model
+    errors = {}
+    for shared in (False, True):
+        params = {"covered": 0.9, "noise": 2.0, "spaces": False, "shared": shared}
+        view = _views(defended(scene, b4b, params), queries=160, accounts=8)
+        x = view.brief.public.x[np.random.default_rng(0).permutation(192)[:120]]
+        got = np.concatenate([view.model.query(part) for part in np.split(x, 12)])
+        errors[shared] = np.linalg.norm(got - clean.query(x), axis=1)
+    # Eight accounts with 15 records each cover less than one account with 120.
+    assert errors[True][-40:].mean() > 1.4 * errors[False][-40:].mean()
+
+
 def test_pictures_and_captions_still_match_in_an_account_of_their_own() -> None:
     scene = _scene(Modality.PAIRED)
     view = _views(defended(scene, b4b, {"noise": 0.0}))

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_model.extraction.gnn_extraction import gnn_extraction
+from hartley.attacks.model_to_model.extraction.inductive_extraction import inductive_extraction
+from hartley.attacks.model_to_model.extraction.jacobian_sampling import jacobian_sampling
+from hartley.attacks.model_to_model.extraction.text_imitation import text_imitation
 from hartley.channel.measure import measure
 from hartley.core import Access, Data, Modality, Model, Outcome, Output, Scene, Term, attack
 from hartley.core.errors import BudgetSpent, RuleError, RunError, UsageError
 from hartley.defenses.bandwidth.query_budget import query_budget
+from hartley.engine.defend import defended
 from hartley.engine.run.play import deal, play
 from hartley.games import nearest_learner
 from hartley.games.extraction import head_extraction, head_fingerprint
@@ -116,6 +121,46 @@ def test_the_rules_limit_the_queries_of_each_victim_and_a_new_attack_starts_afre
         assert trials.metrics["symbols_per_query"] == pytest.approx(16 / 10)
         with pytest.raises(BudgetSpent, match="at most 10 records per victim"):
             play(asks(6), scene, dealt=table)
+
+
+def test_who_asked_nothing_has_no_symbols_a_query() -> None:
+    scene = _scene()
+    metrics = play(_attack(lambda view: scene.model), scene, game_params={"rounds": 2}).metrics
+    assert metrics["queries"] == 0 and "symbols_per_query" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("one", "modality"),
+    [
+        (text_imitation, Modality.LANGUAGE),
+        (gnn_extraction, Modality.GRAPH),
+        (inductive_extraction, Modality.GRAPH),
+    ],
+)
+def test_who_sees_a_budget_an_account_uses_all_accounts(one: Any, modality: Modality) -> None:
+    rules: Any = {"rounds": 1, "accounts": 4, "queries": 60}
+    for shared, asked in ((False, 20), (True, 5)):
+        scene = defended(_scene(modality=modality), query_budget, {"queries": 5, "shared": shared})
+        trials = play(one, scene, seed=0, params={**one.light, "steps": 5}, game_params=rules)
+        assert trials.metrics["queries"] == asked
+
+
+def test_a_small_number_of_queries_still_moves_records_along_gradients() -> None:
+    scene = _scene()
+    held = {row.tobytes() for row in scene.extra["public"].x}
+    view = (
+        deal(jacobian_sampling, scene, seed=0, params={"rounds": 1, "queries": 60}).rounds[0].view
+    )
+    rows: list[Any] = []
+    model = view.model
+
+    def query(x: Any) -> Any:
+        rows.extend(x)
+        return model.query(x)
+
+    watched = replace(view, source=replace(model, query=query))
+    jacobian_sampling.run(watched, np.random.default_rng(0), steps=5)
+    assert len(rows) == 60 and sum(row.tobytes() in held for row in rows) == 20
 
 
 def test_without_a_pool_it_says_what_is_missing() -> None:

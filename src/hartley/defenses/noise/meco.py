@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -66,27 +67,43 @@ def meco(
 
 
 def _perturbed(model: Model, sigma: float, seed: int) -> Model:
-    """Return the model with noise on every query: a session's n-th call has the n-th noise."""
-    turn = 0
+    """Return the model with noise on every query.
+
+    Noise depends on the record, on the account and on how often the account asked about the record
+    before, so that a run repeats. The owner has one noise for each record.
+    """
+    turns: NDArray[np.int64] | None = None
+    current = seed
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         from scipy.special import ndtri
 
         records = np.asarray(x)
-        draw = ndtri(uniform(records, records.shape, spawn(seed, turn)))
+        turn = np.zeros(len(records), np.int64) if turns is None else turns
+        draw = np.empty(records.shape)
+        for one in np.unique(turn):
+            rows = turn == one
+            draw[rows] = ndtri(
+                uniform(records[rows], records[rows].shape, spawn(current, int(one)))
+            )
         return model.query((records + sigma * draw).astype(records.dtype))
 
     def opened() -> accounts.Stream:
-        calls = 0
+        times: Counter[bytes] = Counter()
+        account = spawn(seed, "account", accounts.account_number())
 
         def stream(name: str, answer: Callable[..., Any], x: Any, arguments: Any) -> Any:
-            nonlocal turn, calls
+            nonlocal turns, current
             del name
-            calls, turn = calls + 1, calls + 1
+            counts = []
+            for record in np.asarray(x):
+                times[record.tobytes()] += 1
+                counts.append(times[record.tobytes()])
+            turns, current = np.array(counts, np.int64), account
             try:
                 return answer(x, *arguments)
             finally:
-                turn = 0
+                turns, current = None, seed
 
         return stream
 

@@ -22,6 +22,7 @@ from hartley.core import (
     Flow,
     Modality,
     Model,
+    Output,
     Range,
     Role,
     Scene,
@@ -39,6 +40,7 @@ from hartley.games.extraction.tiny_graph import tiny_graph
 from hartley.games.extraction.tiny_texts import tiny_texts
 from hartley.games.tiny_shapes import tiny_shape
 from hartley.kit import kmeans
+from hartley.kit.accounts import refusal
 from hartley.kit.graph.node_classifier import Graph
 from hartley.models.training_defense import trainable
 
@@ -59,6 +61,10 @@ RECORDS = 28
 TAUGHT = 40
 """Largest number of records of a region that a victim is trained on, and that the judge queries.
 The training set contains a copy of them for every victim."""
+
+
+ASKED_AGAIN = 20
+"""Records that are asked twice before the next ones are, so that a small budget suffices."""
 
 
 def live(modality: Modality, rng: Rng) -> Scene:
@@ -203,19 +209,36 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         np.add.at(votes, (probe_regions[voted], labels[voted]), 1)
         return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
 
+    def clear(k: int) -> Model:
+        """The victim without what a defense does to its answers, which a copy is compared with."""
+        return victims[k].clear or victims[k]
+
     @cache
     def victim_labels(k: int) -> NDArray[Any]:
-        return labels_of(victims[k], natural)
+        return labels_of(clear(k), natural)
 
     @cache
     def boundary(k: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
         draws = np.random.default_rng((seed, k))
-        return beside_the_boundary(lambda x: labels_of(victims[k], x), ordinary, draws)
+        return beside_the_boundary(lambda x: labels_of(clear(k), x), ordinary, draws)
 
     @cache
-    def repeats(k: int) -> float:
-        """How often the victim gives the same label again: no copy can agree more often."""
-        return float((labels_of(victims[k], natural) == victim_labels(k)).mean())
+    def repeats(k: int) -> dict[str, float]:
+        """How often the victim gives one account the same label when it asks again.
+
+        Refused records do not count; where all are refused there is no such share.
+        """
+        victim = victims[k]
+        ask = victim.query if victim.session is None else victim.session()("query", victim.query)
+        same: list[NDArray[Any]] = []
+        for at in range(0, len(natural), ASKED_AGAIN):
+            x = natural[at : at + ASKED_AGAIN]
+            first, again = np.asarray(ask(x)), np.asarray(ask(x))
+            labels = victim.output is Output.LABELS
+            equal = first == again if labels else first.argmax(1) == again.argmax(1)
+            same.append(equal[~(_refused(victim, x, first) | _refused(victim, x, again))])
+        counted = np.concatenate(same)
+        return {"victim_repeats": float(counted.mean())} if len(counted) else {}
 
     def metrics(loot: Asset, k: int) -> dict[str, float]:
         labels, beside = victim_labels(k), boundary(k)
@@ -223,16 +246,27 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         near = {}
         if beside is not None:
             near["fidelity_at_boundary"] = float((labels_of(loot, beside[0]) == beside[1]).mean())
-        return near | {
-            "fidelity": float((labels_of(loot, natural) == labels).mean()),
-            "baseline": float((labels_of(deployed, natural) == labels).mean()),
-            "accuracy": float((labels_of(loot, probes) == planted_labels).mean()),
-            "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
-            "victim_repeats": repeats(k),
-            "bits_a_label": log2(deployed.classes),
-        }
+        return (
+            near
+            | repeats(k)
+            | {
+                "fidelity": float((labels_of(loot, natural) == labels).mean()),
+                "baseline": float((labels_of(deployed, natural) == labels).mean()),
+                "accuracy": float((labels_of(loot, probes) == planted_labels).mean()),
+                "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
+                "bits_a_label": log2(deployed.classes),
+            }
+        )
 
     return Planted(victims, truth, deployed.classes, read, metrics)
+
+
+def _refused(victim: Model, x: NDArray[Any], answers: NDArray[Any]) -> NDArray[Any]:
+    """Return which answers (n,) are those that a refused account gets; a label may be any."""
+    if victim.output is Output.LABELS:
+        return np.zeros(len(x), dtype=bool)
+    empty = np.asarray(refusal(victim, "query", x, ()))
+    return np.asarray((answers == empty).all(1))
 
 
 def split_regions(region: NDArray[Any], rng: Rng) -> tuple[NDArray[Any], NDArray[Any]]:

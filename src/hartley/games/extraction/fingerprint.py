@@ -146,7 +146,7 @@ def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
 def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
     loot = outcome.asset
     assert loot is not None  # the engine refuses an attack without loot
-    metrics = {"queries": float(spent), "symbols_per_query": m / max(spent, 1)}
+    metrics = {"queries": float(spent)} | ({"symbols_per_query": m / spent} if spent else {})
     return Received(
         guess=planted.read(loot, k),
         metrics={**planted.metrics(loot, k), **metrics},

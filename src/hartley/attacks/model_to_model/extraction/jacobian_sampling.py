@@ -51,7 +51,7 @@ def jacobian_sampling(
 
     Args:
         queries: number of queries; 0 means as many as the rules allow.
-        seeds: records of the attacker's own to start with.
+        seeds: records of the attacker's own to start with, a third of the queries at most.
         step: what each number of a record moves by, as a share of the records' range.
         towards: which label's gradient records are moved along.
         steps: optimiser steps of each copy's training.
@@ -63,7 +63,8 @@ def jacobian_sampling(
     public = numbers(view, "jacobian_sampling")
     transfer = Transfer(view, allowance(view, queries))
     low, high = float(public.x.min()), float(public.x.max())
-    transfer.ask(public.x[rng.permutation(len(public))[:seeds]])
+    first = min(seeds, max(1, transfer.left // 3))
+    transfer.ask(public.x[rng.permutation(len(public))[:first]])
     while transfer.left:
         copy = transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden)
         rows = rng.permutation(len(transfer))[: transfer.left]
