@@ -62,8 +62,7 @@ def prada(
         UsageError: the threshold is to be set by streams, for fewer false alarms than one of them.
     """
     records, seed = _records(scene), int(rng.integers(2**62))
-    if not threshold:
-        _check(false_alarms)
+    _check(threshold, false_alarms)
 
     def change(inner: Model, who: str) -> Model:
         if who.startswith("reference"):
@@ -104,8 +103,8 @@ def prada(
     return wrap_answers.models(scene, change)
 
 
-def _check(share: float) -> None:
-    if share * (STREAMS + 1) < 1 - 1e-9:
+def _check(threshold: float, share: float) -> None:
+    if not threshold and share * (STREAMS + 1) < 1 - 1e-9:
         raise UsageError(
             f"prada's false_alarms must be at least 1/{STREAMS + 1}, since {STREAMS} streams set "
             f"the threshold, got {share}"
