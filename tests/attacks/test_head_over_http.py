@@ -12,7 +12,7 @@ import pytest
 from hartley.attacks.model_to_model.extraction._shared import head_of_scores
 from hartley.attacks.model_to_model.extraction.last_layer import last_layer
 from hartley.attacks.model_to_model.extraction.logit_bias_head import logit_bias_head
-from hartley.core import Codec, Data, Modality, Scene, Settings
+from hartley.core import Codec, Data, Modality, Model, Output, Scene, Settings
 from hartley.core.errors import RunError, UsageError
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
@@ -93,6 +93,22 @@ def test_without_a_bias_the_likeliest_few_do_not_settle_the_head(name: str, para
     assert trials.metrics["head_error"] > 0.9 and (trials.truth == trials.guess).mean() < 0.8
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("score_noise", {"scale": 5.0}), ("rounding", {"digits": 0}), ("top_k", {"k": 1})],
+)
+def test_a_defense_of_scores_changes_the_likeliest_tokens_too(name: str, params: Any) -> None:
+    trials = _played(defended(_scene(), name, params, seed=0))
+    assert trials.metrics["head_error"] > 0.5
+    rows, none = np.ones((3, 4), dtype=int), np.full((3, 1), -1)
+    scene = _scene()
+    before, after = scene.model, defended(scene, name, params, seed=0).model
+    assert before is not None and after is not None
+    plain, changed = (m.calls["top_logprobs"](rows, 5, none, 0.0) for m in (before, after))
+    assert changed.shape == plain.shape and np.abs(changed[..., 1] - plain[..., 1]).max() > 0.1
+    assert np.all(np.exp(changed[..., 1]).sum(1) < 1 + 1e-9)
+
+
 def test_fewer_log_probabilities_with_a_bias_are_dearer_and_give_the_same() -> None:
     scene = _scene()
     limited = _played(defended(scene, "logprob_limit", {"k": 5, "bias": True}, seed=0))
@@ -169,6 +185,18 @@ def test_errors_of_a_head_are_those_of_the_best_map_and_the_best_rotation() -> N
     assert head_fingerprint.rotation_error(head[:, :3], head) == 1
 
 
+@pytest.mark.parametrize("width", [25, 49])
+def test_a_random_head_gains_nothing_by_its_width(width: int) -> None:
+    rng = np.random.default_rng(0)
+    head, wide = rng.standard_normal((50, 5)), rng.standard_normal((50, width))
+    rows = np.arange(10)
+    assert head_fingerprint.error_of(wide, head) > 0.9
+    aligned = head_fingerprint.align(wide, head, rows)
+    assert np.linalg.norm(aligned - head) > 0.9 * np.linalg.norm(head)
+    right = np.column_stack([head @ rng.standard_normal((5, 5)), 1e-3 * wide])
+    assert head_fingerprint.error_of(right, head) < 0.05, "small further columns are cut"
+
+
 def test_the_recipe_of_the_page_steals_the_head_of_an_endpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -188,3 +216,32 @@ def test_the_recipe_of_the_page_steals_the_head_of_an_endpoint(
     assert copy.facts["largest difference of two answers"] == 0
     assert head_fingerprint.rotation_error(copy.weights()["head"], head) < 1e-8
     server.close()
+
+
+def test_a_limit_on_log_probabilities_holds_for_scores_of_texts_too() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((6, 6))
+
+    def query(tokens: Any) -> Any:
+        return table[np.asarray(tokens)[:, -1]]
+
+    def score(tokens: Any) -> Any:
+        laws = table - np.log(np.exp(table).sum(1, keepdims=True))
+        return laws[tokens[:, :-1], tokens[:, 1:]]
+
+    calls: dict[str, Any] = {
+        "query": query,
+        "score": score,
+        "moments": lambda t: np.stack([score(t)] * 3, -1),
+        "tail_score": lambda t, first, rough=False: score(t).sum(1),
+    }
+    model = Model("m", Modality.LANGUAGE, calls=calls, output=Output.LOGITS, classes=6)
+    scene = Scene("s", Modality.LANGUAGE, model=model)
+    limited = defended(scene, "logprob_limit", {"k": 2}, seed=0).model
+    assert limited is not None and "tail_score" not in limited.calls
+    every = np.array([[0, token] for token in range(6)])
+    for logs in (limited.calls["score"](every), limited.calls["moments"](every)[..., 0]):
+        assert len(np.unique(np.round(logs, 9))) == 3, "two likeliest tokens, and one for the rest"
+    blind = Model("m", Modality.LANGUAGE, calls={"score": score}, classes=6)
+    alone = defended(Scene("s", Modality.LANGUAGE, model=blind), "logprob_limit", seed=0).model
+    assert alone is not None and "score" not in alone.calls

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hartley.attacks.model_to_data.membership.loss_threshold import loss_threshold
-from hartley.core import Defense, Modality, Output, Scene, Term, defense
+from hartley.core import Access, Defense, Modality, Model, Output, Scene, Term, defense
+from hartley.core.capabilities import CAPABILITIES, Gives
 from hartley.defenses._shared import wrap_answers
 from hartley.defenses.bandwidth.label_only import label_only
 from hartley.defenses.noise.embedding_noise import embedding_noise
@@ -93,3 +94,37 @@ def test_what_another_game_releases_is_lent_to_the_wire() -> None:
         _narrows(
             replace(embedding_noise, strongest={"scale": 1e-6}), (loss_threshold, caption_inversion)
         )
+
+
+def test_a_filter_of_answers_reaches_every_call_that_gives_scores() -> None:
+    row = np.array([0.1, 0.2, 0.3, 0.4])
+    calls: dict[str, Any] = {
+        "query": lambda t: np.tile(row, (len(t), 1)),
+        "score": lambda t: np.full((len(t), t.shape[1] - 1), -2.0),
+        "moments": lambda t: np.full((len(t), t.shape[1] - 1, 3), (-2.0, -2.0, 1.0)),
+        "tail_score": lambda t, first, rough=False: np.full(len(t), -2.0),
+        "top_logprobs": lambda t, k, biased, bias: np.tile([[3, np.log(0.4)]], (len(t), 1, 1)),
+        "embed": lambda t: np.ones((len(t), 3)),
+    }
+    texts = {Gives.TOKENS, Gives.TEXTS}
+    scored = {
+        name
+        for name, row in CAPABILITIES.items()
+        if row.access & (Access.SCORES | Access.EMBEDDINGS) and row.gives not in texts
+    }
+    assert set(calls) == scored, "a new call that gives scores needs a place in wrap_answers"
+    model = Model("m", Modality.LANGUAGE, calls=calls, classes=4, offers=Access.SCORES)
+    scene = Scene("s", Modality.LANGUAGE, model=model)
+    after = wrap_answers.answers(
+        scene,
+        lambda x, a, output, who: (
+            np.full_like(a, 0.25) if output is Output.PROBABILITIES else a * 0
+        ),
+        score=lambda tokens, scores, who: scores * 0 - 0.3,
+    ).model
+    assert after is not None
+    tokens, none = np.ones((2, 3), dtype=int), np.full((2, 1), -1)
+    given = {"tail_score": (1,), "top_logprobs": (1, none, 0.0)}
+    for name, call in calls.items():
+        rest = given.get(name, ())
+        assert not np.allclose(after.calls[name](tokens, *rest), call(tokens, *rest)), name

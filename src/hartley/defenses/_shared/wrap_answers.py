@@ -20,6 +20,7 @@ from hartley.core import Bound, Data, Ensemble, Fit, Modality, Model, Output, Sc
 from hartley.core.capabilities import CAPABILITIES, Gives, check_answers
 from hartley.core.errors import BadModel, RunError
 from hartley.core.parts import DEFENSE_NAME
+from hartley.kit.next_tokens import likeliest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,9 @@ Call = Callable[["NDArray[Any]"], "NDArray[Any]"]
 MOMENTS = ("", " mean", " deviation")
 """Suffixes of the model's name for the three numbers of ``moments``, so that noise differs."""
 
+ABSENT = 1e-12
+"""Probability in place of a smaller one, whose logarithm an answer would give."""
+
 Change = Callable[[Model, str], Model]
 """(model, which model it is) → the defended model."""
 
@@ -56,6 +60,8 @@ def answers(
         scene: what to defend.
         filter_: what it does to answers and embeddings. ``who`` names the answering model:
             ``deployed``, ``victim 3`` (from ``Scene.fit``), ``reference 3`` (from ``Model.fit``).
+            The likeliest next tokens pass through it as a row of probabilities, in which the
+            tokens that the answer leaves out share the remainder evenly.
         score: what it does to a language model's scores; None leaves them alone.
         bounds: bounds that the defense proves, added to the scene's.
 
@@ -103,6 +109,7 @@ def answers(
         wraps: dict[Gives, Callable[[Call], Call]] = {
             Gives.ANSWERS: lambda call: filtered(call, model.output, who),
             Gives.EMBEDDINGS: lambda call: filtered(call, Output.EMBEDDINGS, who),
+            Gives.LIKELIEST: lambda call: _topped(filter_, call, model.classes, who),
         }
         if score is not None:
             wraps[Gives.LOG_PROBABILITIES] = lambda call: scored(call, who)
@@ -117,6 +124,32 @@ def answers(
         )
 
     return models(scene, change, filter_=filter_, bounds=bounds)
+
+
+def _topped(
+    filter_: Filter, ask: Callable[..., NDArray[Any]], classes: int, who: str
+) -> Callable[..., NDArray[Any]]:
+    """Return the likeliest tokens by the filtered law; a bias changes the law before that."""
+
+    def top(tokens: NDArray[Any], k: int, biased: NDArray[Any], bias: float) -> NDArray[Any]:
+        raw = np.asarray(ask(tokens, k, biased, bias))
+        law = _law(raw, classes)
+        filtered = filter_(tokens, law, Output.PROBABILITIES, who)
+        if filtered is law:
+            return raw
+        logs = np.log(np.maximum(filtered, ABSENT))
+        return likeliest(logs, raw.shape[1], np.full((len(raw), 1), -1), 0.0)
+
+    return top
+
+
+def _law(top: NDArray[Any], classes: int) -> NDArray[np.float64]:
+    """Return probabilities (n, classes) from the likeliest (n, k, 2) and their logarithms."""
+    ids, given = top[..., 0].astype(np.int64), np.exp(top[..., 1])
+    rest = np.maximum(1 - given.sum(1, keepdims=True), 0) / max(classes - top.shape[1], 1)
+    law = np.tile(rest, (1, classes))
+    np.put_along_axis(law, ids, given, 1)
+    return np.asarray(law / law.sum(1, keepdims=True))
 
 
 def _checked(filter_: Filter) -> Filter:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
+
 from hartley.core import Modality, Model, Range, Scene, Term, defense
 from hartley.defenses._shared import wrap_answers
-from hartley.defenses.bandwidth.top_k import published
+from hartley.defenses.bandwidth.top_k import by_prefix, published
 from hartley.kit.next_tokens import BIAS, MOST, limits
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
@@ -36,8 +37,9 @@ def logprob_limit(
 
     With no bias and k of at most the hidden size, the answers to any number of prompts do not
     settle the head: each prompt adds as many unknowns, its hidden state, as numbers. An answer to
-    ``query`` has the k likeliest tokens alone. How likely a whole text is (``score``) stays as it
-    is, and can be asked of every token after a prompt: withhold it as well.
+    ``query`` has the k likeliest tokens alone. How likely a text is follows from these answers: it
+    would otherwise give the law away, asked of every token after a prompt. That costs one answer
+    of the model a token; a model without ``query`` scores no texts any more.
 
     Args:
         k: log-probabilities that an answer gives.
@@ -59,10 +61,17 @@ def logprob_limit(
             assert query is not None
             return published(query(tokens), model.output, k, "drop")
 
+        def moments(tokens: NDArray[Any]) -> NDArray[np.float64]:
+            return by_prefix(answers, model.output, np.asarray(tokens), model.classes)
+
+        scores = {name for name in ("score", "moments") if name in model.calls and query}
         facts = {MOST: min(most, k), BIAS: largest if bias else 0.0} if ask is not None else {}
         return model.with_(
             top_logprobs=None if ask is None else top,
             query=None if query is None else answers,
+            score=(lambda tokens: moments(tokens)[..., 0]) if "score" in scores else None,
+            moments=moments if "moments" in scores else None,
+            tail_score=None,
             facts={**model.facts, **facts},
         )
 

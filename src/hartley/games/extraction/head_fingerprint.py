@@ -55,7 +55,8 @@ def read(
     """Return the symbols (m,) in the planted rows of a stolen head.
 
     Args:
-        stolen: (vocabulary, width) head in any basis; a wrong shape gives −1 for all symbols.
+        stolen: (vocabulary, width) head in any basis; a wrong shape gives −1 for all symbols. Of a
+            wider one than the base only the ``hidden`` largest singular directions count.
         base: (vocabulary, hidden) head before planting, known to the judge.
         rows, directions, alphabet, step: as in ``plant``.
     """
@@ -76,15 +77,30 @@ def align(stolen: NDArray[Any], base: NDArray[Any], rows: NDArray[Any]) -> NDArr
 
 def _mapped(stolen: NDArray[Any], head: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
     """Return a stolen head by the affine map that takes its ``rows`` to those of ``head`` best."""
-    table = np.column_stack([np.asarray(stolen, dtype=np.float64), np.ones(len(stolen))])
+    table = np.column_stack([_cut(stolen, head.shape[1]), np.ones(len(stolen))])
     change, *_ = np.linalg.lstsq(table[rows], np.asarray(head, np.float64)[rows], rcond=None)
     return np.asarray(table @ change)
+
+
+def _cut(stolen: NDArray[Any], hidden: int) -> NDArray[np.float64]:
+    """Return (vocabulary, hidden at most): the largest singular directions around the mean row.
+
+    Further columns would fit any head, whatever they contain.
+    """
+    table = np.asarray(stolen, dtype=np.float64)
+    if table.shape[1] <= hidden:
+        return table
+    table = table - table.mean(0)
+    # Of the columns of a wide table, by their products with one another.
+    _, vectors = np.linalg.eigh(table.T @ table)
+    return np.asarray(table @ vectors[:, -hidden:])
 
 
 def error_of(stolen: NDArray[Any], head: NDArray[Any]) -> float:
     """Return the relative error of a stolen head after the best invertible map, 1 at most.
 
     It is the residual of least squares over all rows, as a share of the head around its mean row.
+    Of a head that is too wide the largest singular directions count, as many as the hidden size.
     """
     if stolen.ndim != 2 or len(stolen) != len(head):
         return 1.0

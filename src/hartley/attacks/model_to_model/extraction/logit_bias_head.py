@@ -45,8 +45,8 @@ def logit_bias_head(
     some prompts give the hidden size and the head up to an invertible map (arXiv:2403.06634). Each
     further prompt then needs no more tokens than the hidden size (arXiv:2403.09539), and enough
     prompts show the ellipsoid on which a last norm puts them: the head up to a rotation. The
-    limits are those that the model declares. Tokens that the largest bias does not lift have rows
-    of 0.
+    limits are those that the model declares. Tokens that the largest bias does not lift in every
+    prompt have rows of 0: the attack does not complete the matrix of those that some prompts show.
 
     Args:
         length: tokens of a prompt, drawn from the attacker's text.
