@@ -46,6 +46,13 @@ def test_fewer_queries_than_unknowns_do_not_settle_it() -> None:
     assert trials.metrics["parameter_error"] > 0.05 and (trials.truth == trials.guess).mean() < 0.9
 
 
+def test_a_budget_of_nothing_gives_a_copy_without_parameters() -> None:
+    scene = linear_tumours(kind="logistic")
+    nothing = defended(scene, "query_budget", {"queries": 0}, seed=0)
+    trials = play(equation_solving, nothing, seed=0, game_params={"rounds": 1})
+    assert trials.metrics["queries"] == 0 and np.all(trials.guess == -1)
+
+
 def test_an_attacker_who_knows_of_rounding_averages_it_out() -> None:
     scene = linear_tumours(kind="logistic", bits=2, step=0.1)
     hidden = defended(scene, "rounding", {"digits": 2}, seed=0)

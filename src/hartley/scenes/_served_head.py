@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hartley.core import Codec, Data, Ensemble, Modality, Model, Scene, Settings
 from hartley.games.extraction.head_extraction import HEAD, Head, OutputHead, served
+from hartley.kit.cache import digest as content_digest
 from hartley.kit.ensemble_of import separate
 from hartley.targets.completions_server import CompletionsServer
 
@@ -52,7 +52,6 @@ def scene_of(
         settings: of the scene.
         facts: for reports.
     """
-    numbers = count()
 
     def behind(weights: NDArray[Any]) -> Model:
         @cache
@@ -63,7 +62,8 @@ def scene_of(
             hidden = states(tokens)
             return np.asarray(hidden @ turned(hidden.dtype))
 
-        return server.model(f"{name} {next(numbers)}", logits, codec)
+        # By its head: the noise of an endpoint repeats with the victim, whatever was served before.
+        return server.model(f"{name} {content_digest({HEAD: weights})[:16]}", logits, codec)
 
     def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
         del seed

@@ -8,9 +8,11 @@ victims of games and the models of tests: attacks meet the interface and not the
 from __future__ import annotations
 
 import json
+import math
 import socket
 import threading
 import weakref
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Codec, Model
+from hartley.core import Codec, Model, spawn
 from hartley.kit.next_tokens import likeliest
 from hartley.targets.http import endpoint
 
@@ -40,7 +42,8 @@ class CompletionsServer:
         models: logits by the name under which a model is served; more may be added at any time.
         most: log-probabilities of a token at most; more are refused with status 400.
         bias: largest bias of a logit; a larger one is refused with status 400.
-        jitter: deviation of noise on every log-probability, another at each request.
+        jitter: deviation of noise on every logit, another each time that a question is asked: it
+            depends on the name of the model, the prompt, the biases and how often they were asked.
         requests: how many were answered.
     """
 
@@ -50,9 +53,7 @@ class CompletionsServer:
     jitter: float = 0.0
     requests: int = 0
     _lock: Any = field(default_factory=threading.Lock, repr=False)
-    _noise: np.random.Generator = field(
-        default_factory=lambda: np.random.default_rng(0), repr=False
-    )
+    _times: dict[str, Counter[int]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Open a free port and answer from a thread."""
@@ -72,6 +73,7 @@ class CompletionsServer:
             how: further arguments of ``targets.http.endpoint``.
         """
         self.models[name] = logits
+        self._times[name] = Counter()
         model = endpoint(
             self.url,
             name,
@@ -100,29 +102,23 @@ class CompletionsServer:
         Raises:
             ValueError: it asks for what the server does not give; the message says for what.
         """
+        if not isinstance(body, Mapping):
+            raise ValueError("the body must be a JSON object")
         logits = self.models.get(str(body.get("model")))
         if logits is None:
             raise ValueError(f"The model `{body.get('model')}` does not exist.")
-        prompts = body.get("prompt")
-        if not isinstance(prompts, list) or not prompts:
-            raise ValueError("prompt must be token ids, or a list of lists of token ids")
-        prompts = prompts if isinstance(prompts[0], list) else [prompts]
-        wanted, added = int(body.get("logprobs") or 0), body.get("logit_bias") or {}
-        if body.get("max_tokens") != 1:
-            raise ValueError("max_tokens must be 1")
-        if wanted > self.most:
-            raise ValueError(f"logprobs must be at most {self.most}, got {wanted}")
-        if any(abs(value) > self.bias for value in added.values()):
-            raise ValueError(f"logit_bias must be at most {self.bias} in size")
+        prompts, wanted, added = self._question(body)
         longest = max(len(prompt) for prompt in prompts)
         tokens = np.array([[*p, *[-1] * (longest - len(p))] for p in prompts], dtype=np.int64)
         with self._lock:  # one at a time: sums of a network depend on its threads
             scores = np.array(logits(tokens), dtype=np.float64)
             if self.jitter:
-                scores += self.jitter * self._noise.standard_normal(scores.shape)
+                scores += self.jitter * self._noise(str(body["model"]), prompts, added, scores)
             self.requests += 1
+        if added and max(added) >= scores.shape[1]:
+            raise ValueError(f"logit_bias must be of tokens below {scores.shape[1]}")
         for token, value in added.items():
-            scores[:, int(token)] += value
+            scores[:, token] += value
         top = likeliest(scores, max(wanted, 1), np.full((len(scores), 1), -1), 0.0)
         return {
             "object": "text_completion",
@@ -133,6 +129,62 @@ class CompletionsServer:
                 "completion_tokens": len(prompts),
             },
         }
+
+    def _question(self, body: Mapping[str, Any]) -> tuple[list[list[int]], int, dict[int, float]]:
+        """Return prompts, how many log-probabilities are asked for, and biases by token.
+
+        Raises:
+            ValueError: as ``answer``.
+        """
+        prompts = body.get("prompt")
+        if not isinstance(prompts, list) or not prompts:
+            raise ValueError("prompt must be token ids, or a list of lists of token ids")
+        prompts = prompts if isinstance(prompts[0], list) else [prompts]
+        if not all(isinstance(p, list) and p and all(map(_is_token, p)) for p in prompts):
+            raise ValueError("a prompt must be a list of token ids, at least one")
+        wanted, added = body.get("logprobs") or 0, _biases(body.get("logit_bias"))
+        if not _is_token(wanted):
+            raise ValueError("logprobs must be a whole number from 0")
+        if body.get("max_tokens") != 1:
+            raise ValueError("max_tokens must be 1")
+        if wanted > self.most:
+            raise ValueError(f"logprobs must be at most {self.most}, got {wanted}")
+        if any(abs(value) > self.bias for value in added.values()):
+            raise ValueError(f"logit_bias must be at most {self.bias} in size")
+        return prompts, wanted, added
+
+    def _noise(
+        self, name: str, prompts: list[list[int]], added: dict[int, float], scores: NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return standard normal noise (n, vocabulary); requests may come in any order."""
+        times, rows = self._times.setdefault(name, Counter()), []
+        for prompt in prompts:
+            question = spawn(0, "jitter", name, repr(prompt), repr(sorted(added.items())))
+            rows.append(np.random.default_rng([question, times[question]]))
+            times[question] += 1
+        return np.stack([rng.standard_normal(scores.shape[1]) for rng in rows])
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _biases(given: Any) -> dict[int, float]:
+    """Return biases by token.
+
+    Raises:
+        ValueError: they are not finite numbers by token ids.
+    """
+    given = {} if given is None else given
+    if not isinstance(given, Mapping) or not all(str(token).isdecimal() for token in given):
+        raise ValueError("logit_bias must be an object of numbers by token id")
+    numbers = all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        for v in given.values()
+    )
+    if not numbers:
+        raise ValueError("logit_bias must have finite numbers")
+    return {int(token): float(value) for token, value in given.items()}
 
 
 def _choice(index: int, top: NDArray[Any], wanted: int) -> dict[str, Any]:
@@ -155,7 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a request."""
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = self.headers.get("Content-Length", "0")
+        content = self.rfile.read(int(length) if length.isdecimal() else 0)
         if not self.path.endswith("/v1/completions"):
             self._reply(404, {"error": {"message": f"no path {self.path}"}})
             return

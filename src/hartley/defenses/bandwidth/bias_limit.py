@@ -29,9 +29,10 @@ def bias_limit(scene: Scene, rng: Rng, *, largest: Annotated[float, Range(0, 100
     A token whose logit is farther than that below the likeliest ones never enters an answer. It
     does nothing where an answer has all tokens, or where the model scores any text.
 
-    A small bias still lifts some tokens of each prompt. Whoever completes the matrix of these
-    log-probabilities may get the head from more numbers than unknowns; the attacks here use only
-    tokens that every prompt showed. That they read nothing behind a bias above 0 proves nothing.
+    A small bias still lifts some tokens of each prompt. An attacker who completes the matrix of
+    these log-probabilities may get the head from more numbers than unknowns; the attacks here use
+    only tokens that every prompt showed. That they read nothing behind a bias above 0 proves
+    nothing.
 
     Args:
         largest: bias in natural-log units; larger ones count as this one, 0 as none.

@@ -44,7 +44,7 @@ def equation_solving(
     model: the mean of the attacker's records, and the mean with one number moved by its deviation.
     An adaptive attacker who knows of rounded or noisy scores asks for further records at random, up
     to the limit, and solves by least squares, in which an answer counts by p·(1 − p): as exactly as
-    it shows the log-odds.
+    it shows the log-odds. Where nothing may be asked, the copy has no parameters.
 
     Args:
         queries: number of queries; 0 means d + 1, or as many as allowed behind such a defense.
@@ -53,7 +53,9 @@ def equation_solving(
     exact = np.concatenate([centre[None], centre + np.diag(spread)])
     disturbed = any(d.name in DISTURBED for d in view.defenses)
     size = queries or (ask.limit if disturbed else len(exact))
-    size = max(1, min(size, ask.limit))
+    size = min(size, ask.limit)
+    if not size:
+        return Outcome(asset=copy_of(view.model, (), "equation_solving", 0))
     more = centre + spread * rng.standard_normal((max(0, size - len(exact)), len(centre)))
     x = np.concatenate([exact, more])[:size]
     scores = np.clip(ask(x), -SATURATED, SATURATED) if disturbed else ask(x)

@@ -60,23 +60,28 @@ def last_layer(
     tokens = np.unique(public.x[public.x >= 0])
     logits, size = np.zeros((0, model.classes)), 0
     # Noise of an endpoint that changes its answers is no hidden state.
-    twice = rng.choice(tokens, (1, length))
-    unstable = float(np.abs(np.subtract(*(_logits(model, twice) for _ in range(2)))).max())
-    limit -= 2
+    unstable, tested = 0.0, limit > 2
+    if tested:
+        twice = rng.choice(tokens, (1, length))
+        unstable = float(np.abs(np.subtract(*(_logits(model, twice) for _ in range(2)))).max())
+        limit -= 2
     # A rank near the number of prompts means that more prompts are needed.
     while (not len(logits) or 4 * size > 3 * len(logits)) and len(logits) < limit:
         more = min(max(START, len(logits)), STEP, limit - len(logits))
         prompts = rng.choice(tokens, (more, length))
         logits = np.concatenate([logits, _logits(model, prompts)])
         size = head_of_scores.rank(logits, tolerance, unstable)
-    vectors, values = head_of_scores.basis(logits, size)
+    head = np.zeros((model.classes, max(size, 1)))
+    if size:
+        vectors, values = head_of_scores.basis(logits, size)
+        head = vectors * values
     copy = head_of_scores.copy_of(
-        vectors * values,
-        logits.mean(0),
+        head,
+        logits.mean(0) if len(logits) else np.zeros(model.classes),
         model,
         "last_layer",
         prompts=len(logits),
-        **{"largest difference of two answers": unstable},
+        **{"largest difference of two answers": unstable if tested else "not asked"},
     )
     return Outcome(asset=copy)
 

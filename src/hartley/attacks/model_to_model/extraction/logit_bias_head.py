@@ -52,13 +52,18 @@ def logit_bias_head(
         length: tokens of a prompt, drawn from the attacker's text.
         bias: what is added to the logit of a token, at most what the model takes.
         tolerance: singular values below this share of the largest count as 0.
+
+    Raises:
+        RunError: a large bias leaves the answer as it was, though its own token is in it.
     """
     model, public = view.model, view.brief.public
     budgets = [int(d.params["queries"]) for d in view.defenses if d.name == "query_budget"]
     words = np.unique(public.x[public.x >= 0])
     twice = public.x[:2]
-    unstable = instability(model, twice)
-    ask = BiasedAnswers(model, bias, min([view.brief.queries, *budgets]) - 2 * len(twice))
+    limit = min([view.brief.queries, *budgets])
+    tested = limit > 2 * len(twice)
+    unstable = instability(model, twice) if tested else 0.0
+    ask = BiasedAnswers(model, bias, limit - 2 * len(twice) if tested else limit)
     every = np.arange(model.classes)
     each = 1 + -(-len(every) // ask.group)
     logs, size = np.zeros((0, model.classes)), 0
@@ -66,7 +71,10 @@ def logit_bias_head(
     while 4 * size >= 3 * len(logs) and ask.left >= each:
         count = min(max(START, len(logs)), ask.left // each)
         prompts = rng.choice(words, (count, length))
-        logs = np.concatenate([logs, ask.lift(prompts, ask.plain(prompts), every)])
+        plain = ask.plain(prompts)
+        if not len(logs):
+            ask.see_bias(prompts, plain, unstable)
+        logs = np.concatenate([logs, ask.lift(prompts, plain, every)])
         known = np.asarray(~np.isnan(logs).any(0))
         if known.sum() < 2:
             break
@@ -89,7 +97,7 @@ def logit_bias_head(
         **{
             "rotation settled": turned,
             "tokens without an answer": int(model.classes - np.count_nonzero(head.any(1))),
-            "largest difference of two answers": unstable,
+            "largest difference of two answers": unstable if tested else "not asked",
         },
     )
     return Outcome(asset=copy)

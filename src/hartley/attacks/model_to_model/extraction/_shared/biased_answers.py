@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Model
+from hartley.core.errors import RunError
 from hartley.kit.next_tokens import limits
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 ALONE = (15.0, 30.0, 45.0, 60.0)
 """Biases where an answer has one token, the smallest that lifts it first: with a larger one its
 share is 1 up to rounding."""
+
+SURE = 20.0
+"""A bias from here on lifts any token far above what rounding or noise of an answer hides."""
 
 MORE = 1.2
 """Prompts for the ellipsoid, as a multiple of the unknowns."""
@@ -50,6 +54,36 @@ class BiasedAnswers:
         out = np.full((len(prompts), self._classes), np.nan)
         np.put_along_axis(out, top[..., 0].astype(np.int64), top[..., 1], 1)
         return out
+
+    def see_bias(self, prompts: NDArray[Any], known: NDArray[np.float64], unstable: float) -> None:
+        """Lift one token that an answer has already, and see that its log-probability moves.
+
+        It costs one query; none where no bias is large enough to lift any token, or where all
+        answers are those of a blind guess.
+
+        Args:
+            prompts: (n, t) tokens.
+            known: what ``plain`` gave for them.
+            unstable: largest difference of two answers to one question.
+
+        Raises:
+            RunError: the endpoint answers without the bias.
+        """
+        bias = self._levels[-1] if self._levels else 0.0
+        known = np.where(np.isclose(known, -np.log(self._classes)), np.nan, known)
+        rises = bias - np.log1p(np.exp(known) * np.expm1(bias))
+        rises = np.where(np.isnan(rises), -np.inf, rises)
+        row, token = np.unravel_index(int(rises.argmax()), rises.shape)
+        small = 4 * unstable + 1e-6
+        if bias < SURE or rises[row, token] < 4 * small or self.left < 1:
+            return
+        top = self._top(prompts[[row]], np.array([[token]]), bias)[0]
+        here = top[:, 0] == token
+        if here.any() and abs(float(top[here, 1][0]) - known[row, token]) <= small:
+            raise RunError(
+                "the endpoint's log-probabilities do not show the bias "
+                "(vLLM: --logprobs-mode processed_logprobs)"
+            )
 
     def lift(
         self, prompts: NDArray[Any], known: NDArray[np.float64], tokens: NDArray[Any]

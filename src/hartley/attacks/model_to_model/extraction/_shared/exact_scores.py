@@ -70,17 +70,20 @@ def copy_of(victim: Model, layers: Layers, name: str, queries: int) -> Model:
     """Return stolen layers as a model that answers in the units of the victim.
 
     Layers of scores relative to the last class, as ``Scores`` gives them of probabilities, get a
-    last score of 0.
+    last score of 0. Without layers the copy gives all classes the same score.
     """
     output = victim.output
-    if output is Output.PROBABILITIES:
+    if layers and output is Output.PROBABILITIES:
         weight, bias = layers[-1]
         weight = np.concatenate([weight, np.zeros((1, weight.shape[1]))])
         layers = (*layers[:-1], (weight, np.append(bias, 0.0)))
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         flat = np.asarray(x, dtype=np.float64).reshape(len(x), -1)
-        scores = dense_layers.forward(layers, flat)
+        if layers:
+            scores = dense_layers.forward(layers, flat)
+        else:
+            scores = np.zeros((len(flat), victim.classes))
         if output is Output.PROBABILITIES:
             scores = np.exp(log_probabilities(scores, Output.LOGITS))
         return scores
