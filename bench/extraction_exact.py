@@ -14,8 +14,10 @@ endpoint rounds its answers. ``head`` asks a real local server for ``--top`` log
 a bias; ``unstable`` one that adds noise to every answer. ``smollm2`` (pack smollm2) asks one that
 gives log-probabilities over the whole vocabulary.
 
-Each victim has its own planted symbols and, but for ``smollm2``, its own seed of the attack. Shares
-have intervals of Clopper–Pearson, 95 %; the worst error is the largest over all victims.
+Each victim has its own planted symbols and, but for ``smollm2``, its own seed of the attack. In
+``head``, ``unstable`` and ``smollm2`` all victims are one network with other rows in its head.
+Shares are of victims, with intervals of Clopper–Pearson, 95 %: symbols of one victim stand or fall
+together, so that their number has none. The worst error is the largest over all victims.
 """
 
 from __future__ import annotations
@@ -43,22 +45,24 @@ def played(
     **game: Any,
 ) -> None:
     """Print the metrics of victims that are each played alone, and how many meet the wanted."""
-    rows, right, symbols, started = [], 0, 0, time.process_time()
+    rows, right, started = [], [], time.process_time()
     for seed in range(victims):
         trials = play(attack, scene(seed), seed=seed, game_params={"rounds": 1, **game})
         rows.append(dict(trials.metrics))
-        right += int((trials.truth == trials.guess).sum())
-        symbols += trials.truth.size
+        right.append((trials.truth == trials.guess).reshape(-1))
     seconds = (time.process_time() - started) / victims
     for name in rows[0]:
         values = np.array([row[name] for row in rows])
         print(f"  {name}: median {np.median(values):.3g}, {values.min():.3g} to {values.max():.3g}")
     met = sum(all(row[name] < limit for name, limit in wanted.items()) for row in rows)
-    low, high = clopper_pearson(met, victims, 0.05)
-    share_low, share_high = clopper_pearson(right, symbols, 0.05)
+    low, high = clopper_pearson(met, victims, 0.025)
+    whole, read = sum(bool(r.all()) for r in right), np.concatenate(right)
+    all_low, all_high = clopper_pearson(whole, victims, 0.025)
     limits = " and ".join(f"{name} < {limit:g}" for name, limit in wanted.items())
     print(f"  {limits}: {met} of {victims} victims [{low:.3f}, {high:.3f}]")
-    print(f"  planted symbols read: {right} of {symbols} [{share_low:.4f}, {share_high:.4f}]")
+    print(f"  all symbols read: {whole} of {victims} victims [{all_low:.3f}, {all_high:.3f}]")
+    counts = ", ".join(str(int(r.sum())) for r in right)
+    print(f"  symbols read: {read.sum()} of {read.size}; by victim {counts}")
     print(f"  {seconds:.1f} s of processor time a victim")
 
 
