@@ -87,8 +87,11 @@ def _shallow_network(
         if error.max() < WRONG * np.abs(right).max():
             return layers
         for row in np.argsort(-error)[:4].tolist():
-            line = bends.on_line(scores, fresh[row], _towards(fresh[row], rng), rng)
-            relu_layers.search_line(scores, first, line, rng, explained=_never)
+            try:
+                line = bends.on_line(scores, fresh[row], _towards(fresh[row], rng), rng)
+                relu_layers.search_line(scores, first, line, rng, explained=_never)
+            except BudgetSpent:  # answers with noise look bent everywhere
+                return layers
         if len(first.rows) == units:
             return layers
 
