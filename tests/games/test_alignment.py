@@ -38,7 +38,7 @@ def half_mismatched(view: Any, rng: np.random.Generator) -> Outcome:
     del rng
     question = view.brief.question
     tokens = np.array(question.facts[CAPTIONS])
-    tokens[::2, 0] = (tokens[::2, 0] + 1) % 72
+    tokens[::2, 0] = (tokens[::2, 0] + 1) % 192
     return Outcome(asset=pairs("changed", question.x, tokens))
 
 
@@ -54,7 +54,7 @@ def _attack(run: Any) -> Any:
 
 
 def test_bits_are_those_of_the_symmetric_channel(scene: Scene) -> None:
-    """Half of 72 pairs name another thing, the rest is found: accuracy ½ among 64."""
+    """Half of 192 pairs name another thing, the rest is found: accuracy ½ among 64."""
     channel = measure(play(_attack(half_mismatched), scene, seed=0), redraws=1)
     before, after = (channel.metrics[f"capacity_{word}"] for word in ("before", "after"))
     assert channel.metrics["accuracy_before"]["value"] == 1
@@ -122,7 +122,7 @@ def test_changes_beyond_the_budget_do_not_count(scene: Scene) -> None:
     [
         (lambda x: x[:, :, :4], lambda t: t, "shape"),
         (lambda x: x * np.nan, lambda t: t, "finite"),
-        (lambda x: x, lambda t: t + 100, "tokens of captions"),
+        (lambda x: x, lambda t: t + 200, "tokens of captions"),
         (lambda x: x, lambda t: t[:2], "caption"),
     ],
 )
@@ -214,10 +214,10 @@ def test_what_does_not_fit_is_named(scene: Scene, tmp_path: Any) -> None:
     part = scene.part(PairEncoders)
     dealt = game.alignment.play
     rng = np.random.default_rng(0)
-    with pytest.raises(UsageError, match="a caption for each picture, got 72 pictures and 5"):
+    with pytest.raises(UsageError, match="a caption for each picture, got 192 pictures and 5"):
         pairs("test", part.test.x, part.test.facts[CAPTIONS][:5])
     bare = scene.with_part(replace(part, test=replace(part.test, facts={})))
-    with pytest.raises(UsageError, match="a caption for each of its 72 pictures"):
+    with pytest.raises(UsageError, match="a caption for each of its 192 pictures"):
         dealt(bare, rng)
     few = replace(part.test, x=part.test.x[:9], facts={CAPTIONS: part.test.facts[CAPTIONS][:9]})
     with pytest.raises(UsageError, match="64 held-out pairs or more, got 9"):
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_named(scene: Scene, tmp_path: Any) -> None:
     with pytest.raises(UsageError, match="'classifier' must answer with the embeddings"):
         dealt(replace(scene, model=other), rng)
     assert scene.model is not None
-    with pytest.raises(UsageError, match="must read the 336 features of a pair, got a model of 9"):
+    with pytest.raises(UsageError, match="must read the 456 features of a pair, got a model of 9"):
         dealt(replace(scene, model=scene.model.with_(reads=9)), rng)
 
 

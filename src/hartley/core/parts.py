@@ -383,6 +383,14 @@ class Defense(Part):
             listed=False,
         ),
     )
+    idle: Callable[[str, Mapping[str, Any]], str] | None = field(
+        default=None,
+        metadata=about(
+            "(game that it protects, parameters) → why it does nothing there at these parameters, "
+            "or an empty string",
+            listed=False,
+        ),
+    )
     expected_failures: Mapping[str, str] = field(
         default_factory=dict,
         metadata=about("conformance checks it cannot pass, each with its reason", listed=False),
@@ -396,6 +404,10 @@ class Defense(Part):
     def covers(self, game: str, modality: Modality) -> bool:
         """Whether it claims to narrow that game in that modality."""
         return game in self.protects and modality in self.covers_only.get(game, self.modalities)
+
+    def idle_in(self, game: str, params: Mapping[str, Any]) -> str:
+        """Return why it does nothing in a game at these parameters, or an empty string."""
+        return "" if self.idle is None else self.idle(game, params)
 
     def _left_out(self) -> list[str]:
         """Return modalities, and a game with one that ``covers_only`` leaves out of it."""

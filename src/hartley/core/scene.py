@@ -338,6 +338,8 @@ class Received:
         pictures: what the attack did to one record, as plain values (``games.example_pictures``).
         seconds: of a service that worked on the attacker's order, such as a tuning: the attacker
             waits for it, so that it counts as their own time.
+        dependent: what the attack drew once decides all rows of this round, so that the rounds are
+            the units of dependence even where the game's rows are not (``Deal.cluster``).
     """
 
     guess: NDArray[Any]
@@ -348,6 +350,7 @@ class Received:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     pictures: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
+    dependent: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome, guess: NDArray[Any], **more: Any) -> Received:

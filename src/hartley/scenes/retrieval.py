@@ -222,6 +222,7 @@ class _Source:
             words().size,
             text.codec(words()),
             Perturbation("linf", EPSILON),
+            reads=LONGEST,
         )
 
     def _encoded(self, x: NDArray[Any]) -> NDArray[np.float32]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+
+
+def _idle(game: str, params: Mapping[str, Any]) -> str:
+    """Return why the filter does nothing in a game at these parameters, or an empty string."""
+    at = params["at"]
+    if game == "alignment" and at == "training":
+        return "alignment_filter at training judges no answer of a search; set at to inference"
+    if game in ("poisoning", "pair_poisoning") and at == "inference":
+        return f"alignment_filter at inference drops no training pair of {game}; set at to training"
+    return ""
 
 
 @defense(
@@ -39,6 +50,7 @@ if TYPE_CHECKING:
     paper="arXiv:2411.11195",
     strongest={"false_alarms": 0.5, "folds": 4, "at": "both"},
     requires=("model", "train", "holdout"),
+    idle=_idle,
 )
 def alignment_filter(
     scene: Scene,

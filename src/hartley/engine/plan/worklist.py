@@ -232,13 +232,19 @@ def _behind(
         return
     yield defended
     knowledges = (Knowledge.STATIC, Knowledge.ADAPTIVE) if plan.adaptive else (Knowledge.STATIC,)
-    for k, (entry, stage) in product(range(plan.replicates), playable):
-        claimed = any(part.covers(entry.game, scene.modality) for part in parts)
-        if not claimed and not plan.unclaimed:
+    for replicate, (entry, stage) in product(range(plan.replicates), playable):
+        claiming = [k for k, part in enumerate(parts) if part.covers(entry.game, scene.modality)]
+        if not claiming and not plan.unclaimed:
             continue
+        idle = [parts[k].idle_in(entry.game, added[k].params) for k in claiming]
         # Both kinds of attackers next to each other: they share the deal.
         for knowledge in knowledges:
-            experiment = replace(defended, stages=(stage,), knowledge=knowledge, replicate=k)
+            experiment = replace(
+                defended, stages=(stage,), knowledge=knowledge, replicate=replicate
+            )
+            if idle and all(idle):
+                yield Skipped(experiment, "scene", "; ".join(idle))
+                continue
             if knowledge is not Knowledge.ADAPTIVE:
                 yield replace(experiment, sweep=_of_baseline(entry, stage, plan))
                 continue

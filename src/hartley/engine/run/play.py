@@ -283,7 +283,7 @@ def play_rounds(
             alphabet=alphabet,
             unit=table.unit or attack.game.unit,
             planted=table.planted,
-            clustered=table.cluster,
+            clustered=table.cluster or any(r.dependent for r in received),
             alpha=alpha,
             bounds=_bounds(scene, attack, table, meter.queries),
             judge=table.judge_rates,

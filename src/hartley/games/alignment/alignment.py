@@ -44,7 +44,7 @@ from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
 from hartley.games.alignment import live_alignment
 from hartley.games.alignment.changed_pairs import PairBudget, changed_pairs
-from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
+from hartley.games.alignment.pair_encoders import CAPTIONS, ONE_CHANGE, PairEncoders
 from hartley.infotheory import retrieval, semantic_capacity
 from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.pair_agreement import PairAgreement
@@ -62,15 +62,19 @@ SHARPNESS = 1 / 0.07
 PASSES = 4
 """Times that an encoder which answers with noise is asked, for its internal noise."""
 
+THINGS, FAINT = 192, 1 / 3
+"""Held-out pairs of the live and dead scenes, and how faint they are. Of an attack that changes all
+pairs of a round alike the rounds are the units: eight, and one change must drown each picture."""
+
 
 def live(modality: Modality, rng: Rng) -> Scene:
     """Faint pictures that a linear encoder reads exactly, and any change drowns."""
-    return live_alignment.scene(modality, rng, aligned=True)
+    return live_alignment.scene(modality, rng, aligned=True, things=THINGS, faint=FAINT)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """An encoder of pictures that has nothing to do with captions: there is nothing to destroy."""
-    return live_alignment.scene(modality, rng, aligned=False)
+    return live_alignment.scene(modality, rng, aligned=False, things=THINGS, faint=FAINT)
 
 
 def _filter_before(gate: PairAgreement | None, undefended: Scene) -> PairAgreement | None:
@@ -208,6 +212,7 @@ def alignment(
     """Look for the partner of held-out pairs among candidates; the attacker changes the pairs.
 
     No pair is in two rounds. The other candidates of a pair are drawn from all held-out pairs.
+    ``rounds_cut`` says how many of the rounds that were asked for had no held-out pairs left.
 
     Args:
         rounds: batches of pairs, fewer where there are fewer held-out pairs.
@@ -225,7 +230,7 @@ def alignment(
     """
     assert scene.model is not None
     part = scene.part(PairEncoders)
-    rounds = _checked(part, scene.model, rounds, pairs, candidates)
+    asked, rounds = rounds, _checked(part, scene.model, rounds, pairs, candidates)
     budget = PairBudget(part.budget.with_(epsilon=epsilon), area, words)
     owner = _owner(scene, part, direction)
     rows = rng.permutation(len(part.test))[: rounds * pairs].reshape(rounds, pairs)
@@ -263,9 +268,10 @@ def alignment(
     return Deal(
         rounds=tuple(dealt),
         judge=judge,
-        # The model is there already, and pairs are drawn independently of one another.
+        # The model is there already, and pairs are drawn independently of one another. An attack
+        # that changes all of them alike says so with its loot.
         cluster=False,
-        metrics=_of_filter(owner, rng),
+        metrics={**_cut(asked - rounds), **_of_filter(owner, rng)},
     )
 
 
@@ -288,6 +294,10 @@ def _checked(part: PairEncoders, model: Model, rounds: int, pairs: int, candidat
             f"{model.reads}"
         )
     return min(rounds, len(test) // pairs)
+
+
+def _cut(rounds: int) -> dict[str, float]:
+    return {"rounds_cut": float(rounds)} if rounds else {}
 
 
 def _owner(scene: Scene, part: PairEncoders, direction: str) -> _Owner:
@@ -345,13 +355,16 @@ def _read(
     symbols = []
     # Which half the attacker changed: its signal is what the clean other half is for.
     of_caption = bool(changed.caption_changed.any() and not changed.picture_changed.any())
+    # Signal and noise are of the changed pairs, whether or not they reach the owner.
+    for word, pairs in (("before", before), ("changed", attacked)):
+        metrics |= _late(before, pairs, word, of_caption=of_caption)
+    # The rest is of all pairs of the round as they reach the owner.
     for word, pairs in (("before", before), ("after", after)):
         got, alike, refused = owner.decoded(pairs, chosen, draw.among, truth)
         symbols.append(got)
         metrics |= {
             f"misled_{word}": float(((got >= 0) & (got != truth)).mean()),
             f"abstained_{word}": float(refused.mean()),
-            **_late(before, before if word == "before" else attacked, word, of_caption=of_caption),
             f"effective_capacity_{word}": semantic_capacity.effective_capacity(
                 owner.sharpness * alike, truth, prior=np.full(alike.shape[1], 1 / alike.shape[1])
             ).value,
@@ -363,8 +376,13 @@ def _read(
     if owner.gate is not None:
         caught = owner.gate.refuses(attacked.pictures, attacked.captions)
         metrics["caught"] = float(caught.mean())
+    assert isinstance(outcome.asset, Data)  # changed_pairs has read it
     return Received(
-        guess=symbols[1], reference=symbols[0], metrics=metrics, columns={"item": chosen}
+        guess=symbols[1],
+        reference=symbols[0],
+        metrics=metrics,
+        columns={"item": chosen},
+        dependent=bool(outcome.asset.facts.get(ONE_CHANGE, False)),
     )
 
 

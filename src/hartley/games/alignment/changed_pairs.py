@@ -9,13 +9,16 @@ import numpy as np
 
 from hartley.core import Data, Outcome
 from hartley.core.errors import RuleError
-from hartley.games.alignment.caption_words import as_words, words_apart
+from hartley.games.alignment.caption_words import as_tokens, as_words, words_apart
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.kit.language import text
 from hartley.kit.perturbation import Perturbation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+PIECES = 6
+"""Tokens by which a caption may grow for a word: more are several words that are written as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,13 @@ class PairBudget:
         picture: how much every pixel may change.
         area: share of the pixels of a picture that may change at will instead.
         words: words of a caption that may be put in, left out or replaced.
+        pieces: tokens by which a caption may grow for each of these words.
     """
 
     picture: Perturbation
     area: float
     words: int
+    pieces: int = PIECES
 
     def allows(self, clean: NDArray[Any], changed: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which pictures (n, channels, h, w) from 0 to 1 are within the budget."""
@@ -96,13 +101,10 @@ def changed_pairs(
     width = max(tokens.shape[1], captions.shape[1])
     tokens, captions = (text.pad([row[row >= 0] for row in t], width) for t in (tokens, captions))
     allowed = budget.allows(clean, pictures)
-    before, after = (as_words(t, part.codec) for t in (tokens, captions))
-    near = np.array(
-        [words_apart(a, b) <= budget.words for a, b in zip(before, after, strict=True)], dtype=bool
-    )
+    captions, near = _as_written(tokens, captions, budget, part)
     flat = (-1, *(1,) * (clean.ndim - 1))
     pictures = np.where(allowed.reshape(flat), pictures.astype(clean.dtype), clean)
-    captions = np.where(near[:, None], captions, tokens)
+    tokens = text.pad([row[row >= 0] for row in tokens], captions.shape[1])
     return Changed(
         pictures,
         captions,
@@ -110,6 +112,37 @@ def changed_pairs(
         (captions != tokens).any(1),
         float(1 - (allowed & near).mean()),
     )
+
+
+def _as_written(
+    tokens: NDArray[Any], captions: NDArray[Any], budget: PairBudget, part: PairEncoders
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return captions (n, t) as a text has them, and which (n,) are within the budget.
+
+    The owner gets texts, so that tokens that are in none (a mask, an unknown word) are dropped, and
+    of a text what the encoder reads: a word that pushes others out has changed these too.
+    """
+    width, reads = tokens.shape[1], part.reads or None
+    out, near = np.array(tokens), np.ones(len(tokens), dtype=bool)
+    rows = np.flatnonzero((captions != tokens).any(1))
+    if not len(rows):
+        return out, near
+
+    def read(texts: NDArray[Any]) -> NDArray[np.int64]:
+        return as_tokens(as_words(texts, part.codec), part.codec)[:, :reads]
+
+    # Twice: the first time may still write an unknown word, of which no text is left.
+    written = read(read(captions[rows]))
+    before, after = (as_words(t, part.codec) for t in (tokens[rows][:, :reads], written))
+    grown = text.lengths(written) - text.lengths(tokens[rows])
+    apart = np.array([words_apart(a, b) for a, b in zip(before, after, strict=True)])
+    again = as_words(read(written), part.codec)
+    steady = np.array([a == b for a, b in zip(after, again, strict=True)])
+    near[rows] = (apart <= budget.words) & (grown <= budget.pieces * budget.words) & steady
+    out = text.pad([row[row >= 0] for row in out], max(width, written.shape[1]))
+    changed = (apart > 0) & near[rows]
+    out[rows[changed]] = text.pad([row[row >= 0] for row in written[changed]], out.shape[1])
+    return out, near
 
 
 def checked_captions(captions: NDArray[Any], n: int, vocabulary: int) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
 THINGS, FILLERS = 72, 8
-"""Words that name a thing, and words that say nothing."""
+"""Words that name a thing, where nothing else is asked for, and words that say nothing."""
 
 SIDE, WIDTH = 16, 64
 """Pixels of a side of a picture, and numbers in an embedding."""
@@ -34,7 +34,15 @@ HEIGHT, SPREAD, EPSILON = 0.012, 0.001, 8 / 255
 """Height of a pattern, deviation of the noise on it, and the budget of an attacker."""
 
 
-def scene(modality: Modality, rng: Rng, *, aligned: bool, forgets: bool = False) -> Scene:
+def scene(
+    modality: Modality,
+    rng: Rng,
+    *,
+    aligned: bool,
+    forgets: bool = False,
+    things: int = THINGS,
+    faint: float = 1.0,
+) -> Scene:
     """Return a scene whose encoder of pictures and lexicon agree, or do not.
 
     Args:
@@ -42,16 +50,20 @@ def scene(modality: Modality, rng: Rng, *, aligned: bool, forgets: bool = False)
         rng: draws patterns, pictures and captions.
         aligned: whether the lexicon is about what the encoder reads.
         forgets: a word means the latest picture that it was trained with, and not the mean.
+        things: held-out pairs, each of another thing.
+        faint: the height of patterns, and of the noise on them, as a share of what it is elsewhere.
     """
-    size, vocabulary = SIDE * SIDE, THINGS + FILLERS
+    size, vocabulary = SIDE * SIDE, things + FILLERS
     reading, other = (np.linalg.qr(rng.standard_normal((size, WIDTH)))[0] for _ in range(2))
-    vectors = rng.standard_normal((THINGS, WIDTH))
-    patterns = HEIGHT * SIDE * (vectors / np.linalg.norm(vectors, axis=1)[:, None]) @ reading.T
+    vectors = rng.standard_normal((things, WIDTH))
+    patterns = (
+        faint * HEIGHT * SIDE * (vectors / np.linalg.norm(vectors, axis=1)[:, None]) @ reading.T
+    )
 
     def drawn(name: str, each: int) -> Data:
-        thing = np.tile(np.arange(THINGS), each)
-        x = 0.5 + patterns[thing] + SPREAD * rng.standard_normal((len(thing), size))
-        fillers = rng.integers(THINGS, vocabulary, (len(thing), 2))
+        thing = np.tile(np.arange(things), each)
+        x = 0.5 + patterns[thing] + faint * SPREAD * rng.standard_normal((len(thing), size))
+        fillers = rng.integers(things, vocabulary, (len(thing), 2))
         tokens = thing[:, None] if forgets else np.concatenate([thing[:, None], fillers], 1)
         return pairs(name, x.reshape(-1, 1, SIDE, SIDE).astype(np.float32), tokens)
 

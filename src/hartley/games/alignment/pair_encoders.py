@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 CAPTIONS = "captions"
 """The fact of pairs (n, t): tokens of their captions, padded on the right with −1."""
 
+ONE_CHANGE = "one change"
+"""The fact of changed pairs that one and the same change was made to all of them: what is decoded
+of one then says something of the others."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairEncoders:
@@ -41,6 +45,7 @@ class PairEncoders:
         vocabulary: number of tokens.
         codec: texts to tokens and back; None where each token is a word.
         budget: how much a picture may change.
+        reads: tokens of a caption that its encoder reads; 0 for all.
     """
 
     test: Data
@@ -51,6 +56,7 @@ class PairEncoders:
     vocabulary: int
     codec: Codec | None
     budget: Perturbation
+    reads: int = 0
 
     def sizes(self) -> tuple[int, int]:
         """Return d and e, the numbers of features of a picture and of a caption."""
