@@ -12,18 +12,21 @@ from scipy.special import betainc
 from hartley.catalog import load
 from hartley.channel.measure import measure
 from hartley.channel.readouts.many_symbols import fano
-from hartley.core import Data, Modality, Model, Outcome, Scene, attack
+from hartley.core import Codec, Data, Modality, Model, Outcome, Scene, attack
 from hartley.core.errors import RuleError, UsageError
 from hartley.core.taxonomy import Access, Term
 from hartley.data import paired
 from hartley.engine.defend import defended
+from hartley.engine.plan.plan import Plan
+from hartley.engine.plan.worklist import Skipped, expand
 from hartley.engine.run.play import deal, play
 from hartley.games.alignment import alignment as game
 from hartley.games.alignment import pair_poisoning as poison_game
 from hartley.games.alignment.caption_words import words_apart
-from hartley.games.alignment.changed_pairs import PairBudget
+from hartley.games.alignment.changed_pairs import PairBudget, changed_pairs
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs
 from hartley.kit.infonce_towers import embed_pairs, pulled_back
+from hartley.kit.language.text import pad as padded
 from hartley.kit.pair_agreement import PairAgreement, conformal_threshold
 from hartley.kit.perturbation import Perturbation
 
@@ -115,6 +118,107 @@ def test_changes_beyond_the_budget_do_not_count(scene: Scene) -> None:
     changed[1, 0, 0] = 0  # a quarter of the pixels
     changed[2, 0, :2] = 0
     assert budget.allows(clean, changed).tolist() == [True, True, False]
+
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def _pieces(texts: Any) -> Any:
+    """Tokens of letters, 1–26 where a word begins and 27–52 after; words of ten letters or more
+    are unknown (53)."""
+    rows = []
+    for line in texts:
+        row: list[int] = []
+        for word in line.split():
+            known = len(word) < 10
+            row += [LETTERS.index(c) + (27 if i else 1) for i, c in enumerate(word)] * known
+            row += [53] * (not known)
+        rows.append(row)
+    return padded(rows)
+
+
+def _spelt(tokens: Any) -> list[str]:
+    """Special tokens (0 and 53) are in no text."""
+    rows = [[t for t in row if 0 < t < 53] for row in np.asarray(tokens).tolist()]
+    return ["".join(" " * (t < 27) + LETTERS[(t - 1) % 26] for t in row).strip() for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "reads", "received"),
+    [
+        ([1, 2, 3], 5, "a b c"),
+        ([0] * 9 + [1, 2, 3], 5, "a b c"),  # masks would have wiped the caption out at no cost
+        ([53, 53, 1, 2, 3], 5, "a b c"),
+        ([1, 2, 4], 5, "a b d"),
+        ([1, 2, 4, 0], 5, "a b d"),
+        ([1, 4, 5], 5, None),
+        # One more word of two letters is read with all others; one of three pushes c out.
+        ([4, 31, 1, 2, 3, 0], 5, "de a b c"),
+        ([4, 31, 32, 1, 2, 3], 5, None),
+        # A word of seven letters is more than the three for which a caption may grow.
+        ([1, 2, 3, 4, 31, 31, 31, 31, 31, 31], 12, None),
+    ],
+)
+def test_words_are_counted_in_the_text_that_is_read(
+    scene: Scene, tokens: list[int], reads: int, received: str | None
+) -> None:
+    part = replace(
+        scene.part(PairEncoders),
+        codec=Codec(_pieces, _spelt, 54, "letters"),
+        vocabulary=54,
+        reads=reads,
+    )
+    clean = pairs("clean", np.full((1, 1, 4, 4), 0.5), np.array([[1, 2, 3]]))
+    loot = pairs("changed", clean.x, np.array([tokens]))
+    budget = PairBudget(Perturbation("linf", 0.1), 0.25, 1, pieces=3)
+    got = changed_pairs(clean, Outcome(asset=loot), budget, part)
+    assert got.outside == (received is None)
+    assert _spelt(got.captions) == [received or "a b c"]
+    assert (got.captions < 53).all() and (got.captions != 0).all()
+    assert got.caption_changed.tolist() == [received not in (None, "a b c")]
+
+
+def test_rounds_are_the_units_of_one_change_for_all(scene: Scene) -> None:
+    by_word = {}
+    for name in ("modality_gap_shift", "image_perturbation"):
+        attacker = load("attack", name)
+        dealt = deal(attacker, scene, seed=0, params={"rounds": 20, "share": 0.5})
+        trials = play(attacker, scene, params={"steps": 2}, seed=0, dealt=dealt)
+        by_word[name] = measure(trials, redraws=1)
+        assert trials.metrics["rounds_cut"] == 12
+        # Signal is of all changed pairs, and what is decoded is of pairs as they come in.
+        assert trials.metrics["projection_changed"] < 0.7 < trials.metrics["projection_before"]
+        assert "projection_after" not in trials.metrics
+    assert by_word["modality_gap_shift"].clusters == 8
+    assert by_word["image_perturbation"].clusters == by_word["image_perturbation"].n == 192
+
+
+@pytest.mark.parametrize(
+    ("at", "only", "reason"),
+    [
+        ("inference", "swapped_captions", "drops no training pair of pair_poisoning"),
+        ("training", "typographic", "judges no answer of a search"),
+    ],
+)
+def test_a_filter_that_does_nothing_in_a_game_has_no_row_there(
+    scene: Scene, at: str, only: str, reason: str
+) -> None:
+    plan = Plan(
+        scene="live:alignment",
+        only=("typographic", "swapped_captions"),
+        use=("alignment_filter",),
+        adaptive=True,
+        defenses={"alignment_filter": {"at": at}},
+    )
+    behind = {"typographic": set[str](), "swapped_captions": set[str]()}
+    for line in expand(plan, scene):
+        experiment = line.experiment if isinstance(line, Skipped) else line
+        if experiment.stages and experiment.defenses:
+            name = experiment.stages[0].attack
+            behind[name].add(line.reason if isinstance(line, Skipped) else "played")
+    (why,) = behind.pop(only)
+    assert reason in why
+    assert "played" in next(iter(behind.values()))
 
 
 @pytest.mark.parametrize(
