@@ -230,7 +230,7 @@ def alignment(
     """
     assert scene.model is not None
     part = scene.part(PairEncoders)
-    asked, rounds = rounds, _checked(part, scene.model, rounds, pairs, candidates)
+    ordered, rounds = rounds, _checked(part, scene.model, rounds, pairs, candidates)
     budget = PairBudget(part.budget.with_(epsilon=epsilon), area, words)
     owner = _owner(scene, part, direction)
     rows = rng.permutation(len(part.test))[: rounds * pairs].reshape(rounds, pairs)
@@ -271,7 +271,7 @@ def alignment(
         # The model is there already, and pairs are drawn independently of one another. An attack
         # that changes all of them alike says so with its loot.
         cluster=False,
-        metrics={**_cut(asked - rounds), **_of_filter(owner, rng)},
+        metrics={**_cut(ordered - rounds), **_of_filter(owner, rng)},
     )
 
 
