@@ -68,7 +68,8 @@ def scene_facts(scene: Scene, options: argparse.Namespace) -> None:
     """Print how often a held-out picture finds its caption among all of them."""
     del options
     assert scene.utility is not None
-    for name, share in scene.utility(scene).items():
+    shares: dict[str, Any] = dict(scene.utility(scene))
+    for name, share in shares.items():
         print(f"{name}: {float(share):.3f} [{share.low:.3f}, {share.high:.3f}] n {share.n}")
 
 
