@@ -159,4 +159,12 @@ def test_no_shipped_scene_reads_files_or_keys_that_its_parameters_do_not_name():
         for parameter in recipe.parameters:
             assert not parameter.secret, (entry.name, parameter.name)
             is_word = parameter.kind is not str or parameter.choices
-            assert is_word or parameter.name == "sensitive", (entry.name, parameter.name)
+            listed = parameter.name in completed.LISTS
+            assert is_word or listed or parameter.name == "sensitive", (entry.name, parameter.name)
+
+
+def test_a_list_of_files_is_read_anew(call):
+    Path("pairs.csv").write_text("picture,caption\n")
+    plan = parse('scene = "retrieval"\n[scenes.retrieval]\npairs = "pairs.csv"')
+    assert completed.inputs_digest(plan) == ""
+    assert completed.inputs_digest(parse('scene = "retrieval"'))

@@ -173,7 +173,7 @@ def test_a_language_model_takes_the_defenses_that_fit_it(call, texts):
     (residual,) = behind["residual"].values()
     assert behind["reason"] is None and residual["static"]["n"] == 60
     refused = call("assess", *texts, "--defense", "goldfish", *common)
-    assert refused.returncode == 2 and "what fits it: query_budget, rounding" in refused.stderr
+    assert refused.returncode == 2 and "query_budget, rounding, score_noise" in refused.stderr
 
 
 @pytest.mark.parametrize(

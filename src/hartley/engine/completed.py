@@ -27,6 +27,9 @@ from hartley.engine.result.gate import judge
 from hartley.kit.file_digests import sha256_of
 from hartley.targets.python_object import code_of_object, is_object
 
+LISTS = ("pairs",)
+"""Parameters of scenes that name a list of further files."""
+
 ADAPTER = "adapter_config.json"
 """The file of an adapter, whose base may be anywhere."""
 
@@ -133,7 +136,7 @@ def _of_scene(plan: Plan) -> Iterator[str]:
     for name, value in given.items():
         if not isinstance(value, str) or not value:
             continue
-        if "://" in value:
+        if "://" in value or name in LISTS:
             yield ""
         elif is_object(value):
             # The weights of a network are a file of their own; what else code returns is not known.
