@@ -235,7 +235,7 @@ class _Source:
 def parts_of(
     groups: NDArray[np.int64], alike: NDArray[np.int64], seed: int
 ) -> dict[str, NDArray[np.int64]]:
-    """Return the numbers of the pictures of each part; no caption and no picture is in two.
+    """Return the row numbers of the pictures of each part; parts share no caption and no picture.
 
     Of each group that is not trained on there is one picture, drawn by chance: pairs of a part are
     then alike in law, as a calibration needs.
