@@ -25,7 +25,7 @@ from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 from hartley.defenses.bandwidth.modelguard import modelguard
 from hartley.defenses.bandwidth.prada import STREAMS, _limit, prada
-from hartley.defenses.noise.meco import meco
+from hartley.defenses.noise.meco import _perturbed, meco
 from hartley.defenses.noise.prediction_poisoning import prediction_poisoning
 from hartley.defenses.noise.reverse_sigmoid import reverse_sigmoid
 from hartley.engine.run.play import play
@@ -317,3 +317,22 @@ def test_who_reads_labels_alone_learns_nothing_of_changed_scores(digits: Any) ->
     )
     assert np.array_equal(bare.guess, changed.guess)
     assert data_free_extraction.sweep["reading"] == ("answers", "labels", "recovered")
+
+
+def test_meco_counts_the_records_that_reach_it_where_a_stream_below_cuts_the_batch() -> None:
+    model = _linear().model
+    assert model is not None
+
+    def opened() -> Any:
+        def stream(name: str, answer: Any, x: Any, arguments: Any) -> Any:
+            del name, arguments
+            return np.concatenate([answer(x[:5]), np.zeros((len(x) - 5, CLASSES))])
+
+        return stream
+
+    noisy = _perturbed(accounts.watched(model, opened), 1.0, 0)
+    x = np.random.default_rng(1).standard_normal((8, 4))
+    assert noisy.session is not None
+    query = noisy.session()("query", noisy.query)
+    first, second = query(x), query(x)
+    assert (first[5:] == 0).all() and not np.allclose(first[:5], second[:5])

@@ -309,7 +309,7 @@ def _flat(data: Data) -> Data:
     ("output", "answers"),
     [
         (Output.LABELS, np.array([0, 7])),
-        (Output.LABELS, np.array([0.0, 1.0])),
+        (Output.LABELS, np.array([0.5, 1.0])),
         (Output.EMBEDDINGS, np.zeros((2, 4))),
     ],
 )

@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             document, status = self.backend.answer(json.loads(content)), 200
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             document, status = {"error": {"message": str(error)}}, 400
         self._reply(status, document)
 

@@ -72,14 +72,19 @@ def _perturbed(model: Model, sigma: float, seed: int) -> Model:
     Noise depends on the record, on the account and on how often the account asked about the record
     before, so that a run repeats. The owner has one noise for each record.
     """
-    turns: NDArray[np.int64] | None = None
+    times: Counter[bytes] | None = None
     current = seed
 
     def query(x: NDArray[Any]) -> NDArray[Any]:
         from scipy.special import ndtri
 
         records = np.asarray(x)
-        turn = np.zeros(len(records), np.int64) if turns is None else turns
+        turn = np.zeros(len(records), np.int64)
+        if times is not None:
+            # Counted here and not where the account asks: a budget in between may cut the batch.
+            for row, record in enumerate(records):
+                times[record.tobytes()] += 1
+                turn[row] = times[record.tobytes()]
         draw = np.empty(records.shape)
         for one in np.unique(turn):
             rows = turn == one
@@ -89,21 +94,17 @@ def _perturbed(model: Model, sigma: float, seed: int) -> Model:
         return model.query((records + sigma * draw).astype(records.dtype))
 
     def opened() -> accounts.Stream:
-        times: Counter[bytes] = Counter()
+        of_account: Counter[bytes] = Counter()
         account = spawn(seed, "account", accounts.account_number())
 
         def stream(name: str, answer: Callable[..., Any], x: Any, arguments: Any) -> Any:
-            nonlocal turns, current
+            nonlocal times, current
             del name
-            counts = []
-            for record in np.asarray(x):
-                times[record.tobytes()] += 1
-                counts.append(times[record.tobytes()])
-            turns, current = np.array(counts, np.int64), account
+            times, current = of_account, account
             try:
                 return answer(x, *arguments)
             finally:
-                turns, current = None, seed
+                times, current = None, seed
 
         return stream
 

@@ -207,9 +207,9 @@ def _read(scene: Scene, model: Model, round_: Round, outcome: Outcome) -> Receiv
         )
     if not np.isfinite(changed).all():
         raise RuleError("changed pictures must be finite, got NaN or infinity")
-    changed = changed.astype(clean.dtype)
+    # The budget is held to what the model is asked about.
+    clean, changed = as_file(clean), as_file(changed.astype(clean.dtype))
     allowed = brief.budget.allows(clean, changed)
-    clean, changed = as_file(clean), as_file(changed)
     changed = np.where(allowed[:, None, None, None], changed, clean)
     before, after = labels_of(model, clean), labels_of(model, changed)
     other = brief.targets != labels

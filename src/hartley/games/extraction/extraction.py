@@ -240,6 +240,9 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
         counted = np.concatenate(same)
         return {"victim_repeats": float(counted.mean())} if len(counted) else {}
 
+    # As the victim's, these labels are without what a defense does to answers.
+    ordinary_labels = labels_of(deployed.clear or deployed, natural)
+
     def metrics(loot: Asset, k: int) -> dict[str, float]:
         labels, beside = victim_labels(k), boundary(k)
         planted_labels = truth[k, probe_regions]
@@ -251,7 +254,7 @@ def secret_labelling(scene: Scene, rng: Rng, rounds: int) -> Planted:
             | repeats(k)
             | {
                 "fidelity": float((labels_of(loot, natural) == labels).mean()),
-                "baseline": float((labels_of(deployed, natural) == labels).mean()),
+                "baseline": float((ordinary_labels == labels).mean()),
                 "accuracy": float((labels_of(loot, probes) == planted_labels).mean()),
                 "victim_carries": float((read(victims[k], k) == truth[k]).mean()),
                 "bits_a_label": log2(deployed.classes),

@@ -137,10 +137,10 @@ def labels_of(asset: Asset, x: NDArray[Any]) -> NDArray[Any]:
     answers = np.asarray(asset.query(x))
     if asset.output is not Output.LABELS:
         return np.asarray(answers.argmax(1))
-    whole = np.issubdtype(answers.dtype, np.integer)
-    if not whole or (len(answers) and not -1 <= answers.min() <= answers.max() < asset.classes):
+    whole = answers.astype(np.int64)
+    if (whole != answers).any() or ((whole < -1) | (whole >= asset.classes)).any():
         raise RunError(f"labels of {asset.name!r} must be whole numbers from −1 to classes − 1")
-    return answers
+    return whole
 
 
 def _received(planted: Planted, k: int, outcome: Outcome, spent: int, m: int) -> Received:
