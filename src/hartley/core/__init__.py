@@ -32,6 +32,7 @@ from hartley.core.scene import (
     View,
 )
 from hartley.core.seeds import commitment, spawn
+from hartley.core.system import OBSERVED, Event, Place, System, SystemSession
 from hartley.core.taxonomy import (
     ALL,
     Access,
@@ -50,6 +51,7 @@ from hartley.core.taxonomy import (
 __all__ = [
     "ALL",
     "CAPABILITIES",
+    "OBSERVED",
     "Access",
     "AnswerForm",
     "Applied",
@@ -67,6 +69,7 @@ __all__ = [
     "Deal",
     "Defense",
     "Ensemble",
+    "Event",
     "Experiment",
     "Fit",
     "Flow",
@@ -81,6 +84,7 @@ __all__ = [
     "Outcome",
     "Output",
     "Parameter",
+    "Place",
     "PriorLoot",
     "Quantity",
     "Range",
@@ -93,6 +97,8 @@ __all__ = [
     "Slot",
     "Stage",
     "Stronger",
+    "System",
+    "SystemSession",
     "Term",
     "TrainingPipeline",
     "Trials",

@@ -55,9 +55,10 @@ Paper = Annotated[
     ),
 ]
 
-Stage = Literal["data", "training", "output", "budget", "marker", "cipher", "release"]
+Stage = Literal["data", "training", "output", "budget", "marker", "cipher", "release", "system"]
 """Where a defense acts: on the records, in training, on the answers, on the number of questions, in
-the owner's watermark, in the owner's cipher or in how a table is published."""
+the owner's watermark, in the owner's cipher, in how a table is published or inside a system: in
+what its agents may do and its stores may answer."""
 
 STAGES: tuple[str, ...] = get_args(Stage)
 

@@ -91,7 +91,7 @@ from hartley.engine.result.least import REFERENCES, Least, read_least
 CHAINS, LOOP = "chains", "loop"
 """The patterns of ``only`` that leave nothing but the chains, or the loop, of a plan."""
 
-STAGES = ("data", "training", "marker", "cipher", "release", "output", "budget")
+STAGES = ("data", "training", "marker", "cipher", "release", "system", "output", "budget")
 """Stages of defenses in the order in which they act: a retraining drops what came before it."""
 SWITCHES = ("tuned_baseline", "unclaimed")
 """Switches of the table ``defenses`` that are off unless a plan says otherwise."""
