@@ -1,0 +1,1 @@
+"""Attacks on what an agent does with its tools, one file each."""

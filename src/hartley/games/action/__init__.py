@@ -1,0 +1,1 @@
+"""The threat class action: what an agent is made to do with its tools."""

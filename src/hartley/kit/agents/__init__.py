@@ -1,0 +1,1 @@
+"""Agents: what they hold and where it came from, how they act, and what passes between them."""

@@ -1,0 +1,1 @@
+"""Scripted policies of agents, one file for each suite of worlds."""
