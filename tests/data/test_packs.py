@@ -7,17 +7,22 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
+import subprocess
 import tarfile
+import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from hartley.core.errors import DamagedPack, MissingPack, UnknownName, UsageError
 from hartley.data import packs
-from hartley.data.packs import convert, downloaders, pack_store
+from hartley.data.packs import convert, downloaders, environment, pack_store
 from hartley.data.packs.table import Pack
 
 FILES = {
@@ -233,6 +238,78 @@ def test_the_table_is_complete() -> None:
         assert pack.convert in {"", "torch", "rdb", "ctranslate2"}
         assert len(bytes.fromhex(pack.archive)) == len(bytes.fromhex(pack.digest)) == 32
         assert pack.licence and pack.summary and pack.keep and pack.size > 0
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pack]:
+    """A pack with an environment: a wheel of one module, which pip finds in a folder."""
+    code, meta = b"ANSWER = 42\n", b"Metadata-Version: 2.1\nName: toyprog\nVersion: 1\n"
+    tags = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    info = "toyprog-1.dist-info"
+    content = {"toyprog/__init__.py": code, f"{info}/METADATA": meta, f"{info}/WHEEL": tags}
+    content |= {f"{info}/LICENSE": b"terms", f"{info}/RECORD": b""}
+    wheel = tmp_path / "wheels" / "toyprog-1-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as bundle:
+        for name, data in content.items():
+            bundle.writestr(name, data)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("HARTLEY_PACKS", str(tmp_path / "packs"))
+
+    def pinned(digest: str = "") -> Pack:
+        lock = tmp_path / "toy.lock"
+        digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+        lock.write_text(f"toyprog==1 --hash=sha256:{digest}\n")
+        monkeypatch.setattr(environment, "files", lambda package: tmp_path)
+        kept = {"__init__.py": hashlib.sha256(code).hexdigest()}
+        pack = Pack(
+            name="toyprog", summary="", client="pip", package="toyprog", version="1",
+            licence="MIT", size=1, archive=hashlib.sha256(lock.read_bytes()).hexdigest(),
+            digest=pack_store.fingerprint(kept), strip="toyprog/", keep=("*",),
+            notice=f"{info}/LICENSE", lock="toy.lock",
+        )  # fmt: skip
+        monkeypatch.setattr(pack_store, "catalogue", lambda: (pack,))
+        return pack
+
+    return pinned
+
+
+def test_a_program_comes_in_an_environment_of_its_own(program: Callable[[str], Pack]) -> None:
+    pack = program("")
+    home = packs.get("toyprog")
+    asked = "import toyprog, importlib.util as u; print(toyprog.ANSWER, u.find_spec('hartley'))"
+    ran = [str(environment.interpreter(home)), "-c", asked]
+    free = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(ran, capture_output=True, text=True, check=True, env=free)
+    assert done.stdout == "42 None\n" and (home / "LICENSE.txt").read_bytes() == b"terms"
+    assert packs.locate("toyprog") == home and packs.verify("toyprog")
+    with pytest.raises(UsageError, match="--from must be given for a pack of data"):
+        packs.get("toyprog", source=home)
+    (environment.program(pack, home) / "__init__.py").write_text("ANSWER = 41\n")
+    assert not packs.verify("toyprog")
+    environment.interpreter(home).unlink()
+    with pytest.raises(DamagedPack, match="environment/bin/python must be as fetched"):
+        packs.locate("toyprog")
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused(
+    program: Callable[[str], Pack], tmp_path: Path
+) -> None:
+    program("0" * 64)
+    with pytest.raises(UsageError, match=r"pip could not fetch toyprog 1: .*HASHES"):
+        packs.get("toyprog")
+    assert [p.name for p in (tmp_path / "packs").iterdir()] == [".toyprog.lock"]
+
+
+def test_every_package_of_a_lock_file_is_pinned() -> None:
+    for pack in packs.catalogue():
+        if pack.lock:
+            text = files("hartley.data.packs").joinpath(pack.lock).read_text()
+            assert hashlib.sha256(text.encode()).hexdigest() == pack.archive
+            entries = [x for x in text.replace("\\\n", "").splitlines() if x[0] != "#"]
+            assert all(re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", x) for x in entries)
+            assert any(x.startswith(f"{pack.package}=={pack.version} ") for x in entries)
 
 
 def test_r_character_vectors() -> None:

@@ -23,12 +23,12 @@ def sha256_of_files(folder: Path, beside: Collection[str] = ()) -> dict[str, str
 
     Args:
         folder: the folder.
-        beside: names of files that are not counted.
+        beside: names of files and of folders that are not counted.
     """
     return {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in beside
+        if path.is_file() and not {*beside}.intersection(path.relative_to(folder).parts)
     }
 
 
@@ -42,12 +42,12 @@ def changed_files(
     Args:
         folder: the folder.
         files: SHA-256 by relative path.
-        beside: names of files that are not counted.
+        beside: names of files and of folders that are not counted.
     """
     present = {
         path.relative_to(folder).as_posix(): path
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in beside
+        if path.is_file() and not {*beside}.intersection(path.relative_to(folder).parts)
     }
     return sorted(
         name

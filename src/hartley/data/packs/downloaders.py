@@ -36,15 +36,35 @@ def download(pack: Pack, into: Path, progress: Progress | None = None) -> Path:
     if pack.client == "apt":
         _apt(pack, into, progress)
     else:
-        process = _call(_command(pack, into), into, pack, progress)
-        if process.returncode:
-            raise UsageError(_failed(pack, process))
+        run(_command(pack, into), into, pack, progress)
     files = [path for path in into.iterdir() if path.is_file()]
     if len(files) != 1:
         raise UsageError(
             f"{pack.client} must download one file for {pack.package}, got {len(files)}"
         )
     return files[0]
+
+
+def run(command: Sequence[str], into: Path, pack: Pack, progress: Progress | None = None) -> None:
+    """Run a command of a package client in a folder.
+
+    Raises:
+        UsageError: it fails.
+    """
+    process = _call(command, into, pack, progress)
+    if process.returncode:
+        raise UsageError(_failed(pack, process))
+
+
+def pip_command() -> list[str]:
+    """Return the command by which pip is called.
+
+    Raises:
+        UsageError: there is no pip.
+    """
+    if importlib.util.find_spec("pip") is None:
+        return [_tool("pip", "pip")]
+    return [sys.executable, "-m", "pip"]
 
 
 def members(pack: Pack, archive: Path) -> Iterator[Member]:
@@ -103,13 +123,10 @@ def _opened(bundle: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
 
 def _command(pack: Pack, into: Path) -> Sequence[str]:
     if pack.client == "pip":
-        pip = [sys.executable, "-m", "pip"]
-        if importlib.util.find_spec("pip") is None:
-            pip = [_tool("pip", "pip")]
         wanted = f"{pack.package}=={pack.version}"
         # A wheel is only unpacked; a source archive would run its build script.
         flags = ["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check"]
-        return [*pip, "download", *flags, "--dest", str(into), wanted]
+        return [*pip_command(), "download", *flags, "--dest", str(into), wanted]
     npm = _tool("npm", "Node.js")
     flags = ["--ignore-scripts", "--silent", "--pack-destination", str(into)]
     return [npm, "pack", f"{pack.package}@{pack.version}", *flags]

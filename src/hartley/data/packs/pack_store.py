@@ -16,12 +16,13 @@ from typing import IO, Any
 from filelock import FileLock
 
 from hartley.core.errors import DamagedPack, MissingPack, UnknownName, UsageError
-from hartley.data.packs import convert, downloaders
+from hartley.data.packs import convert, downloaders, environment
 from hartley.data.packs.table import Pack, catalogue
 from hartley.kit.file_digests import changed_files, sha256_of, sha256_of_files
 
 CARD = "pack.json"
 NOTICE = "LICENSE.txt"
+BESIDE = (CARD, NOTICE, "__pycache__")
 BLOCK = 1 << 20
 UNPACKS_TO, LEAST_ROOM = 100, 64 << 20
 """How many times its archive a pack may be, and how many bytes it may have in any case."""
@@ -51,13 +52,15 @@ def locate(name: str) -> Path:
     card = _card(home)
     if card is None or (card.get("verified") and card.get("digest") != pack.digest):
         raise MissingPack(name)
+    if pack.lock and card.get("lock") != pack.archive:
+        raise MissingPack(name)
     files = card.get("files")
     if not isinstance(files, dict):
         raise DamagedPack(name, [CARD])
     # Converted files have digests in the card alone; all others are those that the table pins.
     if card.get("verified") and not pack.convert and fingerprint(files) != pack.digest:
         raise DamagedPack(name, [CARD])
-    if changed := changed_files(home, files, beside=(CARD, NOTICE)):
+    if changed := changed_files(_data(pack, home), files, beside=BESIDE):
         raise DamagedPack(name, changed)
     return home
 
@@ -119,12 +122,12 @@ def verify(name: str) -> bool:
         home = locate(name)
     except DamagedPack:
         return False
-    return bool(manifest(home) == (_card(home) or {}).get("files"))
+    return bool(manifest(_data(_find(name), home)) == (_card(home) or {}).get("files"))
 
 
 def manifest(home: Path) -> dict[str, str]:
     """Return the sha256 of every data file in a folder by relative path."""
-    return sha256_of_files(home, beside=(CARD, NOTICE))
+    return sha256_of_files(home, beside=BESIDE)
 
 
 def fingerprint(files: Mapping[str, str]) -> str:
@@ -148,10 +151,25 @@ def _card(home: Path) -> dict[str, Any] | None:
     return card if isinstance(card, dict) else None
 
 
+def _data(pack: Pack, home: Path) -> Path:
+    """Return the folder whose files are compared with the table's digest.
+
+    Raises:
+        DamagedPack: the pack is an environment, and its Python or its packages are gone.
+    """
+    return environment.program(pack, home) if pack.lock else home
+
+
 def _fill(
     pack: Pack, ready: Path, work: Path, source: Path | None, progress: downloaders.Progress | None
 ) -> str:
     """Put the pack's data files into ``ready``; return where they came from."""
+    if pack.lock:
+        if source is not None:
+            raise UsageError(f"--from must be given for a pack of data, got one for {pack.name!r}")
+        environment.build(pack, ready, work)
+        shutil.copyfile(environment.packages(pack, ready) / pack.notice, ready / NOTICE)
+        return f"{pack.client}: {pack.package} {pack.version}"
     if source is not None:
         _copy(pack, source, ready)
         return "a folder of the user's"
@@ -211,7 +229,7 @@ def _copy(pack: Pack, source: Path, ready: Path) -> None:
 
 def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
     """Check the data files, convert them, and write the card."""
-    raw = manifest(ready)
+    raw = manifest(_data(pack, ready))
     verified = fingerprint(raw) == pack.digest
     if not verified and not trust:
         raise UsageError(
@@ -231,7 +249,8 @@ def _finish(pack: Pack, ready: Path, origin: str, *, trust: bool) -> None:
         "licence": pack.licence,
         "verified": verified,
         "digest": pack.digest if verified else fingerprint(raw),
-        "files": manifest(ready),
+        "files": manifest(_data(pack, ready)),
+        **({"lock": pack.archive} if pack.lock else {}),
     }
     (ready / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 

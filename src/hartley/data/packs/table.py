@@ -19,8 +19,8 @@ class Pack:
         package, version: what the client fetches.
         licence: the terms of the data.
         size: bytes to download.
-        archive: sha256 of the archive. Not compared for ``apt``, which serves only the current
-            build of a package: there the digest of the data decides.
+        archive: sha256 of the archive, or of the lock file. Not compared for ``apt``, which serves
+            only the current build of a package: there the digest of the data decides.
         digest: sha256 over the paths and sha256 of all data files, as extracted.
         strip: leading folder inside the archive that is dropped.
         keep: patterns of the data files, relative to ``strip``.
@@ -28,6 +28,9 @@ class Pack:
         convert: how the files are made safe or plain: ``torch`` (checkpoint to safetensors),
             ``rdb`` (R database to text), ``ctranslate2`` (its weights to safetensors), or empty.
         core: whether ``make test`` needs it.
+        lock: of a pack that is a program with an environment of its own, the file beside this table
+            that pins every package of it by version and sha256; else empty. ``strip`` is then
+            the folder of the program among the installed packages.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Pack:
     notice: str
     convert: str = ""
     core: bool = False
+    lock: str = ""
 
 
 @cache
