@@ -83,6 +83,12 @@ def test_nothing_done_is_judged_to_be_nothing(worlds: None) -> None:
     for task in agentdojo.describe("slack").injection_tasks:
         with agentdojo.open("slack", {}, "user_task_1", task.name) as world:
             assert world.finish("") == agentdojo.Verdict(False, False)
+    goals = [task.name for task in agentdojo.describe("banking").injection_tasks]
+    with agentdojo.open("banking", user_task="user_task_14") as world:
+        world.call("update_password", {"password": "new_password"})
+        verdict = world.finish("", goals=goals)
+    assert (verdict.utility, verdict.security) == (False, None)
+    assert [name for name, reached in verdict.goals.items() if reached] == ["injection_task_7"]
 
 
 @pytest.mark.pack

@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -96,7 +96,7 @@ class InjectionVector:
     Attributes:
         name: its name.
         description: what it is; may be empty.
-        default: the text that stands there without an attacker.
+        default: the text that is there without an attacker.
     """
 
     name: str
@@ -144,10 +144,12 @@ class Verdict:
     Attributes:
         utility: whether the user's task is done; None where none was given.
         security: whether the attacker's goal is reached; None where none was given.
+        goals: the same of each further goal that was asked about, by the name of its task.
     """
 
     utility: bool | None
     security: bool | None
+    goals: Mapping[str, bool] = field(default_factory=dict)
 
 
 class WorldSession:
@@ -170,26 +172,33 @@ class WorldSession:
         return ToolResult(answer["text"], answer["value"], answer["error"])
 
     def finish(
-        self, answer: str, calls: Sequence[tuple[str, Mapping[str, Any]]] | None = None
+        self,
+        answer: str,
+        calls: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+        goals: Sequence[str] = (),
     ) -> Verdict:
         """Judge the run, by AgentDojo's functions of the world's tasks, and close the world.
 
         Args:
             answer: the agent's final answer.
             calls: the tools that the agent asked for, with arguments; None for those called here.
+            goals: injection tasks to judge besides the one that the world was opened with.
 
         Raises:
             RunError: the host died, or a judge raised an error.
         """
+        first = () if self.injection_task is None else (self.injection_task,)
         verdict = self._host.ask(
             "finish",
             session=self._number,
             answer=answer,
             calls=None if calls is None else [[name, dict(args)] for name, args in calls],
             user_task=self.user_task,
-            injection_task=self.injection_task,
+            injection_tasks=list(dict.fromkeys((*first, *goals))),
         )
-        return Verdict(verdict["utility"], verdict["security"])
+        reached = verdict["security"]
+        security = None if self.injection_task is None else reached[self.injection_task]
+        return Verdict(verdict["utility"], security, {name: reached[name] for name in goals})
 
     def close(self) -> None:
         """Close the world without a verdict."""
@@ -244,8 +253,8 @@ def reachable(suite: str) -> Mapping[str, tuple[str, ...]]:
         UsageError: the suite is unknown, or AgentDojo is missing or broken.
         RunError: the host failed.
     """
-    shown = _host().ask("reachable", suite=_checked(suite))
-    return {task: tuple(vectors) for task, vectors in shown.items()}
+    by_task = _host().ask("reachable", suite=_checked(suite))
+    return {task: tuple(vectors) for task, vectors in by_task.items()}
 
 
 def cases(suite: str) -> tuple[tuple[str, str], ...]:
@@ -269,7 +278,7 @@ def open(
 
     Args:
         suite: one of ``SUITES``.
-        injections: a text for each vector that the attacker writes into; it stands in the world
+        injections: a text for each vector that the attacker writes into; the world holds it
             character by character. Others keep their defaults.
         user_task: the task that the world is prepared for, and that ``finish`` judges.
         injection_task: the goal that ``finish`` judges.

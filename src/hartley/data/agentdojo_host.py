@@ -29,10 +29,10 @@ CLIENTS = ("anthropic", "cohere", "google.genai", "openai")
 
 
 class Clients(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stand-ins for clients of model services: no model is asked here, and they load slowly."""
+    """Replace the clients of model services, which take seconds to load: no model is asked here."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        """Stand in for the packages of ``CLIENTS`` and what is below them."""
+        """Replace the packages of ``CLIENTS`` and what is below them."""
         del path, target
         if any(name == client or name.startswith(client + ".") for client in CLIENTS):
             return importlib.machinery.ModuleSpec(name, self, is_package=True)
@@ -111,7 +111,7 @@ class Host:
 
     def describe(self, suite: str) -> dict[str, Any]:
         """Describe a suite: its tools, its tasks and its injection vectors."""
-        import yaml
+        import yaml  # type: ignore[import-untyped]
         from agentdojo.task_suite.task_suite import read_suite_file
 
         chosen = self._suite(suite)
@@ -161,13 +161,13 @@ class Host:
             load_and_inject_default_environment=lambda texts: self._environment(chosen, texts),
         )
         marked = Marked(same, None)
-        shown: dict[str, list[str]] = {}
+        vectors: dict[str, list[str]] = {}
         for name, task in _in_order(chosen.user_tasks):
             try:
-                shown[name] = list(marked.get_injection_candidates(task))
+                vectors[name] = list(marked.get_injection_candidates(task))
             except ValueError:  # the task reads no place that an injection enters
-                shown[name] = []
-        return shown
+                vectors[name] = []
+        return vectors
 
     def open(self, suite: str, injections: Mapping[str, str], user_task: str | None) -> int:
         """Open a world with texts in its injection vectors, prepared for a user task."""
@@ -197,9 +197,9 @@ class Host:
 
         call = FunctionCall(function=name, args=dict(arguments))
         world.calls.append(call)
-        asked = ChatAssistantMessage(role="assistant", content=None, tool_calls=[call])
+        request = ChatAssistantMessage(role="assistant", content=None, tool_calls=[call])
         runtime = FunctionsRuntime(list(world.tools.values()))
-        *_, messages, _ = ToolsExecutor(formatted).query("", runtime, world.environment, [asked])
+        *_, messages, _ = ToolsExecutor(formatted).query("", runtime, world.environment, [request])
         message = messages[-1]
         value = None if message["error"] is not None or not results else _plain(results[0])
         text = get_text_content_as_str(message["content"])
@@ -211,8 +211,8 @@ class Host:
         answer: str,
         calls: Sequence[Sequence[Any]] | None,
         user_task: str | None,
-        injection_task: str | None,
-    ) -> dict[str, bool | None]:
+        injection_tasks: Sequence[str],
+    ) -> dict[str, Any]:
         """Judge a world as AgentDojo judges a run, and close it."""
         from agentdojo.functions_runtime import FunctionCall
         from agentdojo.types import text_content_block_from_string
@@ -227,11 +227,11 @@ class Host:
             checked = world.suite._check_task_result
             return bool(checked(task, output, world.before, world.environment, trace))
 
-        verdict: dict[str, bool | None] = {"utility": None, "security": None}
+        utility = None
         if user_task is not None:
-            verdict["utility"] = judged(self._user_task(world.suite, user_task))
-        if injection_task is not None:
-            verdict["security"] = judged(self._injection_task(world.suite, injection_task))
+            utility = judged(self._user_task(world.suite, user_task))
+        tasks = [(name, self._injection_task(world.suite, name)) for name in injection_tasks]
+        verdict = {"utility": utility, "security": {name: judged(task) for name, task in tasks}}
         del self.worlds[session]
         return verdict
 
@@ -271,7 +271,7 @@ class Host:
         return self.worlds[session]
 
     def _environment(self, suite: Any, injections: Mapping[str, str]) -> Any:
-        """Return a world in which each text stands as it is, character by character.
+        """Return a world that holds each text as it is, character by character.
 
         AgentDojo puts texts into the source of a YAML file, where a quotation mark ends the value
         and line breaks are folded. Here the file is read once, with a mark for each text.
@@ -305,7 +305,7 @@ def _named(table: Mapping[str, Any], name: str, kind: str) -> Any:
 
 
 def _decoded(default: str) -> str:
-    """Return a default text as it stands in a world: it is written as YAML between quotes."""
+    """Return a default text as a world holds it: it is written as YAML between quotes."""
     import yaml
 
     return str(yaml.safe_load(f'"{default}"'))
