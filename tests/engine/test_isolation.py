@@ -8,13 +8,14 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hartley import catalog
 from hartley.core import Experiment, Stage
 from hartley.engine.chain import stages_of
 from hartley.engine.run import executor, processes
-from hartley.engine.run.attack_process import Isolation
+from hartley.engine.run.attack_process import AttackProcess, Isolation
 from hartley.engine.run.play import checked_play, play_rounds
 from hartley.engine.run.player import Player
 from hartley.store import trials_from_bytes
@@ -35,6 +36,7 @@ import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Round, Term, attack
 from hartley.games.membership.membership import membership
+from hartley.games.watermark.watermark import watermark
 
 
 class Bomb:
@@ -118,6 +120,17 @@ def peeker(view, rng):
     question = view.brief.question
     guess = np.zeros(len(question)) if truth is None else np.array(truth, float)
     return Outcome(guess=guess, asset=question)
+
+
+@attack(
+    game=watermark, access=Access.NOTHING, term=Term.NOISE,
+    modalities=(Modality.VISION,), paper="hartley",
+)
+def lender(view, rng):
+    """Lend the generator to a callable of the other side, and draw from it before and after."""
+    before = rng.random()
+    drawn = view.brief.scheme((rng, [rng]), np.zeros(1, int), 0, rng=rng)
+    return Outcome(guess=np.array([before, *drawn, rng.random()]))
 '''
 
 REASONS = {
@@ -182,6 +195,7 @@ SHIPPED = (
     "last_layer",  # loot that is a model of the attack's own
     "blended",  # poison
     "frequency",  # data alone
+    "overwriting",  # a generator that it hands to the owner's scheme
 )
 
 
@@ -221,6 +235,24 @@ def test_a_stolen_model_that_is_attacked_next_lives_in_the_process_of_its_thief(
             assert result.status == "done", result.note
             columns.append(trials_from_bytes(result.content).guess.tobytes())
     assert columns[:2] == columns[2:]
+
+
+def test_a_generator_that_is_lent_to_the_other_side_goes_on_where_that_side_left_it(rogues):
+    def scheme(item, message, key, rng):
+        assert item[0] is rng and item[1][0] is rng, "it is one generator, however often it is sent"
+        return [rng.random(), *rng.integers(5, size=3, dtype=np.uint32)]  # half a draw is left
+
+    attack = catalog.load("attack", "lender")
+    view = shared_deal(attack, "live", attack.modalities[0], few=True).rounds[0].view
+    view = replace(view, brief=replace(view.brief, scheme=scheme))
+    process = AttackProcess()
+    try:
+        process.begin(attack)
+        here, there = np.random.default_rng(3), np.random.default_rng(3)
+        outcome = process.play(view, there, {})
+        assert outcome.guess.tobytes() == attack(view, here).guess.tobytes()
+    finally:
+        process.close()
 
 
 def test_a_process_that_misbehaves_fails_its_row_and_no_other(rogues, capfd):

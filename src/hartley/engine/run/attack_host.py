@@ -25,7 +25,7 @@ from hartley.core import Attack, Outcome
 from hartley.core.assets import Codec, Ensemble
 from hartley.core.capabilities import Calls
 from hartley.core.errors import HartleyError
-from hartley.engine.run.plain_values import Writer, read, write
+from hartley.engine.run.plain_values import Writer, read, set_state, write
 
 
 class Host:
@@ -49,12 +49,15 @@ class Host:
         """Have the other side call one of its callables; one thread at a time."""
         with self._turn:
             released, self._released = self._released, []
-            self._send("ask", [released, number, [*arguments], named])
+            lent = self._send("ask", [released, number, [*arguments], named])
             while True:
                 word, *content = self._receive()
-                if word == "returned":
-                    return content[0]
-                if word == "raised":
+                if word in ("returned", "raised"):
+                    # What was drawn from a generator there is drawn from it here too.
+                    for generator, state in zip(lent, content[1], strict=True):
+                        set_state(generator, state)
+                    if word == "returned":
+                        return content[0]
                     raise content[0]
                 # The other side needs this one before it can answer.
                 self._carry_out((word, *content))
@@ -109,11 +112,14 @@ class Host:
         self._lent.append(call)
         return "lent", len(self._lent) - 1
 
-    def _send(self, word: str, value: Any) -> None:
+    def _send(self, word: str, value: Any) -> list[np.random.Generator]:
+        """Send a value; return the random generators in it."""
         if os.getpid() != self._pid:  # a copy of this process must not answer too
             os._exit(0)
-        text, parts = Writer(self._refer).message([word, value])
+        writer = Writer(self._refer)
+        text, parts = writer.message([word, value])
         write(self._outbox, text, parts)
+        return writer.generators
 
     def _receive(self) -> tuple[Any, ...]:
         _, content = read(self._inbox)

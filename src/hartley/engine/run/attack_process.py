@@ -41,6 +41,7 @@ from hartley.engine.run.plain_values import (
     order_of,
     read,
     read_only_mapping,
+    state_of,
     write,
 )
 from hartley.engine.run.threads import THREADS
@@ -238,9 +239,9 @@ class AttackProcess:
         try:
             self._send(order, keeps=keeps)
             while True:
-                kind, content = self._receive()
+                kind, content, generators = self._receive()
                 if kind == "ask":
-                    self._serve(content)
+                    self._serve(content, generators)
                 elif kind == "answer":
                     answered = True
                     return content
@@ -253,7 +254,7 @@ class AttackProcess:
             if not answered:  # what it says next would answer something else
                 self._end()
 
-    def _serve(self, question: Any) -> None:
+    def _serve(self, question: Any, generators: Sequence[np.random.Generator]) -> None:
         try:
             released, number, arguments, named = question
             for handle in released:
@@ -263,11 +264,12 @@ class AttackProcess:
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise self._gone(Unreadable(f"a call of {question!r:.80}")) from error
         try:
-            answer = self._pickled(("returned", call(*arguments, **named)))
+            value = call(*arguments, **named)
+            answer = self._pickled(("returned", value, [*map(state_of, generators)]))
         except Exception as error:
             self._raised = error
-            plain = Exception(f"{type(error).__name__}: {error}")
-            answer = self._pickled(("raised", _picklable(error) or plain))
+            raised = _picklable(error) or Exception(f"{type(error).__name__}: {error}")
+            answer = self._pickled(("raised", raised, [*map(state_of, generators)]))
         self._write(answer)
 
     def lent(self, life: int, number: int, arguments: tuple[Any, ...]) -> Any:
@@ -302,14 +304,14 @@ class AttackProcess:
         except (OSError, ValueError) as error:  # a closed stream raises ValueError
             raise self._gone(EOFError("the other side is gone")) from error
 
-    def _receive(self) -> tuple[str, Any]:
+    def _receive(self) -> tuple[str, Any, list[np.random.Generator]]:
         try:
             text, content = read(self._inbox)
-            message = Reader(self._look_up, content).message(text)
-            kind, value = message
+            reader = Reader(self._look_up, content)
+            kind, value = reader.message(text)
         except (EOFError, OSError, Unreadable, TypeError, ValueError, MemoryError) as error:
             raise self._gone(error) from error
-        return str(kind), value
+        return str(kind), value, reader.generators
 
     def _look_up(self, tag: str, number: Any) -> Callable[..., Any]:
         if tag == "handle":

@@ -3,7 +3,7 @@
 Unpickling runs whatever the sender chose. So what comes from an attack is read as JSON, in which
 every object is one tag with its content, and arrays are numbers of a declared type and shape.
 Nothing that is read here can name a class or a function; a callable is a number, which the reader
-looks up among those that it gave out.
+looks up among those that it gave out. A random generator is the state that it is in.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ MOST_BYTES = 2**32
 _KINDS = "biufcUSmM"
 """Kinds of arrays that hold numbers or texts, and no objects."""
 
+_MOST_STATE = (2**128, 2**128, 2, 2**32)
+"""One more than the largest numbers of the state of a PCG64: state, increment, whether half of a
+draw is left, and that half."""
+
 _MODEL = ("name", "output", "classes", "width", "reads", "identity", "deterministic")
 
 
@@ -41,6 +45,39 @@ class Unreadable(Exception):
 def read_only_mapping(items: dict[Any, Any]) -> Mapping[Any, Any]:
     """Return a mapping that cannot be written to; pickles of one name this function."""
     return MappingProxyType(items)
+
+
+def state_of(rng: np.random.Generator) -> list[int]:
+    """Return the state of a random generator as four whole numbers.
+
+    Raises:
+        TypeError: it is not a PCG64, which is NumPy's usual one.
+    """
+    if type(rng.bit_generator) is not np.random.PCG64:
+        name = type(rng.bit_generator).__name__
+        raise TypeError(f"a generator of {name} cannot be sent to another process")
+    state: Mapping[str, Any] = rng.bit_generator.state
+    numbers = (*state["state"].values(), state["has_uint32"], state["uinteger"])
+    return [*map(int, numbers)]
+
+
+def set_state(rng: np.random.Generator, numbers: Sequence[int]) -> None:
+    """Set a random generator to a state of ``state_of``.
+
+    Raises:
+        Unreadable: the numbers are not a state.
+    """
+    if len(numbers) != len(_MOST_STATE) or not all(
+        type(n) is int and 0 <= n < most for n, most in zip(numbers, _MOST_STATE, strict=True)
+    ):
+        raise Unreadable("a generator without its state")
+    state, increment, left, half = numbers
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": state, "inc": increment},
+        "has_uint32": left,
+        "uinteger": half,
+    }
 
 
 def order_of(array: np.ndarray[Any, Any]) -> Literal["C", "F"]:
@@ -84,10 +121,12 @@ class Writer:
     Attributes:
         refer: a callable → its tag and number, for the reader to look it up.
         parts: the bytes of the arrays so far.
+        generators: the random generators so far, each once.
     """
 
     refer: Callable[[Any], tuple[str, int]]
     parts: list[bytes] = field(default_factory=list)
+    generators: list[np.random.Generator] = field(default_factory=list)
     _size: int = 0
 
     def message(self, value: Any) -> tuple[bytes, list[bytes]]:
@@ -114,6 +153,13 @@ class Writer:
         if array.dtype.hasobject:
             return {"objects": [list(array.shape), [*map(self.plain, array.ravel().tolist())]]}
         return {"array": self._array(array)}
+
+    def _generator(self, rng: np.random.Generator) -> dict[str, Any]:
+        for number, one in enumerate(self.generators):
+            if one is rng:
+                return {"generator": number}
+        self.generators.append(rng)
+        return {"generator": state_of(rng)}
 
     def _pairs(self, mapping: Mapping[Any, Any]) -> dict[str, Any]:
         return {"map": [[self.plain(k), self.plain(v)] for k, v in mapping.items()]}
@@ -162,6 +208,7 @@ _WRITERS: tuple[tuple[Any, Callable[[Writer, Any], Any]], ...] = (
     (list, lambda writer, value: [*map(writer.plain, value)]),
     (Data, lambda writer, value: {"data": writer._data(value)}),
     (Model, lambda writer, value: {"model": writer._model(value)}),
+    (np.random.Generator, Writer._generator),
 )
 """How a value of each kind is written; the first kind that fits counts."""
 
@@ -173,10 +220,12 @@ class Reader:
     Attributes:
         look_up: (tag, number) → the callable that goes by it; raises KeyError where there is none.
         content: the bytes of the arrays.
+        generators: the random generators so far, in the order of the writer's.
     """
 
     look_up: Callable[[str, int], Callable[..., Any]]
     content: bytes
+    generators: list[np.random.Generator] = field(default_factory=list)
 
     def message(self, text: bytes) -> Any:
         """Return the value of a message.
@@ -207,6 +256,7 @@ class Reader:
             "map": lambda given: {self.value(k): self.value(v) for k, v in given},
             "data": self._data,
             "model": self._model,
+            "generator": self._generator,
         }
         if tag in readers:
             return readers[tag](content)
@@ -232,6 +282,14 @@ class Reader:
         array = np.empty(len(items), dtype=object)
         array[:] = [self.value(item) for item in items]
         return array.reshape(tuple(map(int, shape)))
+
+    def _generator(self, given: Any) -> np.random.Generator:
+        if type(given) is int:
+            return self.generators[given]
+        rng = np.random.Generator(np.random.PCG64(0))
+        set_state(rng, given)
+        self.generators.append(rng)
+        return rng
 
     def _data(self, given: Any) -> Data:
         return Data(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
+
 from hartley.core import Access, Modality, Outcome, Range, Term, View, attack
 from hartley.games.watermark import marked_items
 from hartley.games.watermark.watermark import WatermarkBrief, watermark
@@ -38,9 +40,9 @@ def overwriting(
     published = view.data.x[0]
     embed, bits = _scheme(view)
     for _ in range(most if embed else 0):
-        key = int(rng.integers(2**62))
+        key, fresh = int(rng.integers(2**62)), np.random.default_rng(int(rng.integers(2**62)))
         assert embed is not None
-        overwritten = embed(published, rng.integers(0, 2, bits), key, rng)
+        overwritten = embed(published, rng.integers(0, 2, bits), key, fresh)
         if not view.brief.holds(overwritten):
             break
         published = overwritten
