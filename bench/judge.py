@@ -220,7 +220,8 @@ def many_secrets(answers: list[str], count: int = 20_480) -> None:
     """Print false alarms against far more secrets than a game has, on the same texts.
 
     The texts are given and every secret is drawn alone, so that the number of secrets that any of
-    the texts gives is binomial: its limit bounds the false alarms of 64 secrets by a union.
+    the texts gives is binomial: its upper limit, one-sided at 95 %, bounds the false alarms of 64
+    secrets by a union.
     """
     rng = np.random.default_rng(4)
     texts = [
@@ -239,7 +240,7 @@ def many_secrets(answers: list[str], count: int = 20_480) -> None:
     print(
         f"{count} secrets against {len(texts)} texts: {len(hits)} are in any; a secret is in "
         f"one of them with chance ≤ {high:.2g}, so {K} secrets with ≤ {K * high:.2g}, an answer "
-        f"with ≤ {K * high / len(texts):.2g} (95 %)"
+        f"with ≤ {K * high / len(texts):.2g} (limits of one side, 95 %)"
     )
 
 
