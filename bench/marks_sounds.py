@@ -258,20 +258,25 @@ def of_removals(names: list[str], attacks: list[str], rounds: int, seed: int) ->
                   f"{max(broken)[1]}, {max(broken)[0]:.1f} dB")  # fmt: skip
 
 
-def of_defenses(names: list[str], rounds: int, seed: int) -> None:
-    """Defenses of marks, against attackers who know them and who do not."""
+def of_defenses(names: list[str], chosen: list[str], rounds: int, seed: int) -> None:
+    """Defenses of marks, against attackers who know them and who do not.
+
+    Perth has neither a key nor a message, so that none of these defenses is for it.
+    """
     rows: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         ("multi_key", {"keys": 4}, "common_pattern", {}),
         ("per_item_keys", {"doubtful": 0}, "pattern_copy", {}),
         ("per_item_keys", {"doubtful": 3}, "pattern_copy", {}),
-        ("voting", {"votes": 3}, "masking_noise", {"colour": "white"}),
         ("per_item_keys", {"doubtful": 0}, "common_pattern", {}),
+        ("voting", {"votes": 3}, "masking_noise", {"colour": "white"}),
         ("voting", {"votes": 3}, "common_pattern", {}),
     ]
     for name in names:
         scene = recordings(mark=name)
         print(f"{name}\n{HEADER}", flush=True)
         for defense, setting, attack, params in rows:
+            if f"{defense} {attack}" not in chosen and defense not in chosen:
+                continue
             after = defended(scene, defense, setting)
             kinds = ["static", *(["adaptive"] if defense == "multi_key" else [])]
             for kind in kinds:
@@ -334,6 +339,8 @@ def main() -> None:
     parser.add_argument("what", choices=("perth", "alarms", "voices", "removals", "defenses"))
     parser.add_argument("--marks", default="spread,echo,perth")
     parser.add_argument("--attacks", default=",".join([*CHEAP, *DEAR]))
+    parser.add_argument("--behind", default="multi_key,per_item_keys,voting",
+                        help="defenses, or one and an attack with a space between")  # fmt: skip
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=0.0, help="0: clips as they are")
     parser.add_argument("--changes", default="", help="names, with slashes between; none: all")
@@ -349,7 +356,8 @@ def main() -> None:
     elif args.what == "voices":
         of_voices(args.rounds, args.seed)
     elif args.what == "defenses":
-        of_defenses(args.marks.split(","), args.rounds, args.seed)
+        marks_of_a_key = [name for name in args.marks.split(",") if name != "perth"]
+        of_defenses(marks_of_a_key, args.behind.split(","), args.rounds, args.seed)
     else:
         of_removals(args.marks.split(","), args.attacks.split(","), args.rounds, args.seed)
 
