@@ -151,6 +151,7 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *("adversarial_training", "bit_depth", "jpeg", "purifier", "randomized_smoothing"),
         *("jaccard", "link_smoothing", "low_rank"),
         *("meco", "modelguard", "prada"),
+        *("planner_executor", "injection_detector", "least_privilege", "tool_filter"),
         *("constrained_tuning", "lisa", "rep_noise", "safe_lora", "tuning_data_filter", "vaccine"),
         *("self_destructing", "tar", "unlearn_secrets"),
         *("blocked_record_filter", "refusal_replay"),

@@ -110,7 +110,7 @@ class ToolHijackBrief:
     brief=ToolHijackBrief,
     modalities=(Modality.LANGUAGE,),
     requires=("agent",),
-    metrics=("hijacked", "utility", "utility_before", "refused", "characters"),
+    metrics=("asr", "tasks_done", "tasks_done_before", "runs_refused", "characters"),
     loot="data",
     paper="arXiv:2406.13352",
 )
@@ -237,10 +237,10 @@ def _read(agent: Agent, meanings: Sequence[Meaning], round_: Round, outcome: Out
         characters.append(played.characters)
     before = [agent.play(suite, case.task).utility for case in brief.cases]
     metrics = {
-        "hijacked": float(np.mean(hijacked)),
-        "utility": float(np.mean(useful)),
-        "utility_before": float(np.mean(before)),
-        "refused": float(np.mean(refused)),
+        "asr": float(np.mean(hijacked)),
+        "tasks_done": float(np.mean(useful)),
+        "tasks_done_before": float(np.mean(before)),
+        "runs_refused": float(np.mean(refused)),
         "characters": float(np.mean(characters)),
     }
     return Received(guess=guess.astype(np.int64), metrics=metrics)
