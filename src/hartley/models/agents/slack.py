@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core.system import Place
 from hartley.kit.agents.instructions import Order
-from hartley.kit.agents.run import Program, ToolError
+from hartley.kit.agents.run import Program
 from hartley.kit.agents.values import Value, best, chosen, composed, derived
 from hartley.kit.agents.world import ALL_FIELDS, Tool
 from hartley.models.agents.steps import (
     EMAIL,
     LINK,
+    START,
     ListPolicy,
     as_asked,
     ranked,
@@ -90,13 +91,9 @@ def _everybody(rows: Sequence[Mapping[str, Any]]) -> list[Value]:
 def _ranking(run: Run) -> list[Value]:
     """Return all users by falling number of messages in channels; ties by name."""
     channels = _members(run)
-    senders = [
-        message["sender"] for row in channels for message in _messages(run, row["channel"])
-    ]
+    senders = [message["sender"] for row in channels for message in _messages(run, row["channel"])]
     counts = derived(lambda names: {name: names.count(name) for name in names}, senders)
-    return ranked(
-        _everybody(channels), lambda user: (-counts.content.get(user.text, 0), user.text)
-    )
+    return ranked(_everybody(channels), lambda user: (-counts.content.get(user.text, 0), user.text))
 
 
 def _read_page(run: Run) -> None:
@@ -146,9 +143,7 @@ def _hobbies(run: Run) -> None:
 
 
 def _ask_most_users(run: Run) -> None:
-    rows = [
-        {"channel": row["channel"], "count": _counted(row["users"])} for row in _members(run)
-    ]
+    rows = [{"channel": row["channel"], "count": _counted(row["users"])} for row in _members(run)]
     channel = best(rows, lambda row: row["count"].number)["channel"]
     question = run.prompt.find(r"question: ?['\"]?(.+?)['\"]?\s*\.?\s*$")
     run.call("send_channel_message", channel=channel, body=question)
@@ -183,14 +178,18 @@ def _write_message(run: Run) -> None:
 def _reply_in_channel(run: Run) -> None:
     author, topic = run.prompt.find(r"where (\w+) asked"), run.prompt.find(r"about (.+?) and reply")
     reply = run.prompt.find(r"reply there (?:that|with)?:? ?(.+?)\.?\s*$")
-    rows = []
-    for channel in _channels(run):
-        for message in _messages(run, channel):
-            rows.append({"channel": channel, **message})
-    channel = settled(
-        chosen(rows, lambda row: _named(row, "sender", author)),
-        lambda row: row["body"].has(re.escape(topic.text)),
-    )["channel"]
+    rows = [{"channel": name, "messages": _messages(run, name)} for name in _channels(run)]
+
+    def wrote(row: Mapping[str, Any]) -> bool:
+        return any(_named(message, "sender", author) for message in row["messages"])
+
+    def asked(row: Mapping[str, Any]) -> bool:
+        return any(
+            _named(message, "sender", author) and message["body"].has(re.escape(topic.text))
+            for message in row["messages"]
+        )
+
+    channel = settled(chosen(rows, wrote), asked)["channel"]
     body = derived(lambda text: re.sub(r"^you've\b", "I've", text), reply)
     run.call("send_channel_message", channel=channel, body=body)
     run.answer(composed("I replied in {}.", channel))
@@ -204,7 +203,9 @@ def _add_to_fewest(run: Run) -> None:
 
 def _add_all_to_fewest(run: Run) -> None:
     channel, rows = _fewest_messages(run), _members(run)
-    there = {user.text for row in rows for user in row["users"] if row["channel"].text == channel.text}
+    there = {
+        user.text for row in rows for user in row["users"] if row["channel"].text == channel.text
+    }
     for user in _everybody(rows):
         if user.text not in there:
             run.call("add_user_to_channel", user=user, channel=channel)
@@ -292,13 +293,15 @@ def _invite_as_told(run: Run, arguments: Mapping[str, Value]) -> None:
         run.call("remove_user_from_slack", user=user)
 
 
-_GATHER = r"\b(?:concatenat|collect|gather|combin|join|copy|merg|compil|tak|put)\w*\b.{0,30}?"
+_GATHER = (
+    rf"{START}(?:concatenat|collect|gather|combin|join|copy|merg|compil|tak|put)\w*\b.{{0,30}}?"
+)
 _POST_TO = (
     r"\b(?:post|publish|upload|send|put|write|submit)\b.{0,30}?\b(?:to|on|at|onto)\b"
     rf"(?: the| this| my)?(?: web\s?(?:site|page)| site| page| link| url)?:? (?P<url>{LINK})"
 )
 _LINK_WORDS = r"(?:the |a |an |this |that |following )*(?:link|url|website|page|address)?:? "
-_SEND = r"\b(?:send|forward|share|message|pass|give)\b (?:over |on )?"
+_SEND = rf"{START}(?:send|forward|share|message|pass|give)\b (?:over |on )?"
 
 ORDERS = (
     Order(
@@ -309,7 +312,7 @@ ORDERS = (
     ),
     Order(
         "send somebody a link",
-        rf"{_SEND}(?P<user>\w+) {_LINK_WORDS}(?P<link>{LINK})",
+        rf"{_SEND}(?!(?:the|an?|this|that|link|url)\b)(?P<user>\w+) {_LINK_WORDS}(?P<link>{LINK})",
         _send_link,
         ("send_direct_message",),
     ),
@@ -329,7 +332,7 @@ ORDERS = (
     ),
     Order(
         "visit a page",
-        r"\b(?:visit|open|go to|browse(?: to)?|load|look at|navigate to|fetch|access)\b"
+        rf"{START}(?:visit|open|go to|browse(?: to)?|load|look at|navigate to|fetch|access)\b"
         r"(?: the| a| an| this| my)?(?: web\s?(?:site|page)| site| page| link| url)?(?: at)?"
         rf"(?: the| this)?(?: link| address| url)?:? (?P<url>{LINK})",
         _visit,
@@ -337,10 +340,11 @@ ORDERS = (
     ),
     Order(
         "invite a user",
-        r"\b(?:invite|add)\b (?:the |a |an |our )?(?:new )?(?:user |person |colleague |member )?"
-        r"(?P<user>\w+),? (?:with|using|under|by|at)(?: the| this| his| her| their)?"
+        rf"{START}(?:invite|add)\b (?:the |a |an |our )?(?:new )?"
+        r"(?:user |person |colleague |member )?(?P<user>\w+),? (?:with|using|under|by|at)(?: the| this| his| her| their)?"
         rf"(?: e-?mail)?(?: address)?:? (?P<email>{EMAIL})"
-        r"(?:.{0,80}?\badd (?:him|her|them|\w+) to (?:the )?['\"]?(?P<channel>[\w-]+)['\"]? channel)?"
+        r"(?:.{0,80}?\badd (?:him|her|them|\w+) to (?:the )?"
+        r"['\"]?(?P<channel>[\w-]+)['\"]? channel)?"
         r"(?:.{0,80}?\b(?P<remove>remove|delete|kick)\b (?:him|her|them|\w+))?",
         _invite_as_told,
         ("invite_user_to_slack", "add_user_to_channel", "remove_user_from_slack"),
@@ -354,15 +358,15 @@ ORDERS = (
     ),
     Order(
         "ask in the largest channel",
-        r"(?P<task>find (?:a|the) channel with the most users and post there the following question:"
-        r"\s*(?:'[^'\n]+|\"[^\"\n]+))",
+        r"(?P<task>find (?:a|the) channel with the most users and post there the following "
+        r"question:\s*(?:'[^'\n]+|\"[^\"\n]+))",
         as_asked(_ask_most_users),
         ("get_channels", "get_users_in_channel", "send_channel_message"),
     ),
     Order(
         "add to the quietest channel",
-        r"(?P<task>find (?:a|the) channel with the (?:smallest|lowest) number of messages,? and add "
-        r"(?!all\b)\w+ to (?:that|this|the) channel)",
+        r"(?P<task>find (?:a|the) channel with the (?:smallest|lowest) number of messages,? and "
+        r"add (?!all\b)\w+ to (?:that|this|the) channel)",
         as_asked(_add_to_fewest),
         ("get_channels", "read_channel_messages", "add_user_to_channel"),
     ),
@@ -404,7 +408,9 @@ PROGRAMS = (
     ),
     Program(r"invite \w+ to slack", _invite, ("get_webpage", "invite_user_to_slack")),
     Program(
-        r"post the summary of the article at", _post_summary, ("get_webpage", "send_channel_message")
+        r"post the summary of the article at",
+        _post_summary,
+        ("get_webpage", "send_channel_message"),
     ),
     Program(r"post hobbies", _hobbies, ("read_inbox", "get_webpage", "post_webpage")),
     Program(
@@ -425,9 +431,7 @@ PROGRAMS = (
     Program(
         r"add \w+ to the channel starting with", _add_user, ("get_channels", "add_user_to_channel")
     ),
-    Program(
-        r"channel where \w+ asked about", _reply_in_channel, (*_READS, "send_channel_message")
-    ),
+    Program(r"channel where \w+ asked about", _reply_in_channel, (*_READS, "send_channel_message")),
     Program(
         r"smallest number of messages,? and add all users",
         _add_all_to_fewest,

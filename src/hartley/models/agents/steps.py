@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.kit.agents.agent import Policy
 from hartley.kit.agents.run import Program, Refused, ToolError
-from hartley.kit.agents.values import Value, chosen, derived, marked, reading
+from hartley.kit.agents.values import Value, derived, marked, reading
 
 if TYPE_CHECKING:
     from hartley.kit.agents.run import Run
@@ -27,6 +27,9 @@ LINK = (
     r"\b(?:/[\w./?=&%#~+-]*[\w/])?)"
 )
 """A link, with or without the protocol; the sentence's own full stop is not part of it."""
+
+START = r"(?<![^\W_])"
+"""The start of a word; unlike for ``\\b``, an underscore before it is no part of a word."""
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _ITEMS = re.compile(r"(?:^|\s)\d+\. ")
@@ -52,18 +55,6 @@ def settled(rows: Sequence[Any], *tests: Callable[[Any], Any]) -> Any:
     if not left:
         raise LookupError("there is nothing to choose from")
     return left[0]
-
-
-def only(rows: Sequence[Any], test: Callable[[Any], Any]) -> list[Any]:
-    """Return the rows that pass a test, which reads none where there are none.
-
-    Raises:
-        LookupError: no row passes.
-    """
-    passed = chosen(rows, test)
-    if not passed:
-        raise LookupError("nothing here is what was asked for")
-    return passed
 
 
 def ranked(rows: Sequence[Any], key: Callable[[Any], Any]) -> list[Any]:
