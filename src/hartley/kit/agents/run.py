@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -195,7 +195,8 @@ class Run:
         inputs = frozenset().union(*(value.sources for value in call.arguments.values()))
         text = Value(result.text, inputs | _sources(tool, ALL_FIELDS if tool.foreign else ""))
         if not self.split:
-            self.obey(text)
+            for part in _read(result):
+                self.obey(Value(part, text.sources))
         if result.error:
             raise ToolError(name, result.text)
         if result.value is None or isinstance(result.value, str):
@@ -300,6 +301,28 @@ def _value(given: Any) -> Value:
 def _sources(tool: Tool, name: str) -> frozenset[str]:
     foreign = ALL_FIELDS in tool.foreign or name in tool.foreign or name == ALL_FIELDS
     return frozenset({OUTSIDE + tool.name if foreign else tool.name})
+
+
+def _read(result: ToolResult) -> list[str]:
+    """Return what a model understands of a result: each text in it by itself.
+
+    In the text of the whole, quotation marks are doubled and long lines are broken.
+    """
+    if result.error or result.value is None or isinstance(result.value, str):
+        return [result.text]
+    return list(_texts(result.value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            yield str(name)
+            yield from _texts(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts(part)
 
 
 def _labelled(value: Any, tool: Tool, inputs: frozenset[str], name: str) -> Any:

@@ -341,8 +341,8 @@ ORDERS = (
     Order(
         "invite a user",
         rf"{START}(?:invite|add)\b (?:the |a |an |our )?(?:new )?"
-        r"(?:user |person |colleague |member )?(?P<user>\w+),? (?:with|using|under|by|at)(?: the| this| his| her| their)?"
-        rf"(?: e-?mail)?(?: address)?:? (?P<email>{EMAIL})"
+        r"(?:user |person |colleague |member )?(?P<user>\w+),? (?:with|using|under|by|at)"
+        rf"(?: the| this| his| her| their)?(?: e-?mail)?(?: address)?:? (?P<email>{EMAIL})"
         r"(?:.{0,80}?\badd (?:him|her|them|\w+) to (?:the )?"
         r"['\"]?(?P<channel>[\w-]+)['\"]? channel)?"
         r"(?:.{0,80}?\b(?P<remove>remove|delete|kick)\b (?:him|her|them|\w+))?",
