@@ -29,7 +29,7 @@ LINK = (
 """A link, with or without the protocol; the sentence's own full stop is not part of it."""
 
 START = r"(?<![^\W_])"
-"""The start of a word; unlike for ``\\b``, an underscore before it is no part of a word."""
+"""The start of a word; unlike for ``\\b``, an underscore may stand before it."""
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _ITEMS = re.compile(r"(?:^|\s)\d+\. ")
@@ -89,12 +89,12 @@ def as_asked(do: Callable[[Run], None]) -> Callable[[Run, Mapping[str, Value]], 
     """Make a program carry out an instruction: its words, in the group ``task``, are the prompt."""
 
     def carry_out(run: Run, arguments: Mapping[str, Value]) -> None:
-        asked = run.prompt
+        before = run.prompt
         run.prompt = arguments["task"]
         try:
             do(run)
         finally:
-            run.prompt = asked
+            run.prompt = before
 
     return carry_out
 
@@ -116,14 +116,14 @@ class ListPolicy(Policy):
         uses = dict.fromkeys(name for program in programs for name in program.uses)
 
         def do(run: Run) -> None:
-            asked = run.prompt
+            before = run.prompt
             for part, program in zip(parts, programs, strict=True):
-                run.prompt = replace(asked, raw=part)
+                run.prompt = replace(before, raw=part)
                 try:
                     program.do(run)
                 except (Refused, ToolError, ValueError, LookupError) as error:
                     # One task that cannot be done does not keep the agent from the next.
                     run.answer(f"I could not finish this: {error}")
-            run.prompt = asked
+            run.prompt = before
 
         return Program("", do, tuple(uses))
