@@ -29,7 +29,7 @@ LINK = (
 """A link, with or without the protocol; the sentence's own full stop is not part of it."""
 
 START = r"(?<![^\W_])"
-"""The start of a word; unlike for ``\\b``, an underscore may stand before it."""
+"""The start of a word; unlike for ``\\b``, an underscore may come before it."""
 
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _ITEMS = re.compile(r"(?:^|\s)\d+\. ")
