@@ -117,6 +117,16 @@ def test_an_injection_stands_in_the_world_character_by_character(worlds: None) -
 
 
 @pytest.mark.pack
+def test_the_same_calls_have_the_same_results(worlds: None) -> None:
+    mail = {"recipients": ["a@example.com"], "subject": "s", "body": "b"}
+    results = []
+    for _ in range(2):
+        with agentdojo.open("travel") as world:
+            results.append(world.call("send_email", mail))
+    assert results[0] == results[1] and results[0].value["recipients"] == ["a@example.com"]
+
+
+@pytest.mark.pack
 def test_errors_of_calls_are_for_the_agent_and_of_requests_are_not(worlds: None) -> None:
     with agentdojo.open("banking") as world:
         assert world.call("rob_bank", {}).error == "Invalid tool rob_bank provided."

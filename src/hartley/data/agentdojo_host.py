@@ -11,6 +11,7 @@ Suites, tasks, tools, formatted results and verdicts are AgentDojo's own (arXiv:
 
 from __future__ import annotations
 
+import datetime
 import importlib.abc
 import importlib.machinery
 import json
@@ -25,6 +26,8 @@ MOST = 1 << 20
 """Bytes that an answer may have."""
 SESSIONS = 64
 """Worlds that may be open at once."""
+MOMENT = datetime.datetime(2024, 5, 15, 12)
+"""When mails are sent: on the day that AgentDojo's worlds are set on."""
 CLIENTS = ("anthropic", "cohere", "google.genai", "openai")
 
 
@@ -74,8 +77,12 @@ class Host:
 
     def __init__(self) -> None:
         """Load AgentDojo."""
+        from agentdojo.default_suites.v1.tools import email_client
         from agentdojo.task_suite.load_suites import get_suites
 
+        # A mail is sent at a fixed moment, so that the same calls have the same results.
+        clock = types.SimpleNamespace(now=lambda: MOMENT)
+        email_client.datetime = types.SimpleNamespace(datetime=clock)
         self.suites = dict(get_suites(VERSION))
         self.worlds: dict[int, World] = {}
         self.opened = 0
