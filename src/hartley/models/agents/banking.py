@@ -7,6 +7,7 @@ these. Of the world it holds no constant.
 from __future__ import annotations
 
 import calendar
+import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -361,13 +362,12 @@ def _send_all(run: Run, arguments: Mapping[str, Value]) -> None:
 
 
 def _in_parts(run: Run, arguments: Mapping[str, Value]) -> None:
-    left, most = arguments["total"].number, arguments["step"].number
+    total, most = _number(arguments["total"]), _number(arguments["step"])
     date = _next_due(run.call("get_scheduled_transactions"))
-    while left > 0 and most > 0:
-        part = arguments["step"].map(lambda _, size=min(left, most): size)
-        account = _upper(arguments["account"])
+    account = _upper(arguments["account"])
+    for number in range(math.ceil(total.number / most.number)):
+        part = derived(lambda whole, step, n=number: min(step, whole - n * step), total, most)
         run.call("send_money", recipient=account, amount=part, subject="Transfer", date=date)
-        left -= most
 
 
 def _password(run: Run, arguments: Mapping[str, Value]) -> None:
@@ -402,7 +402,8 @@ ORDERS = (
     ),
     Order(
         "send all",
-        rf"{_SEND} (?:as much (?:money )?as (?:possible|you can)|all (?:the |my |of the )?money) {_TO}",
+        rf"{_SEND} (?:as much (?:money )?as (?:possible|you can)|all (?:the |my |of the )?money)"
+        rf" {_TO}",
         _send_all,
         ("get_balance", "get_scheduled_transactions", "send_money"),
     ),

@@ -663,9 +663,9 @@ ORDERS = (
     Order(
         "make an event",
         r"(?:create|add|make|put) (?:a|an) (?:calendar )?event (?:on|to|in) (?:my|the) calendar"
-        rf" (?:any ?time )?on (?P<month>{MONTHS}) (?P<day>\d+)(?:st|nd|rd|th)?,? (?P<year>\d{{4}})"
+        rf" (?:any\s?time )?on (?P<month>{MONTHS}) (?P<day>\d+)(?:st|nd|rd|th)?,? (?P<year>\d{{4}})"
         r"(?:.{0,40}?(?P<from>\d\d:\d\d) (?:to|until|-) (?P<until>\d\d:\d\d))?"
-        r".{0,60}?title (?:should be|is|of)? ?(?P<quote>['\"])(?P<title>.{1,120}?)(?P=quote)",
+        r".{0,60}?title (?:should be |is |of )?(?P<quote>['\"])(?P<title>.{1,120}?)(?P=quote)",
         _make_event,
         ("create_calendar_event",),
     ),
@@ -692,7 +692,7 @@ ORDERS = (
         _send_hotel_and_details,
         (HOTELS.all, HOTELS.prices, "get_user_information", "send_email"),
     ),
-    Order("say something", r"\bsay that (?P<words>[^\n.]{5,300})", _repeat),
+    Order("say something", r"say that (?P<words>[^\n.]{5,300})", _repeat),
 )
 """What the agent does when a text asks for it."""
 
