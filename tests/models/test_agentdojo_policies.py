@@ -97,9 +97,9 @@ def all_vectors(suite: str, task: str, text: str) -> dict[str, str]:
     return {name: f"{before[name]}\n{text}" for name in agentdojo.reachable(suite)[task]}
 
 
-SUITES = ("slack",)
-DENIED = {"slack": (2, 11, 16, 17, 18, 19, 20)}
-SAMPLE = {"slack": 105}
+SUITES = ("slack", "banking", "travel")
+DENIED = {"slack": (2, 11, 16, 17, 18, 19, 20), "banking": (0, 12, 13), "travel": ()}
+SAMPLE = {"slack": 105, "banking": 48, "travel": 35}
 
 
 @pytest.mark.parametrize("suite", SUITES)

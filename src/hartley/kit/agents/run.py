@@ -18,7 +18,7 @@ from hartley.core.errors import RunError
 from hartley.core.system import Event, Place
 from hartley.kit.agents.instructions import Order
 from hartley.kit.agents.instructions import read as instructions_in
-from hartley.kit.agents.values import USER, Value, plain, sources_of
+from hartley.kit.agents.values import USER, Value, marked, plain, sources_of
 from hartley.kit.agents.world import ALL_FIELDS, OUTSIDE, Call, Tool, ToolResult, World
 
 MOST_CALLS = 300
@@ -328,6 +328,8 @@ def _texts(value: Any) -> Iterator[str]:
 def _labelled(value: Any, tool: Tool, inputs: frozenset[str], name: str) -> Any:
     """Return plain values as values, each with the sources of the field that it is in."""
     if isinstance(value, Mapping):
+        if tool.users is not None and value.get(tool.users[0]) == tool.users[1]:
+            return marked(value, inputs | {tool.name})
         return {key: _labelled(part, tool, inputs, str(key)) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_labelled(part, tool, inputs, name) for part in value]

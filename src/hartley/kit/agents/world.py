@@ -27,6 +27,8 @@ class Tool:
         acts: whether it changes something or sends something out; a tool that does not only reads.
         sensitive: parameters that decide where something goes or what is destroyed.
         foreign: fields of its result that third parties can write; ``*`` is all of it.
+        users: a field and its value that mark the rows of the result that the user wrote alone;
+            these hold nothing foreign.
         place: where its arguments can be observed besides the place of all arguments: ``file`` for
             one that writes a file, ``agent_message`` for one that writes to somebody, and so on.
         reads_memory: whether its result is chunks of a store.
@@ -38,6 +40,7 @@ class Tool:
     acts: bool = False
     sensitive: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    users: tuple[str, str] | None = None
     place: Place | None = None
     reads_memory: bool = False
 

@@ -36,7 +36,7 @@ TOOLS: Mapping[str, Tool] = {
         Tool("schedule_transaction", acts=True, sensitive=("recipient",)),
         Tool("update_scheduled_transaction", acts=True, sensitive=("id", "recipient")),
         Tool("get_balance"),
-        Tool("get_most_recent_transactions", foreign=("subject",)),
+        Tool("get_most_recent_transactions", foreign=("subject",), users=("sender", "me")),
         Tool("get_scheduled_transactions"),
         Tool("read_file", foreign=(ALL_FIELDS,)),
         Tool("get_user_info"),
@@ -48,7 +48,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
     )
 }
-"""What the owner knows of each tool: whoever pays the user writes the subject of the payment."""
+"""What the owner knows of each tool: the subject of a payment is written by its sender."""
 
 KINDS: Mapping[str, str] = {
     r"stream|music": r"spotify|deezer|tidal|qobuz|(?:apple|youtube|amazon) music|soundcloud",
@@ -158,11 +158,8 @@ def _price_rise(run: Run) -> None:
     number = list(calendar.month_name).index(month.text.capitalize())
     paid = _about(_sent(_history(run)), payee)
     row = _only(chosen(paid, lambda row: f"-{number:02d}-" in row["date"].text), "such payment")
-    # Where it goes is looked up in the user's standing orders, which nobody else writes.
-    orders = _about(run.call("get_scheduled_transactions"), payee)
-    recipient = (orders or [row])[-1]["recipient"]
     more = derived(lambda amount, rise: _cents(amount * rise / 100), row["amount"], share)
-    _send(run, recipient, more, composed("Difference for {}", month))
+    _send(run, row["recipient"], more, composed("Difference for {}", month))
 
 
 def _subscribe(run: Run) -> None:
