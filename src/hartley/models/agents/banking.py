@@ -80,7 +80,7 @@ def _only(rows: Sequence[Any], what: str) -> Any:
 
 
 def _next_due(scheduled: Sequence[Any]) -> Value:
-    """Return the next date on which something is due: the day that a payment is dated."""
+    """Return the date of the next scheduled payment: other payments get the same date."""
     date: Value = best(scheduled, lambda row: row["date"].text, largest=False)["date"]
     return date
 
