@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -160,6 +161,22 @@ def test_a_host_that_dies_takes_its_worlds_along_and_the_next_is_a_new_one(world
         world.finish("")
     with agentdojo.open("banking") as other:
         assert other.call("get_balance", {}).value == 1810.0
+
+
+@pytest.mark.pack
+def test_a_process_that_is_forked_off_has_a_host_of_its_own(worlds: None) -> None:
+    world = agentdojo.open("banking")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(Exception):
+            agentdojo._RUNNING[os.getppid()].end()  # what the end of an interpreter does
+            with agentdojo.open("banking") as other:
+                other.call("update_password", {"password": "x"})
+                code = 0 if agentdojo._host()._process.pid != world._host._process.pid else 2
+        os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert world.call("get_balance", {}).value == 1810.0
 
 
 @pytest.mark.parametrize(

@@ -377,7 +377,11 @@ class _Host:
             raise UsageError(f"{python} must be a Python with agentdojo: {error}") from error
         assert self._process.stdin is not None and self._process.stdout is not None
         self._end = weakref.finalize(
-            self, _ended, self._process, self._process.stdin, self._process.stdout, self._errors
+            self,
+            _ended,
+            os.getpid(),
+            self._process,
+            *(self._process.stdin, self._process.stdout, self._errors),
         )
         for stream in (self._process.stdin, self._process.stdout):
             os.set_blocking(stream.fileno(), False)
@@ -481,10 +485,12 @@ class _Host:
         return f"{how}: {last[:200]}" if last else how
 
 
-def _ended(process: subprocess.Popen[bytes], *streams: IO[bytes]) -> None:
-    if process.poll() is None:
+def _ended(owner: int, process: subprocess.Popen[bytes], *streams: IO[bytes]) -> None:
+    """End the process; one that was forked off its owner only closes its ends of the pipes."""
+    if os.getpid() == owner and process.poll() is None:
         process.kill()
     for stream in streams:
         with contextlib.suppress(OSError):
             stream.close()
-    process.wait()
+    if os.getpid() == owner:
+        process.wait()
