@@ -360,7 +360,7 @@ def test_own_pictures_that_cannot_be_used_are_named(tmp_path: Any) -> None:
     assert read.pictures[0, 0].min() > 200 and read.pictures[0, 3, :, 1].max() < 50
     file = tmp_path / "broken.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
-    with pytest.raises(UsageError, match=r"broken\.png must be a picture, and cannot be decoded"):
+    with pytest.raises(UsageError, match=r"broken\.png must be a whole picture, got a file of"):
         paired.read_picture(file, 8)
 
 

@@ -415,7 +415,7 @@ def test_two_workers_train_no_model_twice(tmp_path):
         ({"train": "named.npz"}, "got none named x; it has images, y"),
         ({"train": "bare"}, "must have a sub-folder of pictures or sounds for each class"),
         ({"train": "hollow"}, r"must hold pictures \(.png"),
-        ({"train": "torn"}, "must be a picture, got a file that is not"),
+        ({"train": "torn"}, "must be a whole picture, got a file of another kind"),
         ({"train": "data.py:test"}, "that the model never saw, got data.py:test twice"),
         ({"train": "data.py:number"}, "a torch Dataset or DataLoader, or a function"),
         ({"train": "data.py:needs"}, "without arguments, got one that needs path"),

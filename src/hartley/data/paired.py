@@ -14,6 +14,7 @@ import numpy as np
 
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.data.packs import locate
+from hartley.data.picture_files import decoded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,17 +202,11 @@ def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
 
     Raises:
         MissingExtra: Pillow is not installed.
-        UsageError: the file cannot be read as a picture.
+        UsageError: the file cannot be read as a whole picture.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtra("pillow", "vision") from error
-    try:
-        with Image.open(path) as file:
-            picture = file.convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path.name} must be a picture, and cannot be decoded") from error
+    picture = decoded(path, lambda image: image.convert("RGBA"))
+    from PIL import Image
+
     length = max(picture.size)
     paper = Image.new("RGBA", (length, length), "white")
     corner = ((length - picture.width) // 2, (length - picture.height) // 2)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hartley.core import Data, Modality
 from hartley.core.errors import MissingExtra, UsageError, did_you_mean
+from hartley.data.picture_files import decoded
 from hartley.data.user_sounds import RATE, SOUNDS, of_one_length, read_sounds
 from hartley.kit.user_code import user_code
 
@@ -319,10 +320,6 @@ def _folder(folder: Path, what: str) -> UserRecords:
 
 
 def _pictures(folder: Path, classes: Sequence[Path]) -> UserRecords:
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ModuleNotFoundError as absent:
-        raise MissingExtra("pillow", "vision") from absent
     pictures, labels = [], []
     for label, place in enumerate(classes):
         files = sorted(p for p in place.rglob("*") if p.suffix.lower() in PICTURES)
@@ -332,13 +329,7 @@ def _pictures(folder: Path, classes: Sequence[Path]) -> UserRecords:
                 f"…), got none; each sub-folder of {folder} is a class"
             )
         for path in files:
-            try:
-                with Image.open(path) as image:
-                    # A palette and transparency are drawn as the colours that they show.
-                    grey = image.mode in ("L", "1")
-                    pictures.append(np.asarray(image.convert("L" if grey else "RGB")))
-            except (UnidentifiedImageError, OSError) as error:
-                raise UsageError(f"{path} must be a picture, got a file that is not") from error
+            pictures.append(decoded(path, _colours, str(path)))
             if pictures[-1].shape[:2] != pictures[0].shape[:2]:
                 sizes = [f"{p.shape[1]}×{p.shape[0]}" for p in (pictures[0], pictures[-1])]
                 raise UsageError(
@@ -357,3 +348,9 @@ def _pictures(folder: Path, classes: Sequence[Path]) -> UserRecords:
             "colours": "red, green, blue" if coloured else "grey",
         },
     )
+
+
+def _colours(image: Any) -> NDArray[np.uint8]:
+    """Return a picture (h, w), or (h, w, 3): palette and transparency as the colours they show."""
+    grey = image.mode in ("L", "1")
+    return np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)

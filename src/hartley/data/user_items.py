@@ -12,6 +12,7 @@ import numpy as np
 from hartley.core import Modality
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.input_files import read_bytes
+from hartley.data.picture_files import LARGEST, decoded
 from hartley.data.user_arrays import PICTURES
 from hartley.data.user_sounds import SOUNDS
 
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TEXTS = (".txt", ".md")
-MOST_PIXELS = 4096**2
 MOST_SECONDS = 600.0
-LARGEST = 2**28
-"""Bytes of one file."""
 LEAST_SIDE = 16
 """Pixels of the shorter side of a picture that still shows something."""
 KINDS: Mapping[Modality, tuple[str, ...]] = {
@@ -105,33 +103,17 @@ def read_picture(path: Path) -> NDArray[np.float32]:
         UsageError: it is not a picture, tiny, damaged, or one of more pixels than are decoded.
         MissingExtra: Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ModuleNotFoundError as absent:
-        raise MissingExtra("Pillow", "vision") from absent
-    if path.stat().st_size > LARGEST:
-        raise UsageError(f"{path.name} must have at most {LARGEST >> 20} MiB")
-    try:
-        with Image.open(path) as image:
-            # Before anything is decoded: a picture of a few kilobytes can say any size.
-            if image.width * image.height > MOST_PIXELS:
-                raise UsageError(
-                    f"{path.name} must have at most {MOST_PIXELS:,} pixels, got "
-                    f"{image.width}×{image.height}"
-                )
-            if min(image.size) < LEAST_SIDE:
-                raise UsageError(
-                    f"{path.name} must have sides of at least {LEAST_SIDE} pixels, got "
-                    f"{image.width}×{image.height}"
-                )
-            deep = image.mode.startswith(("I", "F"))
-            pixels = np.asarray(image if deep else image.convert("RGB"), dtype=np.float32)
-    except UsageError:
-        raise
-    except Image.DecompressionBombError:
-        raise UsageError(f"{path.name} must have at most {MOST_PIXELS:,} pixels") from None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UsageError(f"{path.name} must be a whole picture, got {_short(error)}") from None
+
+    def pixels_of(image: Any) -> tuple[NDArray[np.float32], bool]:
+        if min(image.size) < LEAST_SIDE:
+            raise UsageError(
+                f"{path.name} must have sides of at least {LEAST_SIDE} pixels, got "
+                f"{image.width}×{image.height}"
+            )
+        deep = image.mode.startswith(("I", "F"))
+        return np.asarray(image if deep else image.convert("RGB"), dtype=np.float32), deep
+
+    pixels, deep = decoded(path, pixels_of)
     if deep:
         most = 65535.0 if pixels.max() > 255 else 255.0 if pixels.max() > 1 else 1.0
         grey = np.clip(pixels / most, 0, 1).astype(np.float32)
