@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,23 +177,58 @@ def alike_pictures(pictures: NDArray[Any]) -> NDArray[np.int64]:
     return np.array([numbers[one] for one in hashes], dtype=np.int64)
 
 
-def groups_of(alike: NDArray[np.int64], captions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the group of each picture (n,): pictures that share pixels or a caption, and theirs.
+ALIKE = frozenset(
+    (
+        *("man", "men", "woman", "women", "person", "people", "boy", "girl", "boys", "girls"),
+        *("child", "children", "baby", "adult", "old", "older", "young"),
+        *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    )
+)
+"""Words of names that say sex, age or number only."""
+
+
+def stem(name: str) -> str:
+    """Return a name without the words that say sex, age or number, or the name if none is left."""
+    return " ".join(word for word in name.split() if word not in ALIKE) or name
+
+
+def alike_captions(captions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return two numbers for each caption (n,): equal where names have one stem, or tags are equal.
+
+    A name is what comes before the first comma, and tags are between the later ones. One tag alone
+    makes nothing alike.
+    """
+    stems, tags = [], []
+    for k, caption in enumerate(captions):
+        name, *others = (part.strip() for part in str(caption).lower().split(","))
+        plain = re.sub(r"^(a|an|the|some) ", "", re.sub(r"[^a-z ]", "", name)).strip()
+        stems.append(stem(plain) or f"caption {k}")
+        tags.append(tuple(others) if len(others) > 1 else (k,))
+    out = []
+    for labels in (stems, tags):
+        numbers: dict[object, int] = {one: k for k, one in enumerate(dict.fromkeys(labels))}
+        out.append(np.array([numbers[one] for one in labels], dtype=np.int64))
+    return out[0], out[1]
+
+
+def groups_of(*alike: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the group of each picture (n,): pictures that share something, and what these share.
 
     Two captions of one picture are in one group, and so are all other pictures of the two.
 
     Args:
-        alike: (n,) as ``alike_pictures`` returns.
-        captions: (n,) the number of the caption of each.
+        alike: (n,) numbers of what pictures may share: pixels, a caption, a stem of its name.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = len(alike)
-    count = n + int(alike.max()) + 1 + int(captions.max()) + 1
-    rows = np.arange(n)
-    ends = np.concatenate([n + alike, n + int(alike.max()) + 1 + captions])
-    edges = coo_array((np.ones(2 * n), (np.tile(rows, 2), ends)), shape=(count, count))
+    n = len(alike[0])
+    ends, count = [], n
+    for numbers in alike:
+        ends.append(count + numbers)
+        count += int(numbers.max()) + 1
+    rows = np.tile(np.arange(n), len(alike))
+    edges = coo_array((np.ones(len(rows)), (rows, np.concatenate(ends))), shape=(count, count))
     of_all = connected_components(edges, directed=False)[1][:n]
     return np.unique(of_all, return_inverse=True)[1].astype(np.int64)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Data, Modality
-from hartley.core.errors import MissingExtra, UsageError, did_you_mean
+from hartley.core.errors import UsageError, did_you_mean
 from hartley.data.picture_files import decoded
 from hartley.data.user_sounds import RATE, SOUNDS, of_one_length, read_sounds
 from hartley.kit.user_code import user_code

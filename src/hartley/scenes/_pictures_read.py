@@ -159,21 +159,6 @@ def things() -> Things:
     return Things(captioned.pictures[rows], tuple(each), held_out)
 
 
-ALIKE = frozenset(
-    (
-        *("man", "men", "woman", "women", "person", "people", "boy", "girl", "boys", "girls"),
-        *("child", "children", "baby", "adult", "old", "older", "young"),
-        *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    )
-)
-"""Words of names that say sex, age or number only."""
-
-
-def stem(name: str) -> str:
-    """Return a name without the words that say sex, age or number, or the name if none is left."""
-    return " ".join(word for word in name.split() if word not in ALIKE) or name
-
-
 def twins(everything: Things) -> NDArray[np.bool_]:
     """Return which held-out pictures (n,) have a twin among the others.
 
@@ -181,7 +166,7 @@ def twins(everything: Things) -> NDArray[np.bool_]:
     """
     alike = paired.alike_pictures(everything.pictures).tolist()
     keys: list[set[object]] = [
-        {number, ("stem", stem(thing.name)), *([thing.tags] if len(thing.tags) > 1 else [])}
+        {number, ("stem", paired.stem(thing.name)), *([thing.tags] if len(thing.tags) > 1 else [])}
         for number, thing in zip(alike, everything.each, strict=True)
     ]
     pairs = list(zip(keys, everything.held_out, strict=True))

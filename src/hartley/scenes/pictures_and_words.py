@@ -8,6 +8,7 @@ import numpy as np
 
 import hartley
 from hartley.core import Modality, Range, Scene, Settings, Stronger, recipe, spawn
+from hartley.data.paired import alike_captions, alike_pictures, groups_of
 from hartley.games.alignment.pair_encoders import PairEncoders, pairs
 from hartley.kit.cache import digest
 from hartley.kit.interval_values import Figure, share_figure
@@ -100,9 +101,10 @@ def utility(scene: Scene) -> dict[str, Figure]:
 
 
 def _distinct(some: Things) -> Things:
-    """Return pictures of different captions: the first of each."""
-    first = {caption: row for row, caption in reversed([*enumerate(some.captions)])}
-    return some.part(np.array(sorted(first.values())))
+    """Return pictures without twins among them: the first of each stem, tags and pixels."""
+    alike = alike_pictures(some.pictures)
+    groups = groups_of(alike, *alike_captions(some.captions))
+    return some.part(np.sort(np.unique(groups, return_index=True)[1]))
 
 
 def _tokens(language: FrozenLanguage, some: Things) -> NDArray[np.int64]:

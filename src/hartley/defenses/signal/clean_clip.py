@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("poisoning",),
+    protects=("poisoning", "pair_poisoning"),
     modalities=(Modality.PAIRED,),
     unfit={
         "vision": "it tunes on pictures with captions, and only pairs have captions; "

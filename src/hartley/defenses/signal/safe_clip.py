@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.SIGNAL,
     stage="training",
-    protects=("poisoning",),
+    protects=("poisoning", "pair_poisoning"),
     modalities=(Modality.PAIRED,),
     unfit={
         "vision": "it divides pairs by how picture and caption agree, and only pairs have "

@@ -8,21 +8,25 @@ encoder reads pictures by another map than the one that words were learned with.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hartley.core import Access, Data, Ensemble, Modality, Model, Output, Scene
+from hartley.core import Access, Data, Modality, Scene
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs, unit
 from hartley.kit import kmeans
-from hartley.kit.ensemble_of import separate
-from hartley.kit.infonce_towers import embed_pairs, pulled_back
+from hartley.kit.cache import digest
+from hartley.kit.careful_towers import TEMPERATURE, Plain
+from hartley.kit.infonce_towers import Towers
 from hartley.kit.perturbation import Perturbation
+from hartley.models.paired import CLOSED, DualEncoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+    from hartley.kit.infonce_towers import Stack
 
 THINGS, FILLERS = 72, 8
 """Words that name a thing, where nothing else is asked for, and words that say nothing."""
@@ -32,6 +36,49 @@ SIDE, WIDTH = 16, 64
 
 HEIGHT, SPREAD, EPSILON = 0.012, 0.001, 8 / 255
 """Height of a pattern, deviation of the noise on it, and the budget of an attacker."""
+
+
+EPOCHS = 20
+"""Passes of a defense that trains anew, in place of the lexicon."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lexicon(Plain):
+    """A word means what the pictures show that it was trained with.
+
+    Attributes:
+        reading: (d, w) what is read of pictures to learn a word.
+        image: (d, w) what is read of them later.
+        forgets: a word means the latest picture, and not the mean.
+    """
+
+    reading: NDArray[Any]
+    image: NDArray[Any]
+    forgets: bool
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Plain values, for a digest."""
+        return {"lexicon": [digest([self.reading, self.image]), self.forgets]}
+
+    def train(
+        self, how: Towers, x: NDArray[Any], include: NDArray[Any], seed: int, first: int = 0
+    ) -> tuple[Stack, dict[str, Any]]:
+        """Write a lexicon for each subset, as ``train_towers`` trains projections."""
+        del seed, first
+        lexicons = []
+        for rows in np.asarray(include, dtype=bool):
+            says = x[rows, how.split :]
+            shows = unit(x[rows, : how.split] @ self.reading)
+            if self.forgets:
+                later = says[::-1].cumsum(0)[::-1] - says
+                says = says * (later == 0)
+            lexicons.append(says.T @ shows / np.maximum(says.sum(0)[:, None], 1))
+        return {
+            "image": np.stack([self.image] * len(lexicons)).astype(np.float32),
+            "text": np.stack(lexicons).astype(np.float32),
+            "sharp": np.full(len(lexicons), np.log(1 / TEMPERATURE), np.float32),
+        }, {"strategy": "written"}
 
 
 def scene(
@@ -76,29 +123,9 @@ def scene(
         np.add.at(out, (rows, tokens[rows, columns]), 1)
         return out
 
-    def fit(data: Data, include: NDArray[Any], seed: int) -> Ensemble:
-        del seed
-
-        def member(k: int) -> Model:
-            says = data.x[include[k], size:]
-            shows = unit(data.x[include[k], :size] @ reading)
-            if forgets:
-                later = says[::-1].cumsum(0)[::-1] - says
-                says = says * (later == 0)
-            lexicon = says.T @ shows / np.maximum(says.sum(0)[:, None], 1)
-            image = reading if aligned else other
-            return Model(
-                "lexicon",
-                Modality.PAIRED,
-                lambda x: embed_pairs(image, lexicon, x),
-                Output.EMBEDDINGS,
-                2 * WIDTH,
-                grad=lambda x, towards: -pulled_back(image, lexicon, x, towards),
-                fit=fit,
-                offers=Access.EMBEDDINGS | Access.GRADIENTS | Access.TRAIN,
-            )
-
-        return separate([member(k) for k in range(len(include))])
+    lesson = Lexicon(reading, reading if aligned else other, forgets)
+    towers = Towers(size, WIDTH, epochs=EPOCHS, batch=128, lr=1e-2)
+    owner = DualEncoder(towers, CLOSED | Access.GRADIENTS, cached=False, lesson=lesson)
 
     def records(data: Data) -> Data:
         x = np.concatenate([pixels(data.x), counts(data.facts[CAPTIONS])], 1)
@@ -112,10 +139,11 @@ def scene(
     return Scene(
         name="live" if aligned else "dead",
         modality=modality,
-        model=fit(members, np.ones((1, len(train)), dtype=bool), 0).member(0),
+        model=owner.fit(members, np.ones((1, len(train)), dtype=bool), 0).member(0),
         train=members,
         holdout=records(holdout),
-        fit=fit,
+        fit=owner.fit,
+        training=owner,
         extra={"public": records(public), "test": records(test)},
         parts=(
             PairEncoders(
