@@ -10,7 +10,7 @@ import pytest
 from hartley.core import Data, Modality, Model, Output
 from hartley.core.errors import UsageError
 from hartley.data import paired
-from hartley.scenes import _pictures_read, retrieval
+from hartley.scenes import _captioned, _pictures_read
 from hartley.scenes._pictures_read import Thing, Things
 
 
@@ -46,7 +46,7 @@ def test_no_picture_and_no_caption_is_in_two_parts() -> None:
     pictures[::4] = rng.permutation(1200)[:300]
     alike = paired.alike_pictures(pictures[:, None].astype(np.int64))
     for seed in range(5):
-        parts = retrieval.parts_of(paired.groups_of(alike, captions), alike, seed)
+        parts = _captioned.parts_of(paired.groups_of(alike, captions), alike, seed)
         every = [parts[name] for name in ("train", "clean", "every test picture", "public")]
         assert all(len(rows) for rows in every)
         for of in (pictures, captions):
@@ -62,7 +62,7 @@ def test_any_caption_of_a_picture_is_right_and_another_one_as_near_is_nearer() -
     pictures = Data("pictures", Modality.PAIRED, np.array([[1.0, 0, 0, 0], [0, 1, 0, 0]]))
     texts = Data("texts", Modality.PAIRED, np.array([[0.0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 1, 1]]))
     right = np.array([[True, False, True], [False, True, False]])
-    gallery = retrieval._Gallery(pictures, texts, right, np.array([0, 1]))
+    gallery = _captioned.Gallery(pictures, texts, right, np.array([0, 1]))
     # The first is as near to two captions, both its own; the second to one that is not.
     assert gallery.recall(model)["recall_at_1"] == 0.5
     assert gallery.recall(model)["recall_at_10"] == 1

@@ -11,6 +11,7 @@ import numpy as np
 import hartley
 from hartley.core import Data, Modality, Range, Scene, Settings, Stronger, recipe, spawn
 from hartley.core.errors import UsageError
+from hartley.data import paired
 from hartley.data.drawn_words import UNSEEN, drawn_words
 from hartley.games.alignment.picture_prompt import UNITS, Answers
 from hartley.kit.cache import digest
@@ -175,7 +176,7 @@ def _things(size: Size, answers: int, seed: int) -> Asked:
     twin = _pictures_read.twins(everything)[everything.held_out]
     rows = np.array([row for row, each in enumerate(inside) if len(each) == 1 and not twin[row]])
     labels = np.array([inside[row][0] for row in rows], dtype=np.int64)
-    names = [_pictures_read.stem(held_out.each[row].name) for row in rows]
+    names = [paired.stem(held_out.each[row].name) for row in rows]
     return SHOWS, texts, held_out.pictures[rows], labels, names
 
 
@@ -200,5 +201,5 @@ def _kinds(size: Size, answers: int, seed: int) -> Asked:
     rows = [row for row, thing in enumerate(everything.each) if alone[row] and thing.kind]
     texts = tuple(KINDS.values())
     labels: list[Any] = [texts.index(everything.each[row].kind) for row in rows]
-    names = [_pictures_read.stem(everything.each[row].name) for row in rows]
+    names = [paired.stem(everything.each[row].name) for row in rows]
     return KIND, texts, everything.pictures[rows], np.array(labels, dtype=np.int64), names

@@ -43,6 +43,7 @@ from hartley.core import (
 from hartley.core.brief import adaptive_only_but
 from hartley.core.errors import UsageError
 from hartley.games.alignment import live_alignment
+from hartley.games.alignment.caption_words import as_read
 from hartley.games.alignment.changed_pairs import PairBudget, changed_pairs
 from hartley.games.alignment.pair_encoders import CAPTIONS, ONE_CHANGE, PairEncoders
 from hartley.infotheory import retrieval, semantic_capacity
@@ -231,6 +232,7 @@ def alignment(
     assert scene.model is not None
     part = scene.part(PairEncoders)
     ordered, rounds = rounds, _checked(part, scene.model, rounds, pairs, candidates)
+    part = as_read(part)
     budget = PairBudget(part.budget.with_(epsilon=epsilon), area, words)
     owner = _owner(scene, part, direction)
     rows = rng.permutation(len(part.test))[: rounds * pairs].reshape(rounds, pairs)

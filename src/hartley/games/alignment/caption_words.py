@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from hartley.kit.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hartley.games.alignment.pair_encoders import PairEncoders
 
     Words = tuple[str, ...]
 
@@ -29,6 +32,32 @@ def as_tokens(captions: Sequence[Words], codec: Codec | None) -> NDArray[np.int6
     if codec is None:
         return text.pad([[int(word) for word in words] for words in captions])
     return np.asarray(codec.encode([" ".join(words) for words in captions]))
+
+
+def written_again(tokens: NDArray[Any], codec: Codec | None, reads: int = 0) -> NDArray[np.int64]:
+    """Return captions (n, t) as the texts that they say are read: tokens of no text are dropped.
+
+    Args:
+        tokens: (n, t), padded on the right with −1.
+        codec: of the encoder of captions; None where each token is a word.
+        reads: tokens that it reads; 0 for all.
+    """
+
+    def again(texts: NDArray[Any]) -> NDArray[np.int64]:
+        return as_tokens(as_words(texts, codec), codec)[:, : reads or None]
+
+    # Twice: the first time may still write an unknown word, of which no text is left.
+    return again(again(np.asarray(tokens)))
+
+
+def as_read(part: PairEncoders) -> PairEncoders:
+    """Return the pairs with captions as their texts are read, as an attacker's captions are."""
+
+    def written(data: Data) -> Data:
+        tokens = written_again(data.facts[CAPTIONS], part.codec, part.reads)
+        return replace(data, facts={**data.facts, CAPTIONS: tokens})
+
+    return replace(part, test=written(part.test), public=written(part.public))
 
 
 def named_words(public: Data, codec: Codec | None) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.core import Data, Outcome
 from hartley.core.errors import RuleError
-from hartley.games.alignment.caption_words import as_tokens, as_words, words_apart
+from hartley.games.alignment.caption_words import as_words, words_apart, written_again
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.kit.language import text
 from hartley.kit.perturbation import Perturbation
@@ -127,16 +127,11 @@ def _as_written(
     rows = np.flatnonzero((captions != tokens).any(1))
     if not len(rows):
         return out, near
-
-    def read(texts: NDArray[Any]) -> NDArray[np.int64]:
-        return as_tokens(as_words(texts, part.codec), part.codec)[:, :reads]
-
-    # Twice: the first time may still write an unknown word, of which no text is left.
-    written = read(read(captions[rows]))
+    written = written_again(captions[rows], part.codec, part.reads)
     before, after = (as_words(t, part.codec) for t in (tokens[rows][:, :reads], written))
     grown = text.lengths(written) - text.lengths(tokens[rows])
     apart = np.array([words_apart(a, b) for a, b in zip(before, after, strict=True)])
-    again = as_words(read(written), part.codec)
+    again = as_words(written_again(written, part.codec, part.reads), part.codec)
     steady = np.array([a == b for a, b in zip(after, again, strict=True)])
     near[rows] = (apart <= budget.words) & (grown <= budget.pieces * budget.words) & steady
     out = text.pad([row[row >= 0] for row in out], max(width, written.shape[1]))

@@ -15,11 +15,13 @@ import numpy as np
 
 from hartley.core import Access, Data, Modality, Scene
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs, unit
+from hartley.games.alignment.picture_tower import PictureTower, RawPairs
 from hartley.kit import kmeans
 from hartley.kit.cache import digest
 from hartley.kit.careful_towers import TEMPERATURE, Plain
 from hartley.kit.infonce_towers import Towers
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.vision.conv_tower import HEAD, Shape
 from hartley.models.paired import CLOSED, DualEncoder
 
 if TYPE_CHECKING:
@@ -135,13 +137,22 @@ def scene(
         drawn(name, each)
         for name, each in (("test", 1), ("public", 2), ("train", 10), ("holdout", 4))
     )
-    members = records(train)
+    members, clean = records(train), records(holdout)
+    everyone = np.ones((1, len(train)), dtype=bool)
+    sets = {
+        name: RawPairs(raw.x, data.x[:, size:], raw.facts[CAPTIONS][:, 0], data.facts)
+        for name, raw, data in (("train", train, members), ("holdout", holdout, clean))
+    }
+    # A tower of no layers: the pixels, and the map that reads them.
+    lexicon = lesson.train(towers, members.x, everyone, 0)[0]["text"][0]
+    shape, state = Shape(1, SIDE, (), WIDTH), {HEAD: lesson.image.astype(np.float32)}
+    tower = PictureTower(shape, state, lexicon, 1 / TEMPERATURE, sets)
     return Scene(
         name="live" if aligned else "dead",
         modality=modality,
-        model=owner.fit(members, np.ones((1, len(train)), dtype=bool), 0).member(0),
+        model=owner.fit(members, everyone, 0).member(0),
         train=members,
-        holdout=records(holdout),
+        holdout=clean,
         fit=owner.fit,
         training=owner,
         extra={"public": records(public), "test": records(test)},
@@ -156,5 +167,6 @@ def scene(
                 None,
                 Perturbation("linf", EPSILON),
             ),
+            tower,
         ),
     )

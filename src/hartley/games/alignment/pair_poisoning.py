@@ -34,6 +34,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.alignment import live_alignment
+from hartley.games.alignment.caption_words import as_read, written_again
 from hartley.games.alignment.changed_pairs import checked_captions
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.games.poisoning.poisoning import DROPPED
@@ -102,6 +103,7 @@ def pair_poisoning(
     Raises:
         UsageError: there are fewer held-out pairs than candidates.
     """
+    scene = scene.with_part(as_read(scene.part(PairEncoders)))
     part, train = scene.part(PairEncoders), scene.train
     assert train is not None
     test = part.test
@@ -211,7 +213,9 @@ def _judged(
 def _records(part: PairEncoders, loot: Data, dtype: Any) -> NDArray[Any]:
     if not len(loot):
         return np.empty((0, sum(part.sizes())), dtype)
-    halves = [part.pictures(loot.x), part.captions(loot.facts[CAPTIONS])]
+    # The owner gets texts, of the attacker's pairs as of their own.
+    tokens = written_again(loot.facts[CAPTIONS], part.codec, part.reads)
+    halves = [part.pictures(loot.x), part.captions(tokens)]
     return np.concatenate(halves, 1).astype(dtype)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hartley.core.parts import Rng
+    from hartley.kit.pair_agreement import PairAgreement
 
 
 @attack(
@@ -29,18 +31,21 @@ def image_perturbation(
     view: View[AlignmentBrief],
     rng: Rng,
     *,
-    towards: Literal["rival", "away"] = "rival",
+    towards: Literal["rival", "away", "accepted"] = "rival",
     steps: Annotated[int, Range(1, 10_000), Stronger.MORE] = 10,
     step: Annotated[float, Range(0, 2), Stronger.NEITHER] = 0.0,
+    restarts: Annotated[int, Range(1, 1000), Stronger.MORE] = 1,
 ) -> Outcome:
     """Change each picture by steps along the slope of cosines in the shared space (PGD).
 
     Args:
         towards: away, down the cosine with the picture's own caption; rival, at the same time up
             that with the nearest other candidate, and up the score of that pair in the owner's
-            filter where the attacker knows of it.
+            filter where the attacker knows of it; accepted, as rival, but only as far as that
+            filter still accepts the picture with its own caption.
         steps: number of steps.
         step: length of one, as a share of the budget; 0 is 2.5 / steps.
+        restarts: starts that are drawn; of several the one that gets furthest from its caption.
     """
     brief = view.brief
     clean = np.asarray(brief.question.x, np.float32)
@@ -48,20 +53,58 @@ def image_perturbation(
     captions = np.asarray(brief.captions.calls["query"](tokens))
     rules = brief.budget.picture
     rival, gate = np.zeros_like(captions), None
-    if towards == "rival" and brief.direction == "picture_to_caption":
+    if towards != "away" and brief.direction == "picture_to_caption":
         gate = brief.gate
         alike = np.einsum("nw,nkw->nk", view.model.calls["query"](clean), np.asarray(brief.rivals))
         rival = np.asarray(brief.rivals)[np.arange(len(clean)), alike.argmax(1)]
     box = rules.box(clean)
-    now = rules.projected(rules.random(clean, rng), clean, box)
     length = np.full(len(clean), (step or 2.5 / steps) * rules.epsilon)
-    for _ in range(steps):
-        down = captions - rival
-        if gate is not None:
-            down = down - (rival - gate.drift(np.asarray(view.model.calls["query"](now))))
-        slope = view.model.calls["grad"](now, down)
-        now = rules.projected(rules.moved(now, slope, length), clean, box)
-    return Outcome(asset=pairs("changed pairs", _as_files(now, clean, box), tokens))
+    careful = towards == "accepted"
+    best = _Furthest(view, gate if careful else None, captions, rival, clean.copy())
+    for _ in range(restarts):
+        now = rules.projected(rules.random(clean, rng), clean, box)
+        for _ in range(steps):
+            down = captions - rival
+            if gate is not None:
+                embedded = np.asarray(view.model.calls["query"](now))
+                if careful:
+                    low = gate.scores(embedded, captions) < gate.threshold + SPARE
+                    down = np.where(low[:, None], gate.drift(embedded) - captions, down)
+                else:
+                    down = down - (rival - gate.drift(embedded))
+            slope = view.model.calls["grad"](now, down)
+            now = rules.projected(rules.moved(now, slope, length), clean, box)
+            if careful:
+                best.look(_as_files(now, clean, box))
+        best.look(_as_files(now, clean, box))
+    return Outcome(asset=pairs("changed pairs", best.pictures, tokens))
+
+
+SPARE = 0.01
+"""Of the filter's score, above its threshold: what rounding to a file may take of it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Furthest:
+    """The pictures least like their captions; with a filter, of those alone that it accepts."""
+
+    view: View[AlignmentBrief]
+    gate: PairAgreement | None
+    captions: NDArray[Any]
+    rival: NDArray[Any]
+    pictures: NDArray[np.float32]
+    least: NDArray[np.float64] | float = np.inf
+
+    def look(self, now: NDArray[np.float32]) -> None:
+        """Take those of ``now`` that are better."""
+        embedded = np.asarray(self.view.model.calls["query"](now))
+        alike = (embedded * (self.captions - self.rival)).sum(1)
+        if self.gate is not None:
+            accepted = self.gate.scores(embedded, self.captions) >= self.gate.threshold
+            alike = np.where(accepted, alike, np.inf)
+        better = (alike < self.least).reshape(-1, *(1,) * (now.ndim - 1))
+        self.pictures = np.where(better, now, self.pictures)
+        self.least = np.minimum(alike, self.least)
 
 
 def _as_files(
