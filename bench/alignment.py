@@ -6,10 +6,12 @@
     python bench/alignment.py filter            # clean and mismatched pairs that the filter refuses
     python bench/alignment.py poison --rounds 12  # wrong captions in training: 2 trainings a round
 
-The scene is ``retrieval``. Rounds are of 24 pairs: six for the attacks without gradients, three for
-those with. Every cell is played on the same deals, so columns differ by the share of pairs that
-reach the owner changed and by what the attacker knows of the filter. Intervals are at 95 %, two
-sided; "lower" of the bits is certified. Of ``modality_gap_shift`` the rounds are the units.
+The scene is ``retrieval``, of five seeds: each is a split and a training of its own. Of each there
+are two rounds of 24 pairs for the attacks without gradients, and one of 12 for those with. Every
+cell is played on the same deals, so columns differ by the share of pairs that reach the owner
+changed and by what the attacker knows of the filter. Intervals are at 95 %, two sided; the lower
+end of the bits is certified. The pairs of all trainings are the units, of ``modality_gap_shift``
+the rounds; "by training" are Student's intervals over the trainings.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from functools import cache
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
 
 from hartley.catalog import load
 from hartley.channel.measure import measure
@@ -27,28 +32,37 @@ from hartley.core import Scene
 from hartley.core.errors import HartleyError
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
+from hartley.engine.run.pooled_trials import pooled
+from hartley.kit.interval_values import mean_figure
 from hartley.scenes.retrieval import retrieval
 
 FILTER = {"at": "inference", "false_alarms": 0.1}
 DECLARED = (0.05, 0.1)
 TO_CAPTIONS, TO_PICTURES = "picture_to_caption", "caption_to_picture"
-CELLS: tuple[tuple[str, str, float, str, int, dict[str, Any]], ...] = (
-    ("image_perturbation", "none", 1.0, TO_CAPTIONS, 3, {}),
-    ("image_perturbation", "none", 0.5, TO_CAPTIONS, 3, {}),
-    ("image_perturbation", "static", 0.5, TO_CAPTIONS, 3, {}),
-    ("image_perturbation", "adaptive", 0.5, TO_CAPTIONS, 3, {}),
-    ("image_perturbation", "static", 0.5, TO_CAPTIONS, 3, {"towards": "away"}),
-    ("text_perturbation", "none", 0.5, TO_CAPTIONS, 6, {}),
-    ("text_perturbation", "static", 0.5, TO_CAPTIONS, 6, {}),
-    ("text_perturbation", "none", 1.0, TO_PICTURES, 6, {}),
-    ("typographic", "none", 1.0, TO_CAPTIONS, 6, {}),
-    ("typographic", "none", 0.5, TO_CAPTIONS, 6, {}),
-    ("typographic", "static", 0.5, TO_CAPTIONS, 6, {}),
-    ("modality_gap_shift", "none", 0.5, TO_CAPTIONS, 3, {"steps": 12}),
-    ("modality_gap_shift", "static", 0.5, TO_CAPTIONS, 3, {"steps": 12}),
+IMAGE, TEXT, TYPO, GAP = (
+    *("image_perturbation", "text_perturbation"),
+    *("typographic", "modality_gap_shift"),
+)
+CELLS: tuple[tuple[str, str, float, str, dict[str, Any]], ...] = (
+    (IMAGE, "none", 1.0, TO_CAPTIONS, {}),
+    (IMAGE, "none", 0.5, TO_CAPTIONS, {}),
+    (IMAGE, "static", 0.5, TO_CAPTIONS, {}),
+    (IMAGE, "adaptive", 0.5, TO_CAPTIONS, {}),
+    (IMAGE, "adaptive", 0.5, TO_CAPTIONS, {"towards": "accepted", "steps": 20}),
+    (TEXT, "none", 0.5, TO_CAPTIONS, {}),
+    (TEXT, "static", 0.5, TO_CAPTIONS, {}),
+    (TEXT, "none", 1.0, TO_PICTURES, {}),
+    (TYPO, "none", 1.0, TO_CAPTIONS, {}),
+    (TYPO, "none", 0.5, TO_CAPTIONS, {}),
+    (TYPO, "static", 0.5, TO_CAPTIONS, {}),
+    (GAP, "none", 0.5, TO_CAPTIONS, {"steps": 12}),
+    (GAP, "static", 0.5, TO_CAPTIONS, {"steps": 12}),
 )
 """Attack, what the attacker knows of the filter (none: there is none), share of pairs that reach
-the owner changed, direction, rounds, and parameters."""
+the owner changed, direction, and parameters."""
+
+SIZES = {IMAGE: (1, 12), GAP: (1, 12), TEXT: (2, 24), TYPO: (2, 24)}
+"""Rounds of a training, and pairs of a round: few where each needs gradients."""
 
 SAID = (
     *("capacity_before", "capacity_after", "accuracy_before", "accuracy_after", "outside_budget"),
@@ -64,65 +78,99 @@ def figure(value: Any) -> str:
     return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}] n {value['n']}"
 
 
-def scene_facts(scene: Scene, options: argparse.Namespace) -> None:
+@cache
+def owner(seed: int) -> Scene:
+    """Return the scene of a seed, which draws its split and its training."""
+    return retrieval(seed=seed)
+
+
+def over(name: str, values: list[float]) -> None:
+    """Print the mean over trainings."""
+    mean = mean_figure(np.array(values))
+    if mean.low is not None and mean.high is not None:
+        print(f"{name}: {mean:.3f} [{mean.low:.3f}, {mean.high:.3f}] n {mean.n} trainings")
+
+
+def scene_facts(options: argparse.Namespace) -> None:
     """Print how often a held-out picture finds its caption among all of them."""
-    del options
-    assert scene.utility is not None
-    shares: dict[str, Any] = dict(scene.utility(scene))
-    for name, share in shares.items():
-        print(f"{name}: {float(share):.3f} [{share.low:.3f}, {share.high:.3f}] n {share.n}")
+    every: dict[str, list[float]] = {}
+    for seed in range(options.seeds):
+        scene = owner(seed)
+        assert scene.utility is not None
+        shares: dict[str, Any] = dict(scene.utility(scene))
+        for name, share in shares.items():
+            every.setdefault(name, []).append(float(share))
+            ends = f"[{share.low:.3f}, {share.high:.3f}]"
+            print(f"seed {seed} {name}: {float(share):.3f} {ends} n {share.n}")
+    for name, values in every.items():
+        over(name, values)
 
 
-def destroyed(scene: Scene, options: argparse.Namespace) -> None:
-    """Print each cell: bits destroyed, and its metrics."""
-    behind = defended(scene, "alignment_filter", FILTER)
-    for attack, knows, share, direction, rounds, params in CELLS:
+def destroyed(options: argparse.Namespace) -> None:
+    """Print each cell: bits destroyed, and its metrics, over all trainings."""
+    for attack, knows, share, direction, params in CELLS:
         if options.attack not in ("", attack):
             continue
-        known: dict[str, Any] = {} if knows == "none" else {"knowledge": knows}
-        if knows == "static":
-            known["undefended"] = scene
         began = time.process_time()
-        trials = play(
-            load("attack", attack),
-            scene if knows == "none" else behind,
-            seed=0,
-            params=params,
-            game_params={
-                "rounds": options.rounds or rounds,
-                "share": share,
-                "direction": direction,
-            },
-            **known,
-        )
+        batches = []
+        rounds, pairs = SIZES[attack]
+        for seed in range(options.seeds):
+            scene = owner(seed)
+            behind = defended(scene, "alignment_filter", FILTER)
+            known: dict[str, Any] = {} if knows == "none" else {"knowledge": knows}
+            if knows == "static":
+                known["undefended"] = scene
+            batches.append(
+                play(
+                    load("attack", attack),
+                    scene if knows == "none" else behind,
+                    seed=seed,
+                    params=params,
+                    game_params={
+                        "rounds": options.rounds or rounds,
+                        "pairs": pairs,
+                        "share": share,
+                        "direction": direction,
+                    },
+                    **known,
+                )
+            )
         seconds = time.process_time() - began
-        channel = measure(trials, redraws=1)
+        channel = measure(pooled(batches), redraws=1)
         bits = channel.bits
         print(
             f"{attack} {params or ''} filter {knows}, share {share:g}, {direction}: "
             f"{bits.value:.2f} bits [{bits.lower or 0:.2f}, {channel.high or 0:.2f}] "
-            f"n {channel.n} in {channel.clusters} units, {seconds:.1f} s"
+            f"n {channel.n} in {channel.clusters} units, {options.seeds} trainings, {seconds:.1f} s"
         )
         for name in SAID:
             if name in channel.metrics:
-                print(f"    {name}: {figure(channel.metrics[name])}")
+                print(f"    {name}: {figure(channel.metrics[name])}", flush=True)
+        for name in ("before", "after"):
+            right = [np.asarray(b.guess if name == "after" else b.reference) for b in batches]
+            shares = [float((r == b.truth).mean()) for r, b in zip(right, batches, strict=True)]
+            over(f"    right {name}, by training", shares)
 
 
-def filtered(scene: Scene, options: argparse.Namespace) -> None:
+def filtered(options: argparse.Namespace) -> None:
     """Print what the filter refuses of clean and of mismatched held-out pairs."""
-    del options
     attack = load("attack", "typographic")
     for declared in DECLARED:
-        behind = defended(scene, "alignment_filter", FILTER | {"false_alarms": declared})
-        trials = play(attack, behind, seed=0, params={"tries": 1}, game_params={"rounds": 1})
-        for name in ("false_alarms", "mismatches_caught"):
-            print(f"declared {declared:g}, {name}: {figure(trials.metrics[name])}")
+        every: dict[str, list[float]] = {}
+        for seed in range(options.seeds):
+            behind = defended(owner(seed), "alignment_filter", FILTER | {"false_alarms": declared})
+            trials = play(attack, behind, seed=seed, params={"tries": 1}, game_params={"rounds": 1})
+            for name in ("false_alarms", "mismatches_caught"):
+                print(f"seed {seed}, declared {declared:g}, {name}: {figure(trials.metrics[name])}")
+                every.setdefault(name, []).append(float(trials.metrics[name]["value"]))
+        for name, values in every.items():
+            over(f"declared {declared:g}, {name}", values)
 
 
-def poison(scene: Scene, options: argparse.Namespace) -> None:
+def poison(options: argparse.Namespace) -> None:
     """Print what wrong captions in the training pairs destroy; the rounds are the units."""
     attack = load("attack", "swapped_captions")
-    trials = play(attack, scene, seed=0, game_params={"rounds": options.rounds or 12})
+    trials = play(attack, owner(0), seed=0, game_params={"rounds": options.rounds or 12})
     channel = measure(trials, redraws=1)
     print(
         f"swapped_captions: {channel.bits.value:.2f} bits [{channel.bits.lower or 0:.2f}, "
@@ -141,9 +189,10 @@ def main() -> None:
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--attack", default="", help="one attack of the table")
     parser.add_argument("--rounds", type=int, default=0, help="in place of the table's")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings, each of its own split")
     options = parser.parse_args()
     try:
-        STUDIES[options.study](retrieval(), options)
+        STUDIES[options.study](options)
     except HartleyError as error:
         raise SystemExit(str(error)) from error
 

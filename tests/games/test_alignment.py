@@ -22,7 +22,7 @@ from hartley.engine.plan.worklist import Skipped, expand
 from hartley.engine.run.play import deal, play
 from hartley.games.alignment import alignment as game
 from hartley.games.alignment import pair_poisoning as poison_game
-from hartley.games.alignment.caption_words import words_apart
+from hartley.games.alignment.caption_words import as_read, words_apart
 from hartley.games.alignment.changed_pairs import PairBudget, changed_pairs
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders, pairs
 from hartley.kit.infonce_towers import embed_pairs, pulled_back
@@ -393,3 +393,41 @@ def test_swapped_captions_teach_a_wrong_word_and_the_filter_leaves_them_out() ->
     assert after.metrics["dropped_poison"]["value"] == 1
     assert after.metrics["dropped_clean"]["value"] < 0.12
     assert after.metrics["accuracy_after"]["value"] == 1
+
+
+def test_an_attacker_who_knows_the_filter_keeps_their_pictures_accepted(scene: Scene) -> None:
+    """Aimed at the rival the filter catches the picture with its own caption; it need not."""
+    attacker = load("attack", "image_perturbation")
+    behind = defended(scene, load("defense", "alignment_filter"), {"at": "inference"})
+    dealt = deal(attacker, behind, seed=0, params={"rounds": 2})
+    caught = {}
+    for towards in ("rival", "accepted"):
+        trials = play(
+            attacker,
+            behind,
+            seed=0,
+            params={"towards": towards, "steps": 20},
+            dealt=dealt,
+            knowledge="adaptive",
+        )
+        caught[towards] = trials.metrics["caught"]
+        assert trials.metrics["outside_budget"] == 0
+        assert np.mean(trials.guess == trials.truth) < np.mean(trials.reference == trials.truth)
+    assert caught["rival"] > 0.9 > 0.1 > caught["accepted"]
+
+
+def test_clean_captions_are_read_as_changed_ones_are(scene: Scene) -> None:
+    """A clean caption with a token of no text is the same as one that was written again."""
+    part = replace(
+        scene.part(PairEncoders),
+        codec=Codec(_pieces, _spelt, 54, "letters"),
+        vocabulary=54,
+        reads=4,
+        test=pairs("test", np.zeros((2, 1, 4, 4)), np.array([[1, 2, 0, 3], [53, 4, -1, -1]])),
+    )
+    read = as_read(part).test.facts[CAPTIONS]
+    assert read.tolist() == [[1, 2, 3], [4, -1, -1]]
+    assert as_read(as_read(part)).test.facts[CAPTIONS].tolist() == read.tolist()
+    clean, loot = replace(part.test, facts={CAPTIONS: read}), pairs("same", part.test.x, read)
+    got = changed_pairs(clean, Outcome(asset=loot), PairBudget(part.budget, 0.1, 1), part)
+    assert not got.caption_changed.any() and not got.outside

@@ -76,7 +76,7 @@ class Material:
     Attributes:
         pictures: float32 (n, channels, side, side) from 0 to 1.
         captions: (n, width) embeddings of length 1 of their captions.
-        numbers: (n,) equal where captions are: these are no contrast.
+        numbers: (n,) equal where captions are; these are not contrasted.
         aims: (n, width) embeddings of length 1 to come near to, or None.
         sharpness: inverse temperature of the contrast.
     """
