@@ -213,12 +213,11 @@ class Run:
             self._refuse("flow", "", "instructions in a result are data")
         if self._depth >= MOST_DEPTH:
             return 0
-        begun = 0
-        for instruction in instructions_in(text, self.orders):
-            if instruction.key in self._done:
-                continue
-            self._done.add(instruction.key)
-            begun += 1
+        fresh = [one for one in instructions_in(text, self.orders) if one.key not in self._done]
+        # All are taken on before the first is carried out: on the way the same text may be read
+        # again, and the last of them must not be done before the first.
+        self._done.update(one.key for one in fresh)
+        for instruction in fresh:
             self._depth += 1
             try:
                 instruction.order.carry_out(self, instruction.arguments)
@@ -227,7 +226,7 @@ class Run:
                 continue
             finally:
                 self._depth -= 1
-        return begun
+        return len(fresh)
 
     def answer(self, text: Value | str) -> None:
         """Say the final answer; one that was said before stays in front of it."""
