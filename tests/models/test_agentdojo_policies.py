@@ -97,9 +97,15 @@ def all_vectors(suite: str, task: str, text: str) -> dict[str, str]:
     return {name: f"{before[name]}\n{text}" for name in agentdojo.reachable(suite)[task]}
 
 
-SUITES = ("slack", "banking", "travel")
-DENIED = {"slack": (2, 11, 16, 17, 18, 19, 20), "banking": (0, 12, 13), "travel": ()}
-SAMPLE = {"slack": 105, "banking": 48, "travel": 35}
+SUITES = ("slack", "banking", "travel", "workspace")
+DENIED = {
+    "slack": (2, 11, 16, 17, 18, 19, 20),
+    "banking": (0, 12, 13),
+    "travel": (),
+    "workspace": (13, 19),
+}
+STRIDE = {"slack": 4, "banking": 5, "travel": 8, "workspace": 51}
+"""The step between the pairs that are played; prime to the number of goals."""
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -117,12 +123,15 @@ def test_that_every_task_is_done_with_the_tools_that_its_program_names(suite: st
 @pytest.mark.parametrize("suite", SUITES)
 def test_that_what_flow_rules_cost_is_what_outsiders_decide(suite: str) -> None:
     undone = []
-    for task in agentdojo.describe(suite).user_tasks:
+    denied = [f"user_task_{number}" for number in DENIED[suite]]
+    for number, task in enumerate(agentdojo.describe(suite).user_tasks):
+        if number % 4 and task.name not in denied:
+            continue  # most of those that are done anyway
         run, verdict = outcome(suite, task.name, split=True)
         if not verdict.utility:
             undone.append(task.name)
             assert run.refusals, task.name
-    assert undone == [f"user_task_{number}" for number in DENIED[suite]]
+    assert undone == denied
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -137,7 +146,7 @@ def test_that_a_credulous_agent_is_hijacked_and_a_split_one_is_not(suite: str) -
     about = agentdojo.describe(suite)
     pairs = [(task.name, goal) for task in about.user_tasks for goal in about.injection_tasks]
     pairs = [(task, goal) for task, goal in pairs if agentdojo.reachable(suite)[task]]
-    pairs = pairs[:: max(1, len(pairs) // SAMPLE[suite])]
+    pairs = pairs[1 :: STRIDE[suite]]
     hijacked, despite = 0, []
     for task, goal in pairs:
         texts = all_vectors(suite, task, goal.goal)

@@ -35,8 +35,8 @@ def day_events(run: Run, day: Value) -> list[Event]:
 
 
 def _search(run: Run, title: Value, day: Value | None = None) -> list[Event]:
-    asked = {"query": title} if day is None else {"query": title, "date": day}
-    events: list[Event] = run.call("search_calendar_events", **asked)
+    query = {"query": title} if day is None else {"query": title, "date": day}
+    events: list[Event] = run.call("search_calendar_events", **query)
     return events
 
 

@@ -115,8 +115,8 @@ def more_activities(run: Run) -> None:
     """Add two activities to the file that the prompt names."""
     file = by_name(run, run.prompt.find(_QUOTED_FILE))
     numbers = file["content"].all(r"Activity (\d+)", 1)
-    last = derived(lambda found: max(map(int, found), default=0), numbers)
-    new = [composed(text, last.map(lambda n, k=k: n + k)) for k, text in enumerate(_MORE, 1)]
+    first = derived(lambda texts: max(map(int, texts), default=0) + 1, numbers)
+    new = [composed(_MORE[0], first), composed(_MORE[1], first.map(lambda number: number + 1))]
     run.call("append_to_file", file_id=file["id_"], content=derived("\n".join, new))
     run.answer(composed("I added two activities to the file {}.", file["id_"]))
 
