@@ -1,0 +1,1 @@
+"""Attacks on what an agent was given in confidence, one file each."""
