@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import UsageError
+from hartley.core.system import Place
 from hartley.defenses._shared import restricted_topic
 from hartley.kit.agents.agent import Agent
 from hartley.kit.agents.rules import ResultDetector
@@ -27,10 +28,25 @@ OPENINGS = (
 """Wordings that the owner has seen, and trains on; an attacker may choose others."""
 
 
+TASKS = 20
+"""Tasks of each suite whose results the owner trains on."""
+
+
 def _pieces(text: str) -> list[str]:
     """Return the lines and sentences of a text, and neighbours together."""
     parts = [part.strip() for part in re.split(r"\n+|(?<=[.!?])\s+", text) if part.strip()]
     return [*parts, *(f"{a} {b}" for a, b in pairwise(parts))]
+
+
+def _ordinary(agent: Agent) -> set[str]:
+    """Return what third parties write where nobody attacks: what the tools of some tasks return."""
+    texts = {text for suite in agent.suites for text in suite.vectors.values()}
+    for suite in agent.suites:
+        foreign = {name for name, tool in suite.tools.items() if tool.foreign}
+        for task in [*suite.tasks][:TASKS]:
+            events = agent.play(suite, task).events
+            texts |= {e.text for e in events if e.place is Place.TOOL_RESULT and e.actor in foreign}
+    return {text for text in texts if text.strip()}
 
 
 @defense(
@@ -61,7 +77,7 @@ def injection_detector(
         UsageError: there are too few texts to train on.
     """
     agent = scene.part(Agent)
-    harmless = sorted({text for suite in agent.suites for text in suite.vectors.values()})
+    harmless = sorted(_ordinary(agent))
     wishes = [
         f"{name.replace('_', ' ')}: {tool.description}".rstrip(".")
         for suite in agent.suites

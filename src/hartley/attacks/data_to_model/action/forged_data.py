@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.action.tool_hijack import Case, ToolHijackBrief, tool_hijack
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.action.tool_hijack import Case, ToolHijackBrief, as_loot, tool_hijack
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -38,20 +36,19 @@ def forged_data(view: View[ToolHijackBrief], rng: Rng) -> Outcome:
     gives it away. Where the text has no value of a kind that the goal names, it stays as it is.
     """
     del rng
-    loot = Data(
-        "forged texts",
-        Modality.LANGUAGE,
-        np.array([_forged(case) for case in view.brief.cases], dtype=object),
-    )
-    return Outcome(asset=loot)
+    return Outcome(asset=as_loot([forged(case) for case in view.brief.cases]))
 
 
-def _forged(case: Case) -> str:
-    """Return the texts that are there with the goal's values."""
-    text = "\n".join(case.places.values())
-    values = [m[0] for kind in KINDS for m in re.finditer(kind, case.wanted)]
-    for value in values:
+def values_in(text: str) -> list[str]:
+    """Return the accounts, addresses and links in a text, and the name that it ends with."""
+    return [match[0] for kind in KINDS for match in re.finditer(kind, text)]
+
+
+def forged(case: Case) -> dict[str, str]:
+    """Return the texts of a task's places with the goal's values in the place of their own."""
+    texts = dict(case.places)
+    for value in values_in(case.wanted):
         for kind in KINDS:
-            if re.fullmatch(kind.replace("(?<=account )", "").replace("(?<=to )", ""), value):
-                text = re.sub(kind, value, text)
-    return text
+            if re.fullmatch(re.sub(r"\(\?<=[^)]*\)", "", kind), value):
+                texts = {place: re.sub(kind, value, text) for place, text in texts.items()}
+    return texts

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from hartley.core import Access, Data, Modality, Outcome, Term, View, attack
-from hartley.games.action.tool_hijack import ToolHijackBrief, tool_hijack
+from hartley.core import Access, Modality, Outcome, Term, View, attack
+from hartley.games.action.tool_hijack import (
+    EVERYWHERE,
+    ToolHijackBrief,
+    as_loot,
+    texts_of,
+    tool_hijack,
+)
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -48,12 +52,9 @@ def indirect_injection(
             done; without it the text is replaced, as AgentDojo does.
     """
     del rng
-    goals = [case.wanted.strip().rstrip(".") for case in view.brief.cases]
-    texts = [f"{WORDINGS[wording].format(goal=goal)}." for goal in goals]
-    loot = Data(
-        "injected texts",
-        Modality.LANGUAGE,
-        np.array(texts, dtype=object),
-        facts={"appended": keep},
-    )
-    return Outcome(asset=loot)
+    texts = []
+    for case in view.brief.cases:
+        goal = case.wanted.strip().rstrip(".")
+        text = f"{WORDINGS[wording].format(goal=goal)}."
+        texts.append(texts_of(case, text, EVERYWHERE, appended=keep))
+    return Outcome(asset=as_loot(texts))
