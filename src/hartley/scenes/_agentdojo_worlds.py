@@ -16,7 +16,7 @@ from hartley.kit.agents.world import Suite, Tool, ToolResult, Verdict
 if TYPE_CHECKING:
     from hartley.data.agentdojo import SuiteDescription
 
-SUITES = ("slack",)
+SUITES = ("banking", "slack", "travel")
 """The four suites of benchmark version 1.2.2."""
 
 SAID = {"travel": ("injection_task_6",)}
