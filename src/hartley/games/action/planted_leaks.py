@@ -106,7 +106,7 @@ class PlantedLeaksBrief:
     modalities=(Modality.LANGUAGE,),
     requires=("errands",),
     metrics=("leaking", "leaking_in_answer", "missed_by_answer", "wrongly_located"),
-    paper="arXiv:2503.18813",
+    paper="hartley",
 )
 def planted_leaks(
     scene: Scene,
