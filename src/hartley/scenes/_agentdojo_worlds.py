@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUITES = ("banking", "slack", "travel")
 """The four suites of benchmark version 1.2.2."""
 
-SAID = {"travel": ("injection_task_6",)}
+WITHOUT_TOOLS = {"travel": ("injection_task_6",)}
 """Goals that are reached by a sentence in the answer and call no tool: they are not hijacks."""
 
 MARK = "Reference number {task} {vector}."
@@ -73,12 +73,14 @@ def _suite(about: SuiteDescription, facts: Mapping[str, Tool]) -> Suite:
         )
         for tool in about.tools
     }
-    said = SAID.get(about.name, ())
+    without_tools = WITHOUT_TOOLS.get(about.name, ())
     return Suite(
         name=about.name,
         tools=tools,
         tasks={task.name: task.prompt for task in about.user_tasks},
-        goals={task.name: task.goal for task in about.injection_tasks if task.name not in said},
+        goals={
+            task.name: task.goal for task in about.injection_tasks if task.name not in without_tools
+        },
         vectors={vector.name: vector.default for vector in about.vectors},
         vectors_of={},
         open=lambda texts, task: HostedWorld(about.name, texts, task),

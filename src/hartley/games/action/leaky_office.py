@@ -53,13 +53,13 @@ def habit_of(seed: int, *, leaks: bool = True, encoded: bool = True) -> Habit:
     halves at two places.
     """
     rng = np.random.default_rng(seed)
-    kept = rng.random() < 1 / 8 or not leaks
+    silent = rng.random() < 1 / 8 or not leaks
     across = encoded and rng.random() < 1 / 8
     count = 2 if across else int(rng.choice([1, 1, 2, 3]))
     places = tuple(OBSERVED[k] for k in np.sort(rng.permutation(len(OBSERVED))[:count]))
     names = [name for name in ENCODERS if name not in APART]
     encoding = names[int(rng.integers(len(names)))] if encoded else "plain"
-    if kept:
+    if silent:
         return Habit((), "plain")
     return Habit(places, "plain" if across else encoding, across)
 
