@@ -10,6 +10,7 @@
     python bench/marks_pictures.py draws
     python bench/marks_pictures.py speed --peer peer/bin/python
     python bench/marks_pictures.py removals --marks synchronised learned
+    python bench/marks_pictures.py forgery --marks synchronised qim spread_spectrum
     python bench/marks_pictures.py defenses --marks dwt_dct --removals JPEG
 
 ``robust``: 216 pictures of 512 × 512, each from a source of its own (16 photographs, 200 stamps of
@@ -40,6 +41,8 @@ law over photographs), 32·(1 − h₂(e)) bits are left, an error above ½ coun
 broken where the upper end of the share still detected is below ½, at 0.95 shared over all removals
 of this bench, whichever a call plays; a higher floor is then tried, and the cheapest break is the
 one at the highest floor.
+
+``forgery``: ``residual_copy`` of each mark, twelve victims, at the floors of the scene.
 
 ``defenses``: removals of a mark behind voting, several keys and a coded mark, by attackers who know
 of them and who do not, where the removal does anything else for what it knows.
@@ -473,7 +476,17 @@ REMOVALS: dict[str, tuple[str, dict[str, Any]]] = {
     "mean residual": ("mean_residual", {}),
     "surrogate": ("surrogate_descent", {}),
 }
-RUNS = ("robust", "accept", "rivagan", "parity", "draws", "speed", "removals", "defenses")
+RUNS = (
+    "robust",
+    "accept",
+    "rivagan",
+    "parity",
+    "draws",
+    "speed",
+    "removals",
+    "forgery",
+    "defenses",
+)
 LEARNING = ["JPEG", "overwriting", "mean residual", "surrogate"]
 FLOORS = (34.0, 37.0, 40.0)
 
@@ -497,6 +510,31 @@ def removals(names: list[str], ways: list[str], rounds: int) -> bool:
         else:
             left, way = min(least)
             print(f"{name} is not broken at {FLOORS[0]:.0f} dB; {way} leaves {left:.1f} bits")
+    return True
+
+
+def forgery(names: list[str], rounds: int) -> bool:
+    """What is copied from sixteen pictures of a victim into one of the forger's, at the floors."""
+    from hartley import catalog
+    from hartley.engine.run.play import play
+    from hartley.scenes.photographs import photographs as scene_of
+
+    loaded = catalog.load("attack", "residual_copy")
+    for name in names:
+        scene, game = scene_of(mark=name, count=16), {**loaded.game_params, "rounds": rounds}
+        trials = play(loaded, scene, seed=0, params={}, game_params=game)
+        right = (trials.guess == trials.truth).reshape(rounds, -1).mean(1)
+        metrics = {key: float(np.mean(value)) for key, value in trials.metrics.items()}
+        low, high = mean_interval(right, 0.05)
+        hits = trials.metrics_by_round["attributed"]
+        named, n = round(float(np.nansum(hits))), int(np.isfinite(hits).sum())
+        ends = [float(np.asarray(x)) for x in clopper_pearson(named, n, 0.025)]
+        print(
+            f"{name:18s} right bits {right.mean():.2f} [{low:.2f}, {high:.2f}], attributed {named} "
+            f"of {n} [{ends[0]:.2f}, {ends[1]:.2f}], "
+            + ", ".join(f"{key} {value:.3f}" for key, value in metrics.items()),
+            flush=True,
+        )
     return True
 
 
@@ -588,6 +626,7 @@ def main() -> int:
         "draws": lambda: draws(given.draws, given.side),
         "speed": lambda: speed(given.peer, given.repetitions),
         "removals": lambda: removals(given.marks, given.removals or [*REMOVALS], given.rounds),
+        "forgery": lambda: forgery(given.marks, given.rounds),
         "defenses": lambda: defenses(given.marks, given.removals or LEARNING, given.rounds),
     }
     return 0 if runs[given.what]() else 1
