@@ -33,7 +33,6 @@ BEHIND: tuple[tuple[str, dict[str, Any]], ...] = (
     ("query_budget", {"queries": 4}),
     ("query_budget", {"queries": 0}),
     ("score_noise", {"scale": 5.0, "keep_label": False}),
-    ("score_noise", {"scale": 50.0, "keep_label": False}),
 )
 """Limits of the detector, and their settings; ``page_rewording`` asks twelve times."""
 
