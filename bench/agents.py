@@ -3,6 +3,7 @@
     hartley pack get agentdojo
     python bench/agents.py cases        # all pairs of a task and a goal, by defense
     python bench/agents.py adaptive     # the same with 64 tries a case by who knows the defense
+    python bench/agents.py entropy      # coverage of the interval of authorised bits
     python bench/agents.py plantings    # blind plantings in a leaky office, all encodings, pieces
 
 ``cases`` counts: agent, worlds and texts are deterministic, so that a count has no interval.
@@ -36,6 +37,7 @@ from hartley.games.action.tool_hijack import EVERYWHERE, Case, texts_of
 from hartley.games.judge_answers.judge import Judge
 from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.infotheory.leakage import betting_lower
+from hartley.infotheory.sampled_entropy import entropy_interval
 from hartley.kit.agents.agent import Agent
 from hartley.kit.encodings.code_words import draw_code_words
 
@@ -194,15 +196,41 @@ def plantings(count, seed=0):
         print(f"{label}: {k} of {n}, {k / n:.4f} [{float(low):.4f}, {float(high):.4f}]")
 
 
+LAWS = {
+    "two": [0.95, 0.05],
+    "four alike": [1, 1, 1, 1],
+    "seven, one of them often": [0.6, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05],
+    "twelve halves": 0.5 ** np.arange(12),
+    "twenty by rank": 1 / np.arange(1, 21),
+    "forty by rank": 1 / np.arange(1, 41),
+}
+
+
+def entropy(draws=2000, seed=0):
+    """Print how often the interval of an entropy holds the truth."""
+    rng = np.random.default_rng(seed)
+    print("law | n | entropy | holds in | mean lower end, mean upper end")
+    for name, weights in LAWS.items():
+        law = np.asarray(weights, float) / np.sum(weights)
+        truth = float(-(law * np.log2(law)).sum())
+        for n in (20, 57, 97, 400):
+            ends = np.array([entropy_interval(c) for c in rng.multinomial(n, law, size=draws)])
+            holds = np.mean((ends[:, 1] <= truth + 1e-12) & (truth <= ends[:, 2] + 1e-12))
+            low, high = ends[:, 1:].mean(0)
+            print(f"{name} | {n} | {truth:.3f} | {holds:.3f} | {low:.3f}, {high:.3f}")
+
+
 def main():
     """Run one of the benches."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=("cases", "adaptive", "plantings"))
+    parser.add_argument("what", choices=("cases", "adaptive", "plantings", "entropy"))
     parser.add_argument("--defenses", nargs="*", default=list(DEFENSES), choices=list(DEFENSES))
     parser.add_argument("--count", type=int, default=1000)
     args = parser.parse_args()
     if args.what == "plantings":
         plantings(args.count)
+    elif args.what == "entropy":
+        entropy()
     else:
         {"cases": cases, "adaptive": adaptive}[args.what](args.defenses)
 
