@@ -19,7 +19,7 @@ from hartley.kit.agents.values import Value, derived, marked, reading
 if TYPE_CHECKING:
     from hartley.kit.agents.run import Run
 
-EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}"
+EMAIL = r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}"
 """An address of mail."""
 LINK = (
     r"(?:https?://[^\s'\"<>()\[\]]*[\w/]"
