@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hartley.attacks.data_to_data.decryption._shared import ngram_model
+from hartley.attacks.data_to_data.decryption._shared import key_posterior, ngram_model, shift_search
 from hartley.attacks.data_to_data.decryption._shared.key_search import Effort, _Search, solve
+from hartley.attacks.data_to_data.decryption.key_sampling import key_sampling
 from hartley.attacks.data_to_data.decryption.ngram_climbing import ngram_climbing
 from hartley.attacks.data_to_data.decryption.periodic_climbing import periodic_climbing
 from hartley.channel.measure import measure
@@ -12,6 +13,7 @@ from hartley.core import Data, Modality, Scene
 from hartley.data.language import corpus
 from hartley.engine.run.play import play
 from hartley.games.decryption import ciphers, messages
+from hartley.kit.protection import one_time_pad
 
 TINY = ciphers.letters("banana and bananas")
 
@@ -94,8 +96,79 @@ def test_a_text_shorter_than_the_unicity_distance_is_read_by_nobody(prose):
 @pytest.mark.parametrize(("period", "length"), [(1, 60), (5, 90), (11, 250)])
 def test_a_vigenere_key_of_unknown_length_is_read(period, length, prose):
     scene = Scene("novel", Modality.LANGUAGE, parts=(prose, ciphers.vigenere(period)))
-    size = {"length": length, "rounds": 6}
-    trials = play(periodic_climbing, scene, seed=0, params={"longest": 14}, game_params=size)
+    size, light = {"length": length, "rounds": 6}, {"longest": 14, "starts": 4, "kicks": 4}
+    trials = play(periodic_climbing, scene, seed=0, params=light, game_params=size)
     channel = measure(trials)
     assert channel.metrics["solved"]["value"] == 1
     assert (trials.guess == trials.truth).all()
+
+
+def test_shifts_are_drawn_by_the_law_of_pairs_of_letters(prose):
+    """Against the posterior of every key of two letters, summed by hand."""
+    model = ngram_model.learn(prose.public.x[0])
+    rng = np.random.default_rng(0)
+    units = (prose.public.x[0][100:107] + np.resize([3, 20], 7)) % 26
+    natural = np.array([True, True, True, False, True, True, True])
+    text = shift_search.Text(units, natural, model)
+    one, two = model.logs[0], model.logs[1].reshape(26, 26)
+    logs = np.zeros((26, 26))
+    for a in range(26):
+        for b in range(26):
+            plain = (units - np.resize([a, b], 7)) % 26
+            logs[a, b] = sum(two[plain[i], plain[i + 1]] for i in (0, 1, 4, 5))
+            logs[a, b] += one[plain[0]] + one[plain[4]]
+    law = np.exp(logs - logs.max())
+    law /= law.sum()
+    keys = text.drawn(2, 20_000, rng)
+    drawn = np.zeros((26, 26))
+    np.add.at(drawn, (keys[:, 0], keys[:, 1]), 1 / len(keys))
+    assert np.abs(drawn - law).max() < 0.02
+    assert 0.5 * np.abs(drawn - law).sum() < 0.08
+
+
+def test_a_short_key_is_searched_among_all_and_a_change_of_a_letter_counts_its_runs(prose):
+    model = ngram_model.learn(prose.public.x[0])
+    rng = np.random.default_rng(1)
+    units, natural = rng.integers(0, 26, 30), np.ones(30, dtype=bool)
+    natural[10:14] = False
+    text = shift_search.Text(units, natural, model)
+    key, score = text.best(text.shortlist(2, 1, rng))
+    keys = np.indices((26, 26)).reshape(2, -1).T
+    assert score == text.score(keys).max() and score == text.score(key[None])[0]
+    # What climbing compares, the runs with a letter of the key in them, is the whole difference.
+    climbed, scores = text.climbed(rng.integers(0, 26, (3, 5)))
+    for k, one in enumerate(climbed):
+        near = np.repeat(one[None], 5 * 26, 0)
+        near[np.arange(5 * 26), np.repeat(np.arange(5), 26)] = np.tile(np.arange(26), 5)
+        assert text.score(near).max() <= scores[k] + 1e-6
+
+
+def test_drawn_keys_have_the_posterior_of_all_keys(prose):
+    """Against every key of the three signs of a text, two of which follow a break."""
+    model = ngram_model.learn(prose.public.x[0])
+    units, linked = np.array([4, 9, 4, 2, 9]), np.array([False, True, True, False, True])
+    one, two, three = (model.logs[k].reshape((26,) * (k + 1)) for k in range(3))
+    a, b, c = np.indices((26, 26, 26))
+    logs = one[a] + two[a, b] + three[a, b, a] + one[c] + two[c, b]
+    law = np.where((a == b) | (b == c) | (a == c), 0, np.exp(logs))
+    law /= law.sum()
+    drawn = key_posterior.posterior(units, linked, model, 100_000, np.random.default_rng(0))
+    for unit, axes in ((4, (1, 2)), (9, (0, 2)), (2, (0, 1))):
+        assert 0.5 * np.abs(drawn[unit] - law.sum(axes)).sum() < 0.02
+    # A sign that does not occur is each letter that no other sign is, alike.
+    free = np.ones(26)
+    for axes in ((1, 2), (0, 2), (0, 1)):
+        free -= law.sum(axes)
+    assert np.abs(drawn[0] - free / 23).max() < 0.001
+    assert drawn.sum(1) == pytest.approx(np.ones(26))
+
+
+def test_a_text_of_ten_letters_says_a_little_of_each_letter(prose):
+    scene = Scene("novel", Modality.LANGUAGE, parts=(prose, ciphers.substitution()))
+    size = {"length": 10, "rounds": 60, "payload": 104}
+    few = {"particles": 1000}
+    read = measure(play(key_sampling, scene, seed=0, params=few, game_params=size), redraws=1)
+    assert read.bits.lower > 0 and read.bits.value < 0.2
+    pad = scene.with_part(one_time_pad(Modality.LANGUAGE))
+    none = measure(play(key_sampling, pad, seed=0, params=few, game_params=size), redraws=1)
+    assert none.bits.lower == 0 and none.high < 0.01

@@ -23,25 +23,27 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1002/j.1538-7305.1949.tb00928.x",
     adapts=True,
-    light={"longest": 4, "kicks": 2},
+    light={"longest": 4, "starts": 4, "kicks": 2},
 )
 def periodic_climbing(
     view: View[DecryptionBrief],
     rng: Rng,
     *,
     longest: Annotated[int, Range(1, 200), Stronger.MORE] = 24,
+    starts: Annotated[int, Range(1), Stronger.MORE] = 16,
     kicks: Annotated[int, Range(0), Stronger.MORE] = 30,
 ) -> Outcome:
     """Read a message as one shift of the alphabet for each place of a repeated key.
 
-    For each length of the key, shifts begin at the likeliest by single letters and change one at a
-    time to those under which runs of four are likelier. The length is chosen by the likelihood of
-    the text without the bits of the key, after keys of the likeliest lengths were disturbed and
-    climbed again. An adaptive attacker who knows that keys change reads the stretch under each key
-    alone.
+    Of keys of up to three letters every one is tried. Those of each greater length are drawn by the
+    likelihood of pairs of letters, and change one letter at a time to those under which runs of
+    four are likelier. The length is chosen by the likelihood of the text without the bits of the
+    key, after keys of the likeliest lengths were disturbed and climbed again. An adaptive attacker
+    who knows that keys change reads the stretch under each key alone.
 
     Args:
         longest: letters of the longest key that is tried.
+        starts: keys of each length that are drawn and climb.
         kicks: how often a key is disturbed and climbs again, for each of the likeliest lengths.
     """
     ciphertext, positions = view.data.x[0], view.brief.question.x
@@ -51,7 +53,7 @@ def periodic_climbing(
     for stretch in stretches(view):
         units = letter_model.fold(ciphertext[stretch])
         text = Text(units, natural[stretch], model)
-        key = likeliest_key(text, min(longest, len(stretch)), kicks, rng)
+        key = likeliest_key(text, min(longest, len(stretch)), starts, kicks, rng)
         plain[stretch] = (units - np.resize(key, len(stretch))) % SIZE
     return Outcome(
         guess=plain[positions],
