@@ -6,6 +6,7 @@
     python bench/ciphers_pictures.py degrees
     python bench/ciphers_pictures.py learning
     python bench/ciphers_pictures.py mixtures
+    python bench/ciphers_pictures.py public_mixtures
 
 ``albums``: 40 albums under one key each, of 4 secret pictures of 64 × 64 (one of 16 candidates) and
 16 that the attacker knows; four ciphers and AES-GCM, each also with a key for every picture, to an
@@ -25,6 +26,10 @@ noise at two bounds, learned from as they are and after each way to squeeze them
 
 ``mixtures``: releases of 20 private pictures of 32 × 32, each in 10, 20 or 30 encodings (10, 10 and
 20 releases), and 25 releases of 6 encodings each under a one-time pad: 500 private pictures.
+
+``public_mixtures``: the same with two public pictures in each encoding besides the two private
+ones, 30 and 50 encodings of each private picture (10 and 20 releases), by similarities of gradients
+and also by a trained net; and a one-time pad.
 """
 
 from __future__ import annotations
@@ -71,10 +76,10 @@ def row(
 
 
 def both(
-    name: str, scene: Scene, defense: str, params: dict[str, Any], attack: str, **more: Any
+    name: str, scene: Scene, defense: str, settings: dict[str, Any], attack: str, **more: Any
 ) -> None:
     """Print an attack behind a defense, by an attacker without and with knowledge of it."""
-    behind = defended(scene, catalog.load("defense", defense), params)
+    behind = defended(scene, catalog.load("defense", defense), settings)
     row(f"{name}, {defense}, static", behind, attack, undefended=scene, **more)
     row(f"{name}, {defense}, adaptive", behind, attack, **more)
 
@@ -123,7 +128,7 @@ def of_degrees() -> None:
     """Print what attackers by degrees and by seeds read, behind k-degree anonymity."""
     for overlap in (1.0, 0.9):
         scene = load("released_senses", overlap=overlap)
-        attackers = (
+        attackers: tuple[tuple[str, dict[str, Any]], ...] = (
             ("degree_linkage", {"compares": "degree"}),
             ("degree_linkage", {"compares": "neighbours"}),
             ("seed_propagation", {}),
@@ -161,6 +166,18 @@ def of_mixtures() -> None:
     row("one-time pad", scene, "mixture_clustering", rounds=25, params={"checks": 1})
 
 
+def of_public_mixtures() -> None:
+    """Mixtures of two private and two public pictures with random signs."""
+    for times, rounds in ((30, 10), (50, 20)):
+        scene = load("mixed_photographs", times=times, mixed=2)
+        for similarity in ("gradients", "trained"):
+            name = f"{times} encodings of each, 2 public, {similarity}"
+            params = {"similarity": similarity}
+            row(name, scene, "mixture_clustering", rounds=rounds, params=params)
+    scene = load("mixed_photographs", times=6, mixed=2).with_part(one_time_pad(Modality.VISION))
+    row("one-time pad", scene, "mixture_clustering", rounds=25, params={"checks": 1})
+
+
 def load(name: str, **rules: Any) -> Scene:
     """Return a scene of the catalogue."""
     scene: Scene = catalog.load("scene", name)(**rules)
@@ -173,6 +190,7 @@ PARTS = {
     "graphs": of_graphs,
     "learning": of_learning,
     "mixtures": of_mixtures,
+    "public_mixtures": of_public_mixtures,
     "degrees": of_degrees,
 }
 

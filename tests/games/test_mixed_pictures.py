@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from hartley.attacks.data_to_data.decryption._shared import encoding_similarity
 from hartley.attacks.data_to_data.decryption._shared import mixture_solver as solver
+from hartley.attacks.data_to_data.decryption._shared.noisy_mixtures import NoisySolver
 from hartley.attacks.data_to_data.decryption.mixture_clustering import (
     mixture_clustering,
     usual_way_up,
@@ -16,9 +19,12 @@ from hartley.games.decryption.mixed_pictures import (
     GREY,
     MOST,
     MixedPictures,
+    encoded,
     matched,
     mixed_pictures,
     mixtures,
+    paired,
+    weights,
 )
 
 
@@ -115,3 +121,53 @@ def test_a_release_that_cannot_be_is_one_clear_line():
         MixedPictures(pool, public, pictures=5, candidates=2, times=3)
     with pytest.raises(UsageError, match="at most the 40 of the pool, got 20 · 16"):
         MixedPictures(pool, public)
+
+
+def test_weights_of_four_pictures_sum_to_one_below_the_greatest():
+    drawn = weights(4000, 4, np.random.default_rng(0))
+    assert drawn.sum(1) == pytest.approx(np.ones(4000))
+    assert drawn.max() <= MOST and drawn.max() > MOST - 0.02
+    assert np.abs(drawn.mean(0) - 0.25).max() < 4 * drawn.std() / np.sqrt(4000)
+
+
+def test_public_pictures_are_in_an_encoding_with_the_weight_that_is_left():
+    """Private pictures of grey alone: what is left is two public values, with weights below one."""
+    rng = np.random.default_rng(0)
+    private, public = np.full((4, 3, 8, 8), GREY), np.full((5, 3, 8, 8), 255)
+    levels = np.abs(mixtures(private, 100, rng, public, 2) - GREY)[:, 0, 0, 0] / GREY
+    law = weights(20_000, 4, rng)[:, 2:].sum(1)
+    assert abs(levels.mean() - law.mean()) < 4 * law.std() / np.sqrt(200)
+    assert np.abs(mixtures(private, 100, rng) - GREY).max() <= 1
+
+
+def test_pairs_and_weights_are_read_among_public_pictures_where_pictures_are_known(scene):
+    """From the true pictures and wrong pairs; and pictures are solved for from the true pairs."""
+    given, rng = scene.part(MixedPictures), np.random.default_rng(3)
+    slots = paired(12, 40, rng)
+    encodings = encoded(given.pool[:12], slots, rng, given.public.x, 2) / GREY - 1
+    solving = NoisySolver(encodings, 12, 40, MOST, rng, mixed=2)
+    solving.pairs, true = rng.integers(0, 12, slots.shape), given.pool[:12].reshape(12, -1) / GREY
+    solving.x = true - 1
+    solving.reassign()
+    right = (np.sort(solving.pairs, 1) == np.sort(slots, 1)).all(1)
+    assert right.mean() > 0.4  # by chance 1 of 66
+    assert solving.trust[right].mean() > solving.trust.mean() - 0.01
+    solving.pairs, solving.weights = slots, np.full(slots.shape, 0.25)
+    solving.trust = np.ones(len(slots))
+    for _ in range(6):
+        solving.solve(starts=1)
+    like = [abs(np.corrcoef(a, b)[0, 1]) for a, b in zip(solving.x, true, strict=True)]
+    assert np.median(like) > 0.7
+
+
+def test_a_trained_similarity_says_which_encodings_share_a_picture(scene):
+    """Beside chance on private pictures that it never saw."""
+    given = scene.part(MixedPictures)
+    rng = np.random.default_rng(0)
+    similarity = encoding_similarity.trained(given.public.x, 2, 30)
+    slots = paired(12, 12, rng)
+    encodings = encoded(given.pool[:12], slots, rng, given.public.x, 2)
+    alike = similarity(np.abs(encodings / GREY - 1))
+    one, other = np.triu_indices(len(slots), 1)
+    share = (slots[one][:, :, None] == slots[other][:, None]).any((1, 2))
+    assert roc_auc_score(share, alike[one, other]) > 0.55

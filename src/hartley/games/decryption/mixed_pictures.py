@@ -1,12 +1,12 @@
 """Mixed pictures: what do mixtures with flipped signs say about the pictures they are made of?
 
 An owner publishes encodings in place of private pictures, so that others can train a net on them
-(InstaHide, arXiv:2010.02772). An encoding is a weighted sum of two private pictures, and a mask of
-random signs is drawn for it and used once. Each picture is in many encodings, as many as a training
-has passes. The auditor draws which of several candidates each private picture is. The attacker sees
-the encodings and no candidate, and rebuilds the set of private pictures; a fixed matcher reads
-which candidate of each is most like any picture of that set, so that a picture that is merely
-plausible reads nothing.
+(InstaHide, arXiv:2010.02772). An encoding is a weighted sum of two private pictures and, where the
+owner adds them, of public ones; a mask of random signs is drawn for it and used once. Each picture
+is in many encodings, as many as a training has passes. The auditor draws which of several
+candidates each private picture is. The attacker sees the encodings and no candidate, and rebuilds
+the set of private pictures; a fixed matcher reads which candidate of each is most like any picture
+of that set, so that a picture that is merely plausible reads nothing.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class MixedPictures:
         pictures: private pictures of one release.
         candidates: of which each private picture is one.
         times: encodings that each private picture is in.
+        mixed: public pictures in each encoding, besides its two private ones.
     """
 
     pool: NDArray[Any]
@@ -72,6 +73,7 @@ class MixedPictures:
     pictures: int = 20
     candidates: int = 16
     times: int = 30
+    mixed: int = 0
 
     def __post_init__(self) -> None:
         if self.pictures * self.times % 2 or self.pictures < 3:
@@ -104,13 +106,15 @@ class MixedPicturesBrief:
         question: ``x`` (m,) the numbers of the private pictures, all of which are asked for.
         public: pictures of the same law, none of which is private.
         times: encodings that each private picture is in.
-        most: greatest weight of one of the two pictures of an encoding.
+        most: greatest weight of one picture of an encoding.
+        mixed: public pictures in each encoding, besides its two private ones.
     """
 
     question: Data
     public: Data
     times: int
     most: float
+    mixed: int = 0
 
 
 @game(
@@ -153,7 +157,7 @@ def mixed_pictures(
         rows = rng.permutation(len(given.pool))[: count * candidates].reshape(count, candidates)
         which = rng.integers(0, candidates, count)
         private = given.pool[rows[np.arange(count), which]]
-        encodings = mixtures(private, given.times, rng)
+        encodings = mixtures(private, given.times, rng, given.public.x, given.mixed)
         if protection is not None:
             encodings = protection.protect(encodings, rng).x
         planted.append((private, given.pool[rows]))
@@ -162,6 +166,7 @@ def mixed_pictures(
             given.public,
             given.times,
             MOST,
+            given.mixed,
         )
         source = Data("encodings", scene.modality, np.asarray(encodings), role="ciphertext")
         view = View(source=source, brief=brief, defenses=scene.defenses)
@@ -169,29 +174,71 @@ def mixed_pictures(
     return Deal(rounds=tuple(dealt), judge=_judge(planted))
 
 
-def mixtures(private: NDArray[Any], times: int, rng: Rng) -> NDArray[np.int64]:
+def mixtures(
+    private: NDArray[Any],
+    times: int,
+    rng: Rng,
+    public: NDArray[Any] | None = None,
+    mixed: int = 0,
+) -> NDArray[np.int64]:
     """Return (n · times / 2, c, h, w) encodings in 0..255 of pictures (n, c, h, w).
 
-    Pictures are paired anew until each is in ``times`` encodings. Weights are uniform between
-    1 − ``MOST`` and ``MOST`` and sum to 1. A flipped sign takes a value v to 255 − v.
+    Pictures are paired anew until each is in ``times`` encodings. Weights sum to 1: of two
+    pictures they are uniform between 1 − ``MOST`` and ``MOST``; of more, uniform values that are
+    divided by their sum, drawn anew until none is above ``MOST``. A flipped sign takes a value v to
+    255 − v.
 
     Args:
         private: pictures in 0..255.
         times: encodings that each is in.
-        rng: draws pairs, weights and signs.
+        rng: draws pairs, public pictures, weights and signs.
+        public: (m, c, h, w) pictures in 0..255 that are mixed in.
+        mixed: how many of them each encoding has.
     """
-    count = len(private)
+    slots = paired(len(private), times, rng)
+    return encoded(private, slots, rng, public, mixed)
+
+
+def paired(count: int, times: int, rng: Rng) -> NDArray[np.int64]:
+    """Return (count · times / 2, 2) the two private pictures of each encoding."""
     slots = np.concatenate([rng.permutation(count) for _ in range(times)]).reshape(-1, 2)
     while (same := np.flatnonzero(slots[:, 0] == slots[:, 1])).size:
         # Exchange second pictures, so that each stays in as many encodings.
         other = rng.integers(0, len(slots), len(same))
         for a, b in zip(same, other, strict=True):
             slots[[a, b], 1] = slots[[b, a], 1]
-    weight = rng.uniform(1 - MOST, MOST, len(slots))[:, None, None, None]
+    return slots
+
+
+def encoded(
+    private: NDArray[Any],
+    slots: NDArray[Any],
+    rng: Rng,
+    public: NDArray[Any] | None,
+    mixed: int,
+) -> NDArray[np.int64]:
+    """Return the encodings of ``mixtures``, of the pictures (n, 2) that ``slots`` names."""
+    weight = weights(len(slots), 2 + mixed, rng)[..., None, None, None]
     centred = private.astype(np.float64) - GREY
-    mixed = weight * centred[slots[:, 0]] + (1 - weight) * centred[slots[:, 1]]
-    signs = rng.choice([-1.0, 1.0], mixed.shape)
-    return np.asarray(np.clip(np.rint(signs * mixed + GREY), 0, 255), dtype=np.int64)
+    sum_ = weight[:, 0] * centred[slots[:, 0]] + weight[:, 1] * centred[slots[:, 1]]
+    if public is not None:
+        for k in range(mixed):
+            chosen = np.asarray(public)[rng.integers(0, len(public), len(slots))]
+            sum_ += weight[:, 2 + k] * (chosen - GREY)
+    signs = rng.choice([-1.0, 1.0], sum_.shape)
+    return np.asarray(np.clip(np.rint(signs * sum_ + GREY), 0, 255), dtype=np.int64)
+
+
+def weights(count: int, pictures: int, rng: Rng) -> NDArray[np.float64]:
+    """Return (count, pictures) weights of the pictures of encodings, by the law of ``mixtures``."""
+    if pictures == 2:
+        first = rng.uniform(1 - MOST, MOST, count)
+        return np.stack([first, 1 - first], axis=1)
+    drawn = np.ones((count, pictures))
+    while (far := drawn.max(1) > MOST).any():
+        drawn[far] = rng.random((int(far.sum()), pictures))
+        drawn[far] /= drawn[far].sum(1, keepdims=True)
+    return drawn
 
 
 def matched(rebuilt: NDArray[Any], candidates: NDArray[Any]) -> NDArray[np.int64]:
@@ -249,7 +296,7 @@ def _judge(
 
 
 def of_photographs(
-    side: int = 32, pictures: int = 20, candidates: int = 16, times: int = 30
+    side: int = 32, pictures: int = 20, candidates: int = 16, times: int = 30, mixed: int = 0
 ) -> MixedPictures:
     """Return crops of the photographs that ship with Hartley's libraries, at half their size.
 
@@ -277,7 +324,7 @@ def of_photographs(
         return np.asarray(flat[flat.reshape(len(flat), -1).std(1) > CONTRAST])
 
     public = Data("crops", Modality.VISION, clear(cut[odd]), role="public")
-    return MixedPictures(clear(cut[~odd]), public, pictures, candidates, times)
+    return MixedPictures(clear(cut[~odd]), public, pictures, candidates, times, mixed)
 
 
 def _scene(name: str, modality: Modality, rng: Rng) -> Scene:

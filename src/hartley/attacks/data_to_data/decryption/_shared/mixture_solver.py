@@ -3,7 +3,7 @@
 A flipped sign leaves the absolute value. Encodings that share a picture have gradients in common
 where it has edges, which gives a similarity; groups of similar encodings say which pictures each
 may have; and pictures are solved for so that the absolute values of mixtures fit: |A X| = levels.
-Where the paper trains a net for the similarity, a statistic of gradients serves here.
+A statistic of gradients is the similarity; ``encoding_similarity`` has a trained one, as the paper.
 """
 
 from __future__ import annotations
@@ -131,16 +131,26 @@ class Solver:
         times: encodings that each picture is in.
         most: greatest weight of one picture.
         rng: of starts.
+        net: similarities (n, n) of |encodings| that count besides those of gradients, if any.
     """
 
     def __init__(
-        self, encodings: NDArray[Any], count: int, times: int, most: float, rng: Rng
+        self,
+        encodings: NDArray[Any],
+        count: int,
+        times: int,
+        most: float,
+        rng: Rng,
+        *,
+        net: Any = None,
     ) -> None:
         self.shape, self.count, self.times, self.most = encodings.shape[1:], count, times, most
         self.rng = rng
         self.levels = np.abs(encodings).reshape(len(encodings), -1)
         self.power = (self.levels**2).sum(1) + 1e-9
         self.alike = similarity(np.abs(encodings), np.abs(encodings))
+        if net is not None:
+            self.alike = _scaled(self.alike) + _scaled(net(np.abs(encodings)))
         np.fill_diagonal(self.alike, 0)
         strength = groups(self.alike, count, times, rng)
         order = np.argsort(-strength, axis=1)
@@ -263,6 +273,13 @@ class Solver:
             self.pairs[left[lonely], 1] = missing[order[lonely, 1]]
         self.weight[left], self.trust[left] = 0.5, 0.3
         self.x[missing] = self.rng.normal(0, 0.3, (len(missing), self.x.shape[1]))
+
+
+def _scaled(alike: NDArray[Any]) -> NDArray[np.float64]:
+    """Return similarities that differ by one standard deviation in each row."""
+    scaled = alike - alike.mean(1, keepdims=True)
+    scaled /= scaled.std(1, keepdims=True) + 1e-9
+    return np.asarray(scaled + scaled.T)
 
 
 def joined_signs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:

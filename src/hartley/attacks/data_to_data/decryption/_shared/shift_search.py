@@ -58,7 +58,7 @@ class Text:
 
     @cached_property
     def before(self) -> NDArray[Any]:
-        """How many letters stand before each one of the prose in its run, 3 meaning 3 or more."""
+        """How many letters of its run are before each one of the prose, 3 meaning 3 or more."""
         count = np.zeros(len(self.prose), dtype=np.int64)
         for k in range(1, len(count)):
             if self.prose[k] == self.prose[k - 1] + 1:
