@@ -46,8 +46,7 @@ def mixture_clustering(
     """Take absolute values, group encodings by similarity, and solve |A X| = |encodings|.
 
     It needs encodings alone, and no label. Of mixtures of two private pictures the solution that
-    fits the encodings best is returned. Public pictures in a mixture are taken for noise, and the
-    last solution is returned.
+    fits best is returned. Public pictures in a mixture are noise; the last solution is returned.
 
     Args:
         checks: times that encodings are given other pictures, and pictures that explain no
