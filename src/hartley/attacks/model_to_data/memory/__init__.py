@@ -1,0 +1,1 @@
+"""Attacks of the class memory that read."""

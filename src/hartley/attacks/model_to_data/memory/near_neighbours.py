@@ -1,0 +1,40 @@
+"""Near neighbours: ask the question, and read the nearest chunks, whosever they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from hartley.attacks.model_to_data.memory._shared.called_service import called, numbers_of, texts_of
+from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.games.memory.cross_tenant_read import CrossTenantReadBrief, cross_tenant_read
+from hartley.games.memory.planted_facts import read_facts
+
+if TYPE_CHECKING:
+    from hartley.core.parts import Rng
+
+
+@attack(
+    game=cross_tenant_read,
+    access=Access.TOOLS,
+    term=Term.BANDWIDTH,
+    modalities=(Modality.LANGUAGE,),
+    paper="arXiv:2411.11195",
+    loot=Loot.TEXTS,
+)
+def near_neighbours(
+    view: View[CrossTenantReadBrief],
+    rng: Rng,
+    *,
+    nearest: Annotated[int, Range(1, 200), Stronger.MORE] = 10,
+) -> Outcome:
+    """Search for each question, and read the code word of its subject out of the nearest chunks.
+
+    Args:
+        nearest: chunks that are asked for, for each question.
+    """
+    del rng
+    brief = view.brief
+    found = called(
+        view.model, "search", [{"text": text, "k": nearest} for text in brief.question.x.tolist()]
+    )
+    return numbers_of(brief.subjects, read_facts(texts_of(found)), brief.words)

@@ -1,0 +1,1 @@
+"""Vector stores that several tenants share: embedded, in PostgreSQL, and exact in memory."""
