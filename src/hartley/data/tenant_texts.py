@@ -41,3 +41,9 @@ def texts_of_tenants(chunks: int) -> dict[str, list[str]]:
             raise UsageError(f"chunks must be at most {most} of {name}, got {chunks}")
         out[name] = [" ".join(words[i * WORDS : (i + 1) * WORDS]) for i in range(chunks)]
     return out
+
+
+def spare_texts(novel: str, chunks: int) -> tuple[str, ...]:
+    """Return chunks of a novel after the first ``chunks`` of them, of the same size."""
+    words = language.novel(novel).split()[chunks * WORDS :]
+    return tuple(" ".join(words[i : i + WORDS]) for i in range(0, len(words) - WORDS + 1, WORDS))

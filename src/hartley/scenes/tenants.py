@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 
 from hartley.core import Modality, Range, Scene, Stronger, recipe
-from hartley.data.tenant_texts import texts_of_tenants
+from hartley.data.tenant_texts import spare_texts, texts_of_tenants
 from hartley.kit.cache import cached
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.stores.array_store import ArrayStore
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 StoreKind = Literal["sqlite", "array", "postgres", "postgres-hnsw", "postgres-ivfflat"]
+
+OWNER = "emma"
+"""The tenant whose assistant answers customers."""
 
 SEARCHES, NEAREST = 200, 5
 """Searches, and chunks of each, by which recall is measured."""
@@ -60,7 +63,10 @@ def tenants(
     every = [Chunk(f"{name}-{i}", t, name) for name in texts for i, t in enumerate(texts[name])]
     vectors = _vectors(encoder, encodes.digest, [chunk.text for chunk in every])
     kept = StagedStore(partial(_opened, store, url), encodes, every, vectors)
-    part = TenantStore(kept, tuple(texts), rules=Rules(gate=gate))
+    names = tuple(texts)
+    part = TenantStore(
+        kept, names, owner=OWNER, spare=spare_texts(OWNER, chunks), rules=Rules(gate=gate)
+    )
     return Scene(
         name="tenants",
         modality=Modality.LANGUAGE,

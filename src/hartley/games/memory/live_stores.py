@@ -13,13 +13,18 @@ from hartley.kit.stores.tenant_store import Rules, TenantStore
 from hartley.kit.stores.text_encoders import hashed_words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hartley.core.parts import Rng
 
 OPEN = Rules(gate="none")
 CLOSED = Rules(gate="before", fetch_gated=True, words="tenant", duplicates="tenant")
 """Every call answers a tenant out of its own chunks alone."""
 
-TENANTS, CHUNKS, SENTENCES = 4, 24, 3
+SILENT = Rules(gate="before", least=2.0)
+"""No chunk is near enough to be returned."""
+
+TENANTS, CHUNKS, SENTENCES, SPARE = 4, 12, 3, 240
 _WHO = "captain sister doctor neighbour colonel cousin lady steward"
 _DID = "praised wrote visited refused expected remembered followed admired"
 _WHAT = "letter carriage garden concert harbour dinner portrait bonnet library meadow"
@@ -32,6 +37,12 @@ def sentences(rng: Rng, count: int) -> list[str]:
     return [
         "The {} {} the {} {}.".format(*(rng.choice(words) for words in parts)) for _ in range(count)
     ]
+
+
+def none_of(texts: Sequence[str], kept: StagedStore) -> list[bool]:
+    """Take no text in."""
+    del kept
+    return [False] * len(texts)
 
 
 def store(name: str, rng: Rng, part: TenantStore | None = None, **changes: object) -> Scene:
@@ -49,7 +60,9 @@ def store(name: str, rng: Rng, part: TenantStore | None = None, **changes: objec
         for i in range(CHUNKS)
     ]
     kept = StagedStore(ArrayStore, hashed_words(), chunks)
-    part = part or TenantStore(kept, tuple(f"tenant{k}" for k in range(TENANTS)), rules=OPEN)
+    spare = tuple(" ".join(sentences(rng, SENTENCES)) for _ in range(SPARE))
+    names = tuple(f"tenant{k}" for k in range(TENANTS))
+    part = part or TenantStore(kept, names, rules=OPEN, spare=spare)
     part = replace(part, **changes)  # type: ignore[arg-type]
     scene = Scene(name=name, modality=Modality.LANGUAGE, parts=(part,))
     return replace(scene, model=part.deployed())

@@ -71,6 +71,8 @@ class TenantStore:
         kept: the store with the owner's chunks.
         tenants: whose chunks it holds.
         guest: the tenant that the attacker is; it holds nothing at first.
+        owner: the tenant whose assistant answers customers.
+        spare: texts of the owner's that are not stored.
         rules: what the interface lets through.
         reader: answers ``ask``.
         context: chunks that the reader gets.
@@ -82,6 +84,8 @@ class TenantStore:
     kept: StagedStore
     tenants: tuple[str, ...]
     guest: str = "guest"
+    owner: str = ""
+    spare: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     reader: ExtractiveReader = field(default_factory=ExtractiveReader)
     context: int = 5
@@ -151,7 +155,7 @@ class TenantStore:
 
     def deployed(self) -> Model:
         """Return the service as the attacker's tenant calls it, without anything planted."""
-        return self.endpoint(self.guest).with_(session=None)
+        return self.endpoint(self.guest, embeds=True).with_(session=None)
 
     def answer(self, question: str, tenant: str, system: str = "") -> str:
         """Return what ``ask`` answers a tenant."""

@@ -1,0 +1,1 @@
+"""What only attacks of the class memory that write use."""
