@@ -62,10 +62,10 @@ def tenants(
     encodes = text_encoder(encoder)
     every = [Chunk(f"{name}-{i}", t, name) for name in texts for i, t in enumerate(texts[name])]
     vectors = _vectors(encoder, encodes.digest, [chunk.text for chunk in every])
-    kept = StagedStore(partial(_opened, store, url), encodes, every, vectors)
+    stored = StagedStore(partial(_opened, store, url), encodes, every, vectors)
     names = tuple(texts)
     part = TenantStore(
-        kept, names, owner=OWNER, spare=spare_texts(OWNER, chunks), rules=Rules(gate=gate)
+        stored, names, owner=OWNER, spare=spare_texts(OWNER, chunks), rules=Rules(gate=gate)
     )
     return Scene(
         name="tenants",
@@ -126,16 +126,18 @@ def recall_behind_gate(
         searches: how many.
         exact: (width) → the store of the truth.
     """
-    rng, kept = np.random.default_rng(seed), part.kept
-    kept.stage(())
-    kept.forget()
-    reference = exact(kept.encoder.width)
-    reference.add(kept.chunks, kept.base_vectors)
-    truths, found = [], []
-    rows = rng.choice(len(kept.chunks), min(searches, len(kept.chunks)), replace=False)
-    texts = [" ".join(kept.chunks[i].text.split()[:20]) for i in rows]
-    for text, vector, i in zip(texts, kept.vectors(texts), rows, strict=True):
-        reader = kept.chunks[i].tenant
+    rng, store = np.random.default_rng(seed), part.stored
+    store.stage(())
+    store.forget()
+    reference = exact(store.encoder.width)
+    reference.add(store.chunks, store.base_vectors)
+    truths, answers = [], []
+    rows = rng.choice(len(store.chunks), min(searches, len(store.chunks)), replace=False)
+    texts = [" ".join(store.chunks[i].text.split()[:20]) for i in rows]
+    for text, vector, i in zip(texts, store.vectors(texts), rows, strict=True):
+        reader = store.chunks[i].tenant
         truths.append(reference.search(vector, NEAREST, reader))
-        found.append([hit for hit in part.near(text, NEAREST, reader) if hit.chunk.open_to(reader)])
-    return mean_figure(np.array(recall(truths, found, NEAREST)))
+        answers.append(
+            [hit for hit in part.near(text, NEAREST, reader) if hit.chunk.open_to(reader)]
+        )
+    return mean_figure(np.array(recall(truths, answers, NEAREST)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def document_filter(
     scene: Scene, rng: Rng, *, most: Annotated[float, Range(-1, 1)] = 0.85
 ) -> Scene:
-    """Take a document in only where it is no near-duplicate, of a stored chunk or of a new one.
+    """Take a document in only where it is not a near-duplicate, of a stored chunk or of a new one.
 
     Poisoned documents contradict a stored statement in its own words, and come in several copies.
     A document is compared with its nearest stored chunk and with the documents before it.
@@ -40,14 +40,14 @@ def document_filter(
     del rng
     part = scene.part(TenantStore)
 
-    def admits(texts: Sequence[str], kept: StagedStore) -> list[bool]:
+    def admits(texts: Sequence[str], stored_chunks: StagedStore) -> list[bool]:
         if not texts:
             return []
-        vectors = kept.vectors(texts)
+        vectors = stored_chunks.vectors(texts)
         alike = vectors @ vectors.T
         out: list[bool] = []
         for k, text in enumerate(texts):
-            near = kept.search(text, 1, None)
+            near = stored_chunks.search(text, 1, None)
             stored = near[0].score if near else -1.0
             earlier = float(np.max(alike[k, :k], initial=-1.0))
             out.append(max(stored, earlier) <= most)

@@ -2,8 +2,8 @@
 
 The auditor plants facts in chunks of other tenants. The attacker is a tenant with nothing of its
 own at first: it may search, fetch by id, store texts and read what comes back. For each subject it
-says which of K code words was planted. Who has no access to the others' chunks, by any side
-channel, is right with probability 1/K.
+says which of K code words was planted. Without access to the
+others' chunks, by a side channel or otherwise, a guess is right with probability 1/K.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def cross_tenant_read(
     part = scene.part(TenantStore)
     drawn = planted_facts.drawn(rng, rounds * facts, symbols)
     holders = rng.integers(0, len(part.tenants), rounds * facts).tolist()
-    first = len(part.kept.chunks)
+    first = len(part.stored.chunks)
     planted = tuple(
         Chunk(numbered(first + i), drawn.statement(i), part.tenants[holders[i]])
         for i in range(rounds * facts)

@@ -39,9 +39,9 @@ def sentences(rng: Rng, count: int) -> list[str]:
     ]
 
 
-def none_of(texts: Sequence[str], kept: StagedStore) -> list[bool]:
+def none_of(texts: Sequence[str], stored: StagedStore) -> list[bool]:
     """Take no text in."""
-    del kept
+    del stored
     return [False] * len(texts)
 
 
@@ -59,10 +59,10 @@ def store(name: str, rng: Rng, part: TenantStore | None = None, **changes: objec
         for tenant in range(TENANTS)
         for i in range(CHUNKS)
     ]
-    kept = StagedStore(ArrayStore, hashed_words(), chunks)
+    stored = StagedStore(ArrayStore, hashed_words(), chunks)
     spare = tuple(" ".join(sentences(rng, SENTENCES)) for _ in range(SPARE))
     names = tuple(f"tenant{k}" for k in range(TENANTS))
-    part = part or TenantStore(kept, names, rules=OPEN, spare=spare)
+    part = part or TenantStore(stored, names, rules=OPEN, spare=spare)
     part = replace(part, **changes)  # type: ignore[arg-type]
     scene = Scene(name=name, modality=Modality.LANGUAGE, parts=(part,))
     return replace(scene, model=part.deployed())

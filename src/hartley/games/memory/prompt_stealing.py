@@ -1,7 +1,7 @@
 """Prompt stealing: does an assistant give away its system prompt?
 
-The auditor writes facts with drawn code words into the system prompt. The attacker asks, so many
-times, and says which code word each fact has. Nothing of the prompt is in the store.
+The auditor writes facts with drawn code words into the system prompt. The attacker asks a number of
+questions and says which code word each fact has. Nothing of the prompt is in the store.
 """
 
 from __future__ import annotations

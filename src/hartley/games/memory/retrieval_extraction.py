@@ -1,7 +1,7 @@
 """Retrieval extraction: what do an assistant's answers give away of the store that it reads?
 
-The auditor plants facts in chunks of the assistant's own tenant. The attacker may only ask, so many
-times, and does not know whom the facts are about. What it brings home are texts; the judge reads in
+The auditor plants facts in chunks of the assistant's own tenant. The attacker may only ask, a number
+of times, and does not know whom the facts are about. What it brings home are texts; the judge reads in
 them which code word each planted fact has. A fact that is in none of them is an erasure.
 """
 
@@ -117,7 +117,7 @@ def retrieval_extraction(
     """
     part = scene.part(TenantStore)
     drawn = planted_facts.drawn(rng, rounds * facts, symbols)
-    first = len(part.kept.chunks)
+    first = len(part.stored.chunks)
     opened = None if scene.model is None else scene.model.session
     salt = int(rng.integers(2**31))
     dealt = []
@@ -125,7 +125,9 @@ def retrieval_extraction(
         rows = range(k * facts, (k + 1) * facts)
         planted = tuple(
             Chunk(
-                numbered(first + n), f"{part.kept.chunks[n].text} {drawn.statement(i)}", part.owner
+                numbered(first + n),
+                f"{part.stored.chunks[n].text} {drawn.statement(i)}",
+                part.owner,
             )
             for n, i in enumerate(rows)
         )

@@ -110,7 +110,7 @@ def retrieval_membership(
         )
     texts = [part.spare[i] for i in rng.permutation(len(part.spare))[:count]]
     stored = rng.integers(0, 2, count).astype(np.int64)
-    first = len(part.kept.chunks)
+    first = len(part.stored.chunks)
     planted = tuple(
         Chunk(numbered(first + n), texts[i], part.owner)
         for n, i in enumerate(np.flatnonzero(stored).tolist())

@@ -28,7 +28,7 @@ class Chunk:
         readers: other tenants that may read it.
 
     Raises:
-        UsageError: a field is no text, or the id or the tenant is empty.
+        UsageError: a field is not a text, or the id or the tenant is empty.
     """
 
     id: str

@@ -96,23 +96,23 @@ class ExtractiveReader:
         return text
 
     def _plain(self, question: str, passages: Sequence[str], system: str) -> str:
-        asked = QUOTED.sub(" ", question)
-        if self.obeys and INSTRUCTIONS.search(asked):
-            return _part(asked, [system])
-        if self.obeys and REPEAT.search(asked):
-            return _part(asked, passages)
+        request = QUOTED.sub(" ", question)
+        if self.obeys and INSTRUCTIONS.search(request):
+            return _part(request, [system])
+        if self.obeys and REPEAT.search(request):
+            return _part(request, passages)
         quoted = QUOTED.findall(question)
-        if quoted and PRESENT.search(asked):
+        if quoted and PRESENT.search(request):
             wanted = " ".join(words_of(quoted[0]))
             there = any(wanted in " ".join(words_of(passage)) for passage in passages)
             return "Yes." if there else "No."
-        if quoted and CONTINUE.search(asked):
+        if quoted and CONTINUE.search(request):
             return _continued(quoted[0], passages)
         return _best_sentence(question, passages)
 
 
-def _part(asked: str, passages: Sequence[str]) -> str:
-    number = NUMBERED.search(asked)
+def _part(request: str, passages: Sequence[str]) -> str:
+    number = NUMBERED.search(request)
     if number is None:
         return "\n".join(passages)
     sentences = [s for passage in passages for s in sentences_of(passage)]
@@ -141,11 +141,11 @@ def _best_sentence(question: str, passages: Sequence[str]) -> str:
     bags = [{*words_of(sentence)} for sentence in sentences]
     wanted = {*words_of(question)} - STOP_WORDS
     # A sentence with nothing but the question in it answers nothing.
-    asked = {*words_of(question)} | STOP_WORDS
+    given = {*words_of(question)} | STOP_WORDS
     counts = Counter(word for bag in bags for word in bag)
     best, most = NO_ANSWER, 0.0
     for sentence, bag in zip(sentences, bags, strict=True):
-        if not bag - asked:
+        if not bag - given:
             continue
         score = sum(math.log(1 + len(bags) / counts[word]) for word in wanted & bag)
         if score > most * (1 + 1e-9):

@@ -75,22 +75,22 @@ class KeywordIndex:
         if not words or (self.per_tenant and reader is not None and reader not in self._tables):
             return []
         quoted = query.strip().startswith('"')
-        asked = f'"{" ".join(words)}"' if quoted else " OR ".join(f'"{word}"' for word in words)
+        wanted = f'"{" ".join(words)}"' if quoted else " OR ".join(f'"{word}"' for word in words)
         tables = (
             [self._tables[reader]]
             if self.per_tenant and reader is not None
             else [*self._tables.values()]
         )
         gate = "" if reader is None else "and tenant = ?"
-        found = []
+        rows = []
         for table in tables:
             try:
-                found += self._base.execute(
+                rows += self._base.execute(
                     f"select id, bm25({table}) from {table} where {table} match ? {gate} "
                     "order by rank limit ?",
-                    (asked, *(() if reader is None else (reader,)), k),
+                    (wanted, *(() if reader is None else (reader,)), k),
                 ).fetchall()
             except sqlite3.Error as error:
                 raise unanswered("FTS5", error) from error
-        found.sort(key=lambda row: row[1])
-        return [Hit(self._chunks[name], -float(score)) for name, score in found[:k]]
+        rows.sort(key=lambda row: row[1])
+        return [Hit(self._chunks[name], -float(score)) for name, score in rows[:k]]

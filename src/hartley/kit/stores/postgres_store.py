@@ -188,7 +188,7 @@ class PostgresStore:
         query = checked_query(vector, k, self.width)
         text = "[" + ",".join(f"{v:.8g}" for v in query) + "]"
         columns = "id, words, tenant, readers, embedding <=> %s::vector as distance"
-        found: list[Any] = []
+        rows: list[Any] = []
         for table in self._all():
             of_reader = self.per_tenant and reader is not None and table == self._tables.get(reader)
             if reader is None or of_reader:
@@ -199,13 +199,12 @@ class PostgresStore:
             else:
                 gate = "where (tenant = %s or %s = any(readers))"
                 values = (text, reader, reader, k)
-            found += self._run(
+            rows += self._run(
                 f"select {columns} from {table} {gate} order by distance limit %s", values
             )
-        found.sort(key=lambda row: float(row[4]))
+        rows.sort(key=lambda row: float(row[4]))
         return [
-            Hit(Chunk(row[0], row[1], row[2], tuple(row[3])), 1 - float(row[4]))
-            for row in found[:k]
+            Hit(Chunk(row[0], row[1], row[2], tuple(row[3])), 1 - float(row[4])) for row in rows[:k]
         ]
 
     def fetch(self, ids: Sequence[str]) -> list[Chunk]:

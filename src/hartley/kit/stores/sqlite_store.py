@@ -83,9 +83,9 @@ class SqliteStore:
             "create virtual table if not exists vectors using "
             f"vec0(embedding float[{width}] distance_metric=cosine)"
         )
-        ((made,),) = self._run("select sql from sqlite_master where name = 'vectors'")
-        if f"float[{width}]" not in made:
-            raise UsageError(f"the store {path} must hold vectors of {width} numbers: {made}")
+        ((statement,),) = self._run("select sql from sqlite_master where name = 'vectors'")
+        if f"float[{width}]" not in statement:
+            raise UsageError(f"the store {path} must hold vectors of {width} numbers: {statement}")
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:

@@ -68,7 +68,7 @@ class TenantStore:
     """A retrieval service that tenants share.
 
     Attributes:
-        kept: the store with the owner's chunks.
+        stored: the store with the owner's chunks.
         tenants: whose chunks it holds.
         guest: the tenant that the attacker is; it holds nothing at first.
         owner: the tenant whose assistant answers customers.
@@ -81,7 +81,7 @@ class TenantStore:
         admits: (texts to be stored, the store) → which of them are.
     """
 
-    kept: StagedStore
+    stored: StagedStore
     tenants: tuple[str, ...]
     guest: str = "guest"
     owner: str = ""
@@ -115,13 +115,13 @@ class TenantStore:
         """
 
         def tools(calls: Sequence[Any]) -> list[dict[str, Any]]:
-            self.kept.stage(planted)
+            self.stored.stage(planted)
             self._embed_all(calls)
             return [self._called(tenant, offers, call, system or self.system) for call in calls]
 
         def session() -> Session:
-            self.kept.stage(planted)
-            self.kept.forget()
+            self.stored.stage(planted)
+            self.stored.forget()
             inner = opened() if opened is not None else None
 
             def wrapped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,10 +129,10 @@ class TenantStore:
 
             return wrapped
 
-        encoder = self.kept.encoder
+        encoder = self.stored.encoder
         calls: dict[Any, Any] = {"tools": tools}
         if embeds:
-            calls["embed"] = lambda texts: self.kept.vectors([str(text) for text in texts])
+            calls["embed"] = lambda texts: self.stored.vectors([str(text) for text in texts])
         return Model(
             "retrieval service",
             Modality.LANGUAGE,
@@ -151,7 +151,7 @@ class TenantStore:
             if not mistake and name:
                 texts.append(given["text"])
         if texts:
-            self.kept.vectors(texts)
+            self.stored.vectors(texts)
 
     def deployed(self) -> Model:
         """Return the service as the attacker's tenant calls it, without anything planted."""
@@ -169,7 +169,7 @@ class TenantStore:
         """Return which of some texts the service stores."""
         out = [True] * len(texts)
         for admits in self.admits:
-            out = [a and b for a, b in zip(out, admits(texts, self.kept), strict=True)]
+            out = [a and b for a, b in zip(out, admits(texts, self.stored), strict=True)]
         return out
 
     def _called(self, tenant: str, offers: Sequence[str], call: Any, system: str) -> dict[str, Any]:
@@ -183,9 +183,9 @@ class TenantStore:
         if name == "words":
             reader = None if self.rules.gate == "none" else tenant
             shared = self.rules.words == "shared"
-            return self._hits(self.kept.by_words(text, k, reader, shared=shared))
+            return self._hits(self.stored.by_words(text, k, reader, shared=shared))
         if name == "fetch":
-            chunks = self.kept.store.fetch([text])
+            chunks = self.stored.store.fetch([text])
             gated = self.rules.fetch_gated
             readable = [chunk for chunk in chunks if not gated or chunk.open_to(tenant)]
             return {"hits": [{"id": chunk.id, "text": chunk.text} for chunk in readable]}
@@ -208,9 +208,9 @@ class TenantStore:
         if rules.gate == "before":
             reader = tenant
         elif rules.gate == "client":
-            asked = (given or {}).get("tenant", tenant)
-            reader = None if asked is None or asked in EVERYBODY else str(asked)
-        hits = self.kept.search(text, k, reader)
+            filter_ = (given or {}).get("tenant", tenant)
+            reader = None if filter_ is None or filter_ in EVERYBODY else str(filter_)
+        hits = self.stored.search(text, k, reader)
         if rules.gate == "after":
             hits = [hit for hit in hits if hit.chunk.open_to(tenant)]
         return [hit for hit in hits if hit.score >= rules.least]
@@ -226,13 +226,13 @@ class TenantStore:
         }
 
     def _added(self, text: str, tenant: str) -> dict[str, Any]:
-        holders = self.kept.holders(text)
+        holders = self.stored.holders(text)
         known = bool(holders) if self.rules.duplicates == "shared" else tenant in holders
         if known:
             return {"stored": True, "duplicate": True}
         if not all(self.admitted([text])):
             return {"stored": False, "duplicate": False}
-        return {"stored": True, "duplicate": False, "id": self.kept.write(text, tenant).id}
+        return {"stored": True, "duplicate": False, "id": self.stored.write(text, tenant).id}
 
 
 def _read(call: Any, offers: Sequence[str]) -> tuple[str, dict[str, Any], str]:

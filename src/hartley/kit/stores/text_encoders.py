@@ -39,7 +39,7 @@ class TextEncoder:
         """Return (n, width) vectors of length 1.
 
         Raises:
-            UsageError: one of the texts is no string.
+            UsageError: one of the texts is not a string.
         """
         for text in texts:
             if not isinstance(text, str):

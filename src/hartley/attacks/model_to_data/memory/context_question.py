@@ -36,9 +36,9 @@ def context_question(
         words: of the document that are quoted.
     """
     del rng
-    asked = [
+    requests = [
         {"text": f"Does this passage appear in the context? “{' '.join(text.split()[:words])}”"}
         for text in view.brief.question.x.tolist()
     ]
-    answers = [str(one.get("answer", "")).lower() for one in called(view.model, "ask", asked)]
+    answers = [str(one.get("answer", "")).lower() for one in called(view.model, "ask", requests)]
     return answered(np.array([float(text.startswith("yes")) for text in answers]), [])

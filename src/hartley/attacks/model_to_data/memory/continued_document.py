@@ -35,13 +35,13 @@ def continued_document(
         share: of the document's words that are quoted.
     """
     del rng
-    asked, ends = [], []
+    requests, ends = [], []
     for text in view.brief.question.x.tolist():
         words = text.split()
         cut = max(1, int(share * len(words)))
-        asked.append({"text": f"Continue this passage: “{' '.join(words[:cut])}”"})
+        requests.append({"text": f"Continue this passage: “{' '.join(words[:cut])}”"})
         ends.append({*words_of(" ".join(words[cut:]))})
-    answers = called(view.model, "ask", asked)
+    answers = called(view.model, "ask", requests)
     scores = [
         len(end & {*words_of(str(one.get("answer", "")))}) / max(len(end), 1)
         for end, one in zip(ends, answers, strict=True)

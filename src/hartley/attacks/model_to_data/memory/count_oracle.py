@@ -36,8 +36,8 @@ def count_oracle(view: View[CrossTenantReadBrief], rng: Rng) -> Outcome:
     stored = called(
         view.model, "add", [{"text": f"{t} {w}."} for t, (_, w) in zip(texts, tried, strict=True)]
     )
-    asked = [{"text": text, "k": 1, "tenant": "*"} for text in texts]
-    answers = called(view.model, "search", asked)
+    searches = [{"text": text, "k": 1, "tenant": "*"} for text in texts]
+    answers = called(view.model, "search", searches)
     for fact, result, answer in zip(tried, stored, answers, strict=True):
         there = {hit.get("id") for hit in hits_of(answer)}
         if "id" in result and "hits" in answer and result["id"] not in there:

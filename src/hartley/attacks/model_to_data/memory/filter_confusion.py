@@ -43,6 +43,6 @@ def filter_confusion(
             for subject, text in zip(brief.subjects, brief.question.x.tolist(), strict=True)
             if subject not in read
         ]
-        asked = [{"text": text, "k": nearest, "tenant": name} for text in open_ones]
-        read = read_facts(texts_of(called(view.model, "search", asked))) | read
+        searches = [{"text": text, "k": nearest, "tenant": name} for text in open_ones]
+        read = read_facts(texts_of(called(view.model, "search", searches))) | read
     return numbers_of(brief.subjects, read, brief.words)

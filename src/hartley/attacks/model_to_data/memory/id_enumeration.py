@@ -43,6 +43,6 @@ def id_enumeration(
     if not digits.isdigit():
         return numbers_of(brief.subjects, {}, brief.words)
     before = range(int(digits) - 1, max(int(digits) - 1 - span, -1), -1)
-    asked = [{"id": name[: -len(digits)] + str(n).zfill(len(digits))} for n in before]
-    read = read_facts(texts_of(called(view.model, "fetch", asked)))
+    fetches = [{"id": name[: -len(digits)] + str(n).zfill(len(digits))} for n in before]
+    read = read_facts(texts_of(called(view.model, "fetch", fetches)))
     return numbers_of(brief.subjects, read, brief.words)

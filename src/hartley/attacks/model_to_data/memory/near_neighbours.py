@@ -34,7 +34,7 @@ def near_neighbours(
     """
     del rng
     brief = view.brief
-    found = called(
+    answers = called(
         view.model, "search", [{"text": text, "k": nearest} for text in brief.question.x.tolist()]
     )
-    return numbers_of(brief.subjects, read_facts(texts_of(found)), brief.words)
+    return numbers_of(brief.subjects, read_facts(texts_of(answers)), brief.words)

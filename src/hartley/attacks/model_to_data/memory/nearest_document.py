@@ -31,9 +31,9 @@ def nearest_document(view: View[RetrievalMembershipBrief], rng: Rng) -> Outcome:
     """
     del rng
     texts = view.brief.question.x.tolist()
-    found = called(view.model, "search", [{"text": text, "k": 1} for text in texts])
+    answers = called(view.model, "search", [{"text": text, "k": 1} for text in texts])
     return answered(
-        np.array([_score(text, hits_of(one)) for text, one in zip(texts, found, strict=True)]), []
+        np.array([_score(text, hits_of(one)) for text, one in zip(texts, answers, strict=True)]), []
     )
 
 

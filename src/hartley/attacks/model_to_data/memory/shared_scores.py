@@ -32,7 +32,7 @@ def shared_scores(
     *,
     margin: Annotated[float, Range(0), Stronger.NEITHER] = 0.02,
 ) -> Outcome:
-    """Store the statement with each code word, and compare the scores of one's own phrases.
+    """Store the statement with each code word, and compare the scores of the attacker's phrases.
 
     In an index that all tenants share, a phrase that one more chunk holds weighs less, also in the
     score of a chunk that the attacker may read. Of K phrases that are alike otherwise, the one that
@@ -47,17 +47,17 @@ def shared_scores(
         texts = [brief.statement.format(subject=subject, word=word) for word in brief.words]
         # A further sentence, so that the store does not take it for a duplicate.
         stored = called(view.model, "add", [{"text": f"{text} Noted."} for text in texts])
-        asked = [{"text": f'"{text}"', "k": 20} for text in texts]
+        searches = [{"text": f'"{text}"', "k": 20} for text in texts]
         scores = []
-        for result, answer in zip(stored, called(view.model, "words", asked), strict=True):
-            mine = [h for h in hits_of(answer) if "id" in result and h["id"] == result["id"]]
-            scores.append(float(mine[0].get("score", np.nan)) if mine else np.nan)
+        for result, answer in zip(stored, called(view.model, "words", searches), strict=True):
+            matches = [h for h in hits_of(answer) if "id" in result and h["id"] == result["id"]]
+            scores.append(float(matches[0].get("score", np.nan)) if matches else np.nan)
         guess.append(_least(np.array(scores), margin))
     return answered(np.array(guess, np.int64), [])
 
 
 def _least(scores: np.ndarray, margin: float) -> int:
-    """Return the place of the least score, or −1 where none stands out."""
+    """Return the place of the least score, or −1 where no score is much below the others."""
     if not np.isfinite(scores).all():
         return -1
     least, usual = float(scores.min()), float(np.median(scores))
