@@ -1,8 +1,9 @@
 """Retrieval extraction: what do an assistant's answers give away of the store that it reads?
 
-The auditor plants facts in chunks of the assistant's own tenant. The attacker may only ask, a number
-of times, and does not know whom the facts are about. What it brings home are texts; the judge reads in
-them which code word each planted fact has. A fact that is in none of them is an erasure.
+The auditor plants facts in chunks of the assistant's own tenant. The attacker may only ask, a
+number of times, and does not know whom the facts are about. What it brings home are texts; the
+judge reads in them which code word each planted fact has. A fact that is in none of them is an
+erasure.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def started() -> tuple[str, Any]:
         UsageError: the server does not start.
     """
     try:
-        import pgserver
+        from pgserver import get_server as start  # type: ignore[attr-defined]
     except ImportError as error:
         raise MissingExtra("pgserver", "postgres") from error
     folder = tempfile.mkdtemp(prefix="hartley-pg-")

@@ -68,6 +68,6 @@ def hashed_words(width: int = 256) -> TextEncoder:
                 for place, part in enumerate(parts):
                     number = crc32(part.encode())
                     row[number % width] += (1 if place == 0 else 0.4) * (1 if number >> 31 else -1)
-        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12))
 
     return TextEncoder("hashed words", f"hashed words and triples, {width}", width, encode)
