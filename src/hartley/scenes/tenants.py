@@ -137,7 +137,6 @@ def recall_behind_gate(
     for text, vector, i in zip(texts, store.vectors(texts), rows, strict=True):
         reader = store.chunks[i].tenant
         truths.append(reference.search(vector, NEAREST, reader))
-        answers.append(
-            [hit for hit in part.near(text, NEAREST, reader) if hit.chunk.open_to(reader)]
-        )
+        hits = part.near(text, NEAREST, reader)
+        answers.append([hit for hit in hits if hit.chunk.open_to(reader)])
     return mean_figure(np.array(recall(truths, answers, NEAREST)))

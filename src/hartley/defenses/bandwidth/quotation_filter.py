@@ -1,4 +1,4 @@
-"""Quotation filter: withhold answers that quote the prompt or the context at length, in any code."""
+"""Quotation filter: withhold answers that quote the prompt or the context at length, or in code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def quotation_filter(
     """Withhold an answer with too many words in a row of the context or of the system prompt.
 
     An answer is also read in the encodings that Hartley's judge reads (base64, hexadecimal, shifted
-    letters, letter by letter …), alone and two together. A question that a sentence answers is
+    letters, letter by letter …), one at a time. A question that a sentence answers is
     still answered where ``words`` is more than that sentence has.
 
     Args:

@@ -57,7 +57,7 @@ def started() -> tuple[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            server = pgserver.get_server(folder, cleanup_mode="delete")
+            server: Any = start(folder, cleanup_mode="delete")
         return server.get_uri(), server
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -130,7 +130,7 @@ class PostgresStore:
 
     def _run(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
-            cursor = self._base.execute(statement, tuple(values))  # type: ignore[arg-type]
+            cursor = self._base.execute(statement, tuple(values))
             return cursor.fetchall() if cursor.description else []
         except Exception as error:
             raise unanswered(self.name, error) from error
@@ -168,7 +168,7 @@ class PostgresStore:
             by_table.setdefault(self._table(chunk.tenant), []).append(i)
         for table, numbers in by_table.items():
             try:
-                with self._base.cursor() as cursor, cursor.copy(f"copy {table} from stdin") as copy:  # type: ignore[arg-type]
+                with self._base.cursor() as cursor, cursor.copy(f"copy {table} from stdin") as copy:
                     for i in numbers:
                         chunk = chunks[i]
                         text = chunk.text.replace("\0", " ")
@@ -191,6 +191,7 @@ class PostgresStore:
         rows: list[Any] = []
         for table in self._all():
             of_reader = self.per_tenant and reader is not None and table == self._tables.get(reader)
+            values: tuple[Any, ...]
             if reader is None or of_reader:
                 gate, values = "", (text, k)
             elif self.per_tenant:

@@ -40,14 +40,7 @@ def connected(path: str = ":memory:") -> Any:
         MissingExtra: sqlite-vec, or an SQLite that loads extensions, is not installed.
         UsageError: the file cannot be opened.
     """
-    import sqlite3
-
-    module: Any = sqlite3
-    if not hasattr(sqlite3.Connection, "enable_load_extension"):
-        try:
-            import pysqlite3 as module
-        except ImportError as error:
-            raise MissingExtra("an SQLite that loads extensions (pysqlite3)", "stores") from error
+    module = _that_extends()
     try:
         import sqlite_vec
     except ImportError as error:
@@ -61,6 +54,19 @@ def connected(path: str = ":memory:") -> Any:
     except module.Error as error:
         raise UsageError(f"the store {path} cannot be opened: {error}") from error
     return connection
+
+
+def _that_extends() -> Any:
+    """Return the module of SQLite that loads extensions."""
+    import sqlite3
+
+    if hasattr(sqlite3.Connection, "enable_load_extension"):
+        return sqlite3
+    try:
+        import pysqlite3
+    except ImportError as error:
+        raise MissingExtra("an SQLite that loads extensions (pysqlite3)", "stores") from error
+    return pysqlite3
 
 
 class SqliteStore:
