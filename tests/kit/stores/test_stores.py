@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_a_search_is_exact_behind_every_gate(store: VectorStore) -> None:
             vector = rng.standard_normal(WIDTH).astype(np.float32)
             hits = store.search(vector, 7, reader)
             assert [hit.chunk.id for hit in hits] == _by_hand(vector, 7, reader)
-            assert all(a.score >= b.score for a, b in zip(hits, hits[1:], strict=False))
+            assert all(a.score >= b.score for a, b in pairwise(hits))
             assert reader is None or all(hit.chunk.open_to(reader) for hit in hits)
     assert store.search(vector, 5, "nobody") == []
 
