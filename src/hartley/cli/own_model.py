@@ -90,6 +90,8 @@ class OwnModel:
         row_id: Column of the table and of its release that says whose a row is, for linkage.
         cluster: Column of the table and of the control that says which rows belong together, a
             person's or a household's: one row of each is drawn. Default: every row by itself.
+        agent: Instead of a model: FILE.py:NAME of an agent of yours with its tools, an
+            AuditedAgent.
     """
 
     model: str | None = None
@@ -142,6 +144,7 @@ class OwnModel:
     known: str | None = None
     row_id: str | None = None
     cluster: str | None = None
+    agent: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """Return what was set, by name; a switch that is as it ships is not."""
@@ -192,6 +195,6 @@ def chosen_scene(scene: str | None, settings: Mapping[str, Any]) -> tuple[str, d
         raise UsageError(
             "the command needs a scene or a model: give --scene NAME (see: hartley list scenes), "
             "your own --model with --train and --test, a data set with --records, a watermark "
-            "with --items, or a table with --release"
+            "with --items, a table with --release, or an agent with --agent"
         )
     return scene, {}

@@ -15,7 +15,7 @@ from hartley.targets.python_object import is_object
 
 RECIPES = (
     *("own_table", "own_network", "own_texts", "own_chat", "own_records", "own_marks"),
-    "own_release",
+    *("own_release", "own_agent"),
 )
 """Scenes that are made of a user's files, in the order in which they are tried."""
 SPARING = ("own_table", "own_network")
@@ -52,6 +52,8 @@ def own_scene(values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         candidates = ("own_records",)
     elif {"original", "released", "control"} & values.keys():
         candidates = ("own_release",)
+    elif "agent" in values:
+        candidates = ("own_agent",)
     fitting = [name for name in candidates if values.keys() <= parameters[name]]
     if not fitting:
         # The recipe that takes the most of them is what was meant.
