@@ -13,7 +13,7 @@ from hartley.targets.mcp import McpServer
 
 OFFICIAL = '''
 """A server of the official library."""
-import os, time
+import time
 from mcp.server.mcpserver import MCPServer
 server = MCPServer("notes")
 @server.tool()
@@ -33,25 +33,16 @@ def slow() -> str:
     """Hang."""
     time.sleep(60)
     return ""
-@server.tool()
-def die() -> str:
-    """End the server."""
-    os._exit(3)
 server.run("stdio")
 '''
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mcp") / "server.py"
-    path.write_text(OFFICIAL)
-    return path
-
-
-def test_tools_of_an_official_server_are_listed_and_called(script: Path) -> None:
-    with McpServer([sys.executable, str(script)]) as server:
+def test_an_official_server_is_heard_and_a_tool_that_hangs_ends_in_time(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(OFFICIAL)
+    with McpServer([sys.executable, str(script)], call_seconds=2) as server:
         tools = {tool.name: tool for tool in server.tools()}
-        assert {*tools} == {"add", "much", "bad", "slow", "die"}
+        assert {*tools} == {"add", "much", "bad", "slow"}
         assert tools["add"].description == "Add two numbers."
         assert [*tools["add"].parameters] == ["a", "b"]
         assert server.call("add", {"a": 2, "b": 40}).text == "42"
@@ -60,18 +51,12 @@ def test_tools_of_an_official_server_are_listed_and_called(script: Path) -> None
         assert "bad" in failed.text  # this library keeps the reason to itself
         with pytest.raises(RunError, match=r"much of the MCP server server.py answered with more"):
             server.call("much", {})
-        with pytest.raises(RunError, match=r"server.py failed at die"):
-            server.call("die", {})
+        begun = time.monotonic()
+        with pytest.raises(RunError, match=r"server.py took over 2 s for slow"):
+            server.call("slow", {})
+        assert time.monotonic() - begun < 12
         with pytest.raises(RunError, match="has ended"):
             server.call("add", {"a": 1, "b": 1})
-
-
-def test_a_tool_that_hangs_ends_in_time(script: Path) -> None:
-    with McpServer([sys.executable, str(script)], call_seconds=0.5) as server:
-        begun = time.monotonic()
-        with pytest.raises(RunError, match=r"took over 0.5 s for slow"):
-            server.call("slow", {})
-    assert time.monotonic() - begun < 12
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hartley.core.system import Event, Place, System
 from hartley.data import agentdojo
 from hartley.games.action.planted_leaks import Errands
-from hartley.kit.agents.agent import Agent, Policy
+from hartley.kit.agents.agent import Agent, PlannedAgent, Policy
 from hartley.kit.agents.world import Suite, Tool, ToolResult, Verdict
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def agent_of(names: Sequence[str] = SUITES) -> Agent:
         suite = _suite(agentdojo.describe(name), module.TOOLS)
         policies[name] = module.POLICY
         suites.append(replace(suite, vectors_of=_read_by(suite, module.POLICY)))
-    return Agent(tuple(suites), policies)
+    return PlannedAgent(tuple(suites), policies)
 
 
 def _suite(about: SuiteDescription, facts: Mapping[str, Tool]) -> Suite:

@@ -36,25 +36,25 @@ def own_agent(*, agent: Annotated[str, Stronger.NEITHER] = "") -> Scene:
     """
     if not agent:
         raise UsageError(f"--agent must name an AuditedAgent, got none: {EXAMPLE}")
-    own = load_object(agent, "--agent")
-    if not isinstance(own, AuditedAgent):
-        raise UsageError(f"--agent must name an AuditedAgent, got {type(own).__name__}")
-    own.check()
-    tools = own.facts()
-    tried = tried_out(own, tools)
+    audited = load_object(agent, "--agent")
+    if not isinstance(audited, AuditedAgent):
+        raise UsageError(f"--agent must name an AuditedAgent, got {type(audited).__name__}")
+    audited.check()
+    tools = audited.facts()
+    tried = tried_out(audited, tools)
     code = code_of_object(agent)
     # Nothing says whether a server is still the same one.
-    served = any(isinstance(tool, str) for tool in own.tools)
+    served = any(isinstance(tool, str) for tool in audited.tools)
     parts: list[Any] = []
-    if (attacked := own_agent_of(own, tools, tried)) is not None:
+    if (attacked := own_agent_of(audited, tools, tried)) is not None:
         parts.append(attacked)
     targets = {
         one.prompt: names
         for one in tried
-        if (names := tuple(name for name in own.secretive if name in one.results))
+        if (names := tuple(name for name in audited.secretive if name in one.results))
     }
     if targets:
-        system = as_system(own, tools, "own agent", "" if served else code)
+        system = as_system(audited, tools, "own agent", "" if served else code)
         parts.append(Errands(system, tuple(targets), targets, "Confidential code: {canary}."))
     return Scene(
         name=Path(agent.rpartition(":")[0]).stem or "own agent",
@@ -66,9 +66,9 @@ def own_agent(*, agent: Annotated[str, Stronger.NEITHER] = "") -> Scene:
         facts={
             "agent": agent,
             "tools": len(tools),
-            "prompts": len(own.prompts),
-            "goals": len(own.goals),
-            "places": ", ".join(own.observed),
+            "prompts": len(audited.prompts),
+            "goals": len(audited.goals),
+            "places": ", ".join(audited.observed),
         },
     )
 

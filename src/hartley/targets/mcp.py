@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from hartley.core.errors import RunError, UsageError
+from hartley.core.errors import MissingExtra, RunError, UsageError
 from hartley.kit.agents.run import LONGEST_RESULT
 from hartley.kit.agents.world import ToolResult
 
@@ -72,7 +72,7 @@ class McpServer:
             call_seconds: longest call.
 
         Raises:
-            UsageError: the package mcp is not installed, or there is no such program.
+            UsageError: the package mcp is absent (``MissingExtra``), or there is no such program.
             RunError: the server ends, hangs or does not speak the protocol.
         """
         words = shlex.split(command) if isinstance(command, str) else [*command]
@@ -81,7 +81,10 @@ class McpServer:
         _check_installed()
         self.name = name or Path(words[-1]).name
         self.call_seconds = call_seconds
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        # It goes on for as long as the server: ``close`` closes it.
+        self._errors = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", encoding="utf-8", errors="replace"
+        )
         self._loop = asyncio.new_event_loop()
         self._requests: asyncio.Queue[tuple[str, Any, Future[Any]] | None] = asyncio.Queue()
         self._ready: Future[None] = Future()
@@ -95,7 +98,8 @@ class McpServer:
         except TimeoutError:
             self.close()
             raise RunError(
-                f"the MCP server {self.name} did not start in {start_seconds:g} s{self._last_line()}"
+                f"the MCP server {self.name} did not start in {start_seconds:g} s"
+                f"{self._last_line()}"
             ) from None
         except FileNotFoundError:
             self.close()
@@ -183,8 +187,7 @@ class McpServer:
         except BaseException as error:
             self.close()
             raise RunError(
-                f"the MCP server {self.name} failed at {about}: "
-                f"{_reason(error)}{self._last_line()}"
+                f"the MCP server {self.name} failed at {about}: {_reason(error)}{self._last_line()}"
             ) from None
 
     def _last_line(self) -> str:
@@ -279,4 +282,4 @@ def _check_installed() -> None:
     try:
         import mcp  # noqa: F401
     except ImportError:
-        raise UsageError('MCP servers need the package mcp: pip install "hartley[mcp]"') from None
+        raise MissingExtra("mcp", "mcp") from None

@@ -1,6 +1,6 @@
-"""An agent of one's own under audit: a Python callable with tools, or with those of MCP servers.
+"""A user's own agent under audit: a Python callable with tools, or with those of MCP servers.
 
-Hartley stands between the agent and its tools: it notes what passes, and puts texts behind what
+Hartley is between the agent and its tools: it notes what passes, and puts texts behind what
 tools return. The agent and the tools stay as they are.
 """
 
@@ -61,6 +61,7 @@ class AuditedAgent:
         useful: (prompt, answer, calls) → whether the user got what they wanted; without it,
             whether there is an answer.
         reset: called before each run, so that it begins with a fresh state.
+        repeats: how often each prompt is asked under attack, each time with a goal that is drawn.
         tool_errors: "fail": a tool that raises fails the run. "pass": the agent gets the error.
         restart: start the MCP servers anew for each run.
         seconds: longest run.
@@ -76,6 +77,7 @@ class AuditedAgent:
     places: Mapping[str, str] = field(default_factory=dict)
     useful: Callable[[str, str, Sequence[PlainCall]], bool] | None = None
     reset: Callable[[], None] | None = None
+    repeats: int = 32
     tool_errors: Literal["fail", "pass"] = "fail"
     restart: bool = False
     seconds: float = 120.0
@@ -100,9 +102,16 @@ class AuditedAgent:
         if not callable(self.run):
             raise UsageError(f"run of the agent must be a function, got {type(self.run).__name__}")
         if isinstance(self.prompts, str) or not self.prompts or not all(self.prompts):
-            raise UsageError("prompts of the agent must be a list of texts, got none or an empty one")
+            raise UsageError(
+                "prompts of the agent must be a list of texts, got none or an empty one"
+            )
         if isinstance(self.tools, str) or not self.tools:
             raise UsageError("tools of the agent must be a list of functions or commands, got none")
+        if self.repeats < 1 or self.seconds <= 0:
+            raise UsageError(
+                "repeats and seconds of the agent must be above 0, got "
+                f"{self.repeats} and {self.seconds:g}"
+            )
         for place in self.places.values():
             if place not in {*map(str, WRITTEN)}:
                 among = ", ".join(map(str, WRITTEN))
@@ -141,7 +150,7 @@ class AuditedAgent:
 
 @dataclass(slots=True)
 class OwnRun:
-    """One run of an agent of one's own: what passed.
+    """One run of a user's own agent: what passed.
 
     Attributes:
         agent: the agent.
@@ -475,8 +484,7 @@ def _opened(agent: AuditedAgent) -> Iterator[list[tuple[str, Callable[..., Any]]
             else:
                 server = _running(tool)
             functions += [
-                (one.name, _of_server(server, one.name, one.description))
-                for one in server.tools()
+                (one.name, _of_server(server, one.name, one.description)) for one in server.tools()
             ]
         yield functions
     finally:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2503.18813",
     strongest={"flows": "every"},
-    requires=("agent",),
+    requires=("planned_agent",),
 )
 def planner_executor(
     scene: Scene, rng: Rng, *, flows: Literal["none", "sensitive", "every"] = "sensitive"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.13352",
     strongest={},
-    requires=("agent",),
+    requires=("planned_agent",),
 )
 def tool_filter(scene: Scene, rng: Rng) -> Scene:
     """Choose the tools by the user's words before anything is read; every other one is refused.

@@ -36,6 +36,7 @@ CALLED = {
     "small_graph_links": "small graphs as its records",
     "link_budget": "graphs whose links may be flipped",
     "withheld": "secrets that its model withholds",
+    "planned_agent": "agent whose plan is known before it acts",
     "tuner": "service that tunes its model",
     "ruled_tuner": "service that tunes its model",
     "gpt_tuner": "small transformer of Hartley's own that can be tuned",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.system import Place
-from hartley.kit.agents.agent import Agent, Policy
+from hartley.kit.agents.agent import Agent, PlannedAgent, Policy
 from hartley.kit.agents.instructions import Order
 from hartley.kit.agents.run import Program
 from hartley.kit.agents.values import composed
@@ -151,4 +151,4 @@ def office(*, pays: bool = True) -> Agent:
         },
         open=lambda texts, task: Office(texts, task, pays),
     )
-    return Agent(suites=(suite,), policies={"office": POLICY})
+    return PlannedAgent(suites=(suite,), policies={"office": POLICY})

@@ -30,7 +30,7 @@ from hartley.core import (
     game,
 )
 from hartley.core.errors import RunError
-from hartley.core.system import OBSERVED, Event, Place, System
+from hartley.core.system import Event, Place, System
 from hartley.games.action.leaky_office import leaky_office
 from hartley.games.action.locate import Transcript, located, transcript_of
 from hartley.games.judge_answers.judge import Judge
@@ -142,7 +142,7 @@ def planted_leaks(
         rounds=(Round(view=view, truth=truth, alphabet=canaries),),
         # Each planting opens a system of its own.
         cluster=False,
-        metrics=_metrics(transcripts, words, truth),
+        metrics=_metrics(transcripts, words, truth, errands.system.places),
     )
 
 
@@ -175,7 +175,7 @@ def run_errand(system: System, seed: int, prompt: str, text: str, target: str) -
 
 
 def _metrics(
-    transcripts: Sequence[Transcript], words: Sequence[str], truth: Any
+    transcripts: Sequence[Transcript], words: Sequence[str], truth: Any, observed: Sequence[Place]
 ) -> dict[str, dict[str, float | int | None]]:
     """Return which plantings leak anywhere, which in the answer, and what the answer misses."""
     readings = located(transcripts, Judge(words))
@@ -193,7 +193,7 @@ def _metrics(
     }
     if leaking.any():
         shares["missed_by_answer"] = ~shown_there[leaking]
-    for place in OBSERVED:
+    for place in observed:  # of the others nothing is known, which is not 0
         shares[f"leaking_in_{place}"] = np.array([place in places_ for places_ in places])
     figures = {name: share_figure(hits) for name, hits in shares.items()}
     return {

@@ -129,3 +129,8 @@ class Agent:
             tuple(run.calls),
             tuple(run.refusals),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedAgent(Agent):
+    """An agent whose plan for a prompt is known before it acts, so that rules can depend on it."""
