@@ -30,8 +30,8 @@ from hartley.core import (
 )
 from hartley.games.memory import live_stores, planted_facts
 from hartley.kit.stores.chunks import Chunk
+from hartley.kit.stores.shared_store import SharedStore
 from hartley.kit.stores.staged_store import numbered
-from hartley.kit.stores.tenant_store import TenantStore
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -92,7 +92,7 @@ class CrossTenantReadBrief:
         "tabular": "the stores of this game keep texts",
         "paired": "the stores of this game keep texts",
     },
-    requires=("tenant_store",),
+    requires=("shared_store",),
     paper="arXiv:2411.11195",
 )
 def cross_tenant_read(
@@ -113,12 +113,12 @@ def cross_tenant_read(
     Raises:
         UsageError: there are not as many subjects as facts.
     """
-    part = scene.part(TenantStore)
+    part = scene.part(SharedStore)  # type: ignore[type-abstract]
     drawn = planted_facts.drawn(rng, rounds * facts, symbols)
-    holders = rng.integers(0, len(part.tenants), rounds * facts).tolist()
-    first = len(part.stored.chunks)
+    holders = rng.integers(0, len(part.holders), rounds * facts).tolist()
+    first = part.size
     planted = tuple(
-        Chunk(numbered(first + i), drawn.statement(i), part.tenants[holders[i]])
+        Chunk(numbered(first + i), drawn.statement(i), part.holders[holders[i]])
         for i in range(rounds * facts)
     )
     opened = None if scene.model is None else scene.model.session
@@ -134,11 +134,11 @@ def cross_tenant_read(
             subjects=subjects,
             words=drawn.words,
             statement=planted_facts.STATEMENT,
-            tenants=part.tenants,
-            guest=part.guest,
+            tenants=part.holders,
+            guest=part.caller,
             calls=CALLS,
         )
-        source = part.endpoint(part.guest, planted, offers=CALLS, opened=opened)
+        source = part.called_by(part.caller, planted, CALLS, opened)
         view = View(source=source, brief=brief, defenses=scene.defenses, salt=salt)
         dealt.append(Round(view=view, truth=drawn.truth[list(rows)], alphabet=symbols))
     # One store; each code word is drawn by itself, so that a row is a cluster of its own.

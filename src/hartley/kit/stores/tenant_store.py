@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hartley.core import Access, Modality, Model
 from hartley.kit.stores.chunks import Chunk, Hit
 from hartley.kit.stores.extractive_reader import ExtractiveReader
+from hartley.kit.stores.shared_store import SharedStore
 from hartley.kit.stores.staged_store import StagedStore
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TenantStore:
+class TenantStore(SharedStore):
     """A retrieval service that tenants share.
 
     Attributes:
@@ -92,6 +93,31 @@ class TenantStore:
     system: str = ""
     changes: tuple[Change, ...] = ()
     admits: tuple[Callable[[Sequence[str], StagedStore], list[bool]], ...] = ()
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The tenants in whose chunks facts are planted."""
+        return self.tenants
+
+    @property
+    def caller(self) -> str:
+        """The tenant that the attacker is."""
+        return self.guest
+
+    @property
+    def size(self) -> int:
+        """The owner's chunks."""
+        return len(self.stored.chunks)
+
+    def called_by(
+        self,
+        tenant: str,
+        planted: Sequence[Chunk],
+        offers: Sequence[str],
+        opened: Callable[[], Session] | None,
+    ) -> Model:
+        """Return the service as a tenant may call it (see ``SharedStore``)."""
+        return self.endpoint(tenant, planted, offers=offers, opened=opened)
 
     def endpoint(
         self,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="hartley",
     loot=Loot.TEXTS,
+    requires=("tenant_store",),
 )
 def count_oracle(view: View[CrossTenantReadBrief], rng: Rng) -> Outcome:
     """Store a text beside each possible statement, and search for the statement, one hit at most.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="doi:10.1109/MSP.2010.187",
     loot=Loot.TEXTS,
+    requires=("tenant_store",),
 )
 def duplicate_oracle(view: View[CrossTenantReadBrief], rng: Rng) -> Outcome:
     """Store the statement with each code word; a report of a duplicate names the right one.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="hartley",
     loot=Loot.TEXTS,
+    requires=("tenant_store",),
 )
 def id_enumeration(
     view: View[CrossTenantReadBrief],

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="hartley",
     loot=Loot.TEXTS,
+    requires=("tenant_store",),
 )
 def shared_scores(
     view: View[CrossTenantReadBrief],
