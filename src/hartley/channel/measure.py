@@ -14,6 +14,7 @@ import numpy as np
 
 from hartley.channel.bounds.ceilings import ceiling
 from hartley.channel.bounds.degenerate_intervals import rounds_interval
+from hartley.channel.outbreaks import course, reproduced
 from hartley.channel.readouts.information import HALVINGS, Binned, exchangeable, in_sample, weigh
 from hartley.channel.readouts.jam import measure_jam
 from hartley.channel.readouts.rank import measure_rank
@@ -83,7 +84,7 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
     spec, value = trials.spec, bits.value
     # The class's own metrics come first, then what the optional columns add.
     class_metrics = {**readout_metrics, **flags, **trials.metrics, **blind_bits(trials.metrics)}
-    class_metrics |= _by_round(trials)
+    class_metrics |= _by_round(trials) | reproduced(trials)
     uses = spec.uses if spec.uses else n
     score = spec.form is AnswerForm.SCORE and reading.noise is not None
     seconds = (spec.seconds or 0.0) + sum(trials.shared_seconds.values())
@@ -120,6 +121,7 @@ def measure(trials: Trials, *, redraws: int | None = None) -> Channel:
         lows=tuple((a * spec.tries, min(low, top.value)) for a, low in reading.lows),
         quantity=reading.quantity,
         beside=_beside(reading, spec.tries),
+        epidemic=course(trials),
     )
 
 

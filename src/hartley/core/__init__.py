@@ -14,6 +14,7 @@ from hartley.core.capabilities import CAPABILITIES, Capability, CapabilityRow
 from hartley.core.costs import Cost, charge
 from hartley.core.declare import attack, defense, game, recipe
 from hartley.core.experiment import Experiment, Stage
+from hartley.core.outbreak import Outbreak
 from hartley.core.parameters import Parameter, Range, Stronger
 from hartley.core.parts import Attack, Defense, Game, Recipe
 from hartley.core.quantity import Kind, Quantity
@@ -81,6 +82,7 @@ __all__ = [
     "Loot",
     "Modality",
     "Model",
+    "Outbreak",
     "Outcome",
     "Output",
     "Parameter",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from hartley.core.outbreak import Outbreak
 from hartley.core.quantity import Quantity
 from hartley.core.scene import Applied, Bound
 from hartley.core.taxonomy import AnswerForm, Role
@@ -138,6 +139,7 @@ class Trials:
         sources: names of the data that ``item`` numbers the records of, each with the number of its
             first record, ascending; empty where an item is not one record.
         pictures: what the attack did to one record, of the first round that shows it.
+        outbreaks: what spread among agents, one for each round where something could.
     """
 
     spec: ChannelSpec
@@ -174,6 +176,7 @@ class Trials:
     notes: tuple[str, ...] = ()
     sources: tuple[tuple[str, int], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
+    outbreaks: tuple[Outbreak, ...] = ()
 
     def __len__(self) -> int:
         """The number of uses."""
@@ -211,6 +214,8 @@ class Channel:
         quantity: in words, what point, lower and high are of.
         beside: the same lower bounds of other quantities: ``epsilon`` of differential privacy, and
             ``min_capacity`` in bits a use.
+        epidemic: mean share that is infected after each step, with ``low`` and ``high`` over
+            outbreaks, by name; empty where nothing spreads.
     """
 
     bits: Quantity
@@ -236,3 +241,4 @@ class Channel:
     lows: tuple[tuple[float, float], ...] = ()
     quantity: str = ""
     beside: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    epidemic: Mapping[str, list[float]] = field(default_factory=dict)

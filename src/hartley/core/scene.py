@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from hartley.core.assets import Asset, Data, Ensemble, Fit, Model, Output, TrainingPipeline
 from hartley.core.brief import B
 from hartley.core.errors import UsageError
+from hartley.core.outbreak import Outbreak
 from hartley.core.taxonomy import Access, Modality
 
 if TYPE_CHECKING:
@@ -340,6 +341,7 @@ class Received:
             waits for it, so that it counts as their own time.
         dependent: what the attack drew once decides all rows of this round, so that the rounds are
             the units of dependence even where the game's rows are not (``Deal.cluster``).
+        outbreak: of this round, where something spread among agents.
     """
 
     guess: NDArray[Any]
@@ -351,6 +353,7 @@ class Received:
     pictures: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
     dependent: bool = False
+    outbreak: Outbreak | None = None
 
     @classmethod
     def of(cls, outcome: Outcome, guess: NDArray[Any], **more: Any) -> Received:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hartley.core import AnswerForm, Applied, Bound, ChannelSpec, Role, Trials
+from hartley.core import AnswerForm, Applied, Bound, ChannelSpec, Outbreak, Role, Trials
 from hartley.core.errors import StoreError
 from hartley.core.records import COLUMNS, COSTS
 
@@ -40,8 +40,10 @@ def trials_to_bytes(trials: Trials) -> bytes:
     facts = {
         f.name: getattr(trials, f.name)
         for f in fields(Trials)
-        if f.name not in {*_COLUMNS, "spec", "defenses", "costs"}
+        if f.name not in {*_COLUMNS, "spec", "defenses", "costs", "outbreaks"}
     }
+    if trials.outbreaks:
+        facts["outbreaks"] = [_record(one) for one in trials.outbreaks]
     note = {
         "version": VERSION,
         "spec": spec,
@@ -128,6 +130,10 @@ def _trials(table: pa.Table) -> Trials:
         notes=tuple(note.pop("notes", ())),
         sources=tuple((name, first) for name, first in note.pop("sources", ())),
         pictures=tuple(note.pop("pictures", ())),
+        outbreaks=tuple(
+            Outbreak(tuple(one["offspring"]), tuple(one["curve"]), one["population"])
+            for one in note.pop("outbreaks", ())
+        ),
         metrics_by_round=by_round,
         costs=costs,
         **columns,
@@ -135,7 +141,7 @@ def _trials(table: pa.Table) -> Trials:
     )
 
 
-def _record(one: Applied | Bound) -> dict[str, Any]:
+def _record(one: Applied | Bound | Outbreak) -> dict[str, Any]:
     return {f.name: getattr(one, f.name) for f in fields(one)}
 
 

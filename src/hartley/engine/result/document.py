@@ -157,6 +157,8 @@ def measured(trials: Trials, channel: Channel) -> dict[str, Any]:
     }
     if (worst := exposures(trials)) is not None:
         row["exposed"] = {**asdict(worst), "records": [asdict(one) for one in worst.records]}
+    if channel.epidemic:
+        row["epidemic"] = {name: list(shares) for name, shares in channel.epidemic.items()}
     if trials.pictures:
         row |= {"pictures": [dict(one) for one in trials.pictures]}
     if trials.tuning:

@@ -316,6 +316,7 @@ def play_rounds(
         loot=_describe(outcomes[-1].asset),
         sources=table.sources,
         pictures=next((r.pictures for r in received if r.pictures), ()),
+        outbreaks=tuple(r.outbreak for r in received if r.outbreak is not None),
         run_id=_identity(attack, scene, seed, given, rules, budget, str(attacker)),
         **complete(attack, table.rounds, received, by_column(spent)),
     )

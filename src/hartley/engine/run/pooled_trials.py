@@ -73,6 +73,7 @@ def pooled(batches: Sequence[Trials]) -> Trials:
         },
         run_id=hashlib.sha256(ids.encode()).hexdigest()[:16],
         notes=tuple(dict.fromkeys(note for batch in batches for note in batch.notes)),
+        outbreaks=tuple(one for batch in batches for one in batch.outbreaks),
     )
 
 

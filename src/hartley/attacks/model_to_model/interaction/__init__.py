@@ -1,0 +1,1 @@
+"""Attacks that spread from agent to agent."""

@@ -1,0 +1,1 @@
+"""Interaction: what one agent is made to do by others."""
