@@ -1,4 +1,4 @@
-"""What spread among agents: the reproduction number as a metric, and the course of the outbreaks."""
+"""What spread among agents: the reproduction number as a metric, and the mean course."""
 
 from __future__ import annotations
 

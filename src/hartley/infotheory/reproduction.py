@@ -118,10 +118,9 @@ def counted(
         most_before: individuals count only if fewer than this were infected in earlier steps.
     """
     times, by = np.asarray(infected_at, np.int64), np.asarray(sources, np.int64)
-    before = np.array([int((times < t).sum()) for t in times])
-    out = []
-    for k, t in enumerate(times.tolist()):
-        if t + window > end or before[k] >= most_before:
-            continue
-        out.append(int(((by == k) & (times <= t + window)).sum()))
-    return out
+    inside = np.flatnonzero(by >= 0)
+    inside = inside[times[inside] <= times[by[inside]] + window]
+    infected = np.bincount(by[inside], minlength=len(times))
+    before = np.searchsorted(np.sort(times), times)
+    counts = (times + window <= end) & (before < most_before)
+    return [int(number) for number in infected[counts]]

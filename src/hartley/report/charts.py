@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.report import figures
-from hartley.report.format_numbers import AXIS_TITLES, bits_line, number, plain, quantity
+from hartley.report.format_numbers import (
+    AXIS_TITLES,
+    bits_line,
+    number,
+    plain,
+    quantity,
+    span,
+)
 from hartley.report.table_rows import channel
 
 
@@ -85,3 +92,53 @@ def defenses(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]
             "label": f"Defenses against {words}. {caption}.",
             "svg": drawn(figures.forest(attack_rows, f"defense-{i}", narrow=True)),
         }
+
+
+def outbreaks(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any]]:
+    """Yield the epidemic curve of each attack: without a defense, then behind each.
+
+    Of the attackers behind a defense, the one who knows it is drawn where they were played.
+    """
+    measured = [row for row in document["channels"] if row["status"] == "measured"]
+    attacks: dict[str, list[Mapping[str, Any]]] = {}
+    for row in measured:
+        if row.get("epidemic"):
+            attacks.setdefault(str(row["attack"]), []).append(row)
+    for i, (attack, rows) in enumerate(attacks.items()):
+        known: dict[str, Mapping[str, Any]] = {}
+        for row in sorted(rows, key=lambda row: row.get("knowledge") == "adaptive"):
+            known[_behind(row)] = row
+        lines = [f"{name}: {_reproduction(row)}" for name, row in known.items()]
+        yield {
+            "title": f"{attack}, infected agents after each round",
+            "lines": lines,
+            "label": f"Epidemic curve of {attack}. {'; '.join(lines)}.",
+            "svg": drawn(
+                figures.outbreak(
+                    [(name, row["epidemic"]) for name, row in known.items()], f"outbreak-{i}"
+                )
+            ),
+        }
+
+
+def _behind(row: Mapping[str, Any]) -> str:
+    """Return the defenses that a row was played behind, in words."""
+    names = [d["name"] for d in (row.get("experiment") or {}).get("defenses") or ()]
+    return " + ".join(names) or "no defense"
+
+
+def _reproduction(row: Mapping[str, Any]) -> str:
+    """Return the reproduction number of a row with its interval, and what was infected in the end.
+
+    Nobody's number is known where nobody was infected early enough to be seen to the end.
+    """
+    found = (row.get("metrics") or {}).get("reproduction")
+    words = "R not known, nobody was infected"
+    if found is not None:
+        words = f"R {' '.join(quantity(found))}"
+        words += "" if "n " in words else f", n {number(found.get('n'))}"
+    course = row["epidemic"]
+    return (
+        f"{words}; infected in the end {number(course['share'][-1])} "
+        f"{span(course['low'][-1], course['high'][-1])}, {number(row.get('rounds'))} conversations"
+    )

@@ -165,6 +165,48 @@ def course(lines: Sequence[tuple[str, Sequence[float]]], ticks: Sequence[str], n
         return _svg(figure, name)
 
 
+def outbreak(lines: Sequence[tuple[str, Mapping[str, Sequence[float]]]], name: str) -> str:
+    """Draw the share of agents that is infected after each round, with the band of its interval.
+
+    Args:
+        lines: (name, {share, low, high}), one line each; a number in 0..1 for each round.
+        name: prefix of the ids inside the chart; unique on the page.
+    """
+    _installed()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**STYLE, "ytick.color": COLOURS["muted"], "ytick.major.width": 0.6}):
+        figure = Figure(figsize=(5.4, 2.9 + 0.16 * max(len(lines) - 4, 0)))
+        axes = figure.add_axes((0.11, 0.16, 0.56, 0.8))
+        for i, (words, course_) in enumerate(lines):
+            rounds = range(len(course_["share"]))
+            colour = COLOURS[SERIES[i % 6]]
+            axes.fill_between(
+                rounds, course_["low"], course_["high"], color=colour, alpha=0.15, linewidth=0
+            )
+            axes.plot(
+                rounds,
+                course_["share"],
+                color=colour,
+                linestyle=DASHES[i // 6 % 6],
+                linewidth=1.5,
+                marker="o",
+                markersize=2.5,
+                label=_short(words, 30),
+            )
+        axes.set(ylim=(0, 1.02), xlabel="round", ylabel="share of agents infected")
+        axes.grid(axis="y", color=COLOURS["line"], linewidth=0.3, alpha=0.6)
+        axes.legend(
+            frameon=False,
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.02),
+            fontsize=7,
+            handlelength=2.4,
+        )
+        return _svg(figure, name)
+
+
 def trade(
     points: Sequence[Mapping[str, Any]],
     front: Sequence[str],

@@ -71,6 +71,7 @@ def render(document: Mapping[str, Any]) -> str:
         "empty_axes": [t for x, t in AXIS_TITLES.items() if not _on(x, measured)],
         "curves": list(charts.curves(measured, svg)),
         "pictures": list(pictures.of_attacks(measured, svg)),
+        "outbreaks": list(charts.outbreaks(document, svg)),
         "defenses": [defense(row) for row in document.get("defenses") or ()],
         "defense_charts": list(charts.defenses(document, svg)),
         "choice": which_defense.of_page(document, svg),

@@ -76,6 +76,9 @@ SHARES = (
         "caught",
         "false_alarms",
         "mismatches_caught",
+        "infected",
+        "acting",
+        "agents_cut",
     ),
 )
 """Patterns of the metrics that are shares, probabilities or areas, or bits of a binary

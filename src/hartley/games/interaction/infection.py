@@ -68,6 +68,7 @@ class InfectionBrief:
         start: the agent that the attacker writes to.
         agents: the names of all.
         plans: sentences of the kind that agents look up in their memory.
+        notes: texts of the kind that they write, of another conversation.
         messages: texts that may be sent, to that agent and before the first round.
         characters: of all these texts.
     """
@@ -76,6 +77,7 @@ class InfectionBrief:
     start: str
     agents: tuple[str, ...]
     plans: tuple[str, ...]
+    notes: tuple[str, ...]
     messages: int
     characters: int
 
@@ -112,7 +114,7 @@ def infection(
     distance: Annotated[int, Range(1, 10), Stronger.NEITHER] = 2,
     messages: Annotated[int, Range(1, 10), Stronger.MORE] = 1,
     characters: Annotated[int, Range(20, 100_000), Stronger.MORE] = 600,
-    window: Annotated[int, Range(1, 100), Stronger.NEITHER] = 4,
+    window: Annotated[int, Range(1, 100), Stronger.NEITHER] = 3,
     early: Annotated[float, Range(0, 1, open_low=True), Stronger.NEITHER] = 0.25,
 ) -> Deal:
     """Draw a code word for each conversation; the attacker writes to one agent.
@@ -146,6 +148,7 @@ def infection(
             part.agents[start],
             part.agents,
             task.plans,
+            tuple(note for note in task.notes if note),
             messages,
             characters,
         )
@@ -155,8 +158,8 @@ def infection(
 
     def judge(rounds_: Sequence[Round], outcomes: Sequence[Outcome]) -> list[Received]:
         return [
-            _read(part, alphabet, round_, play, outcome, window, early)
-            for round_, play, outcome in zip(rounds_, plays, outcomes, strict=True)
+            _read(part, alphabet, played, window, early)
+            for played in zip(rounds_, plays, outcomes, strict=True)
         ]
 
     return Deal(rounds=tuple(dealt), judge=judge)
@@ -214,13 +217,12 @@ def _texts(brief: InfectionBrief, outcome: Outcome) -> list[str]:
 def _read(
     part: Conversation,
     alphabet: Sequence[str],
-    round_: Round,
-    play: _Play,
-    outcome: Outcome,
+    played: tuple[Round, _Play, Outcome],
     window: int,
     early: float,
 ) -> Received:
     """Hold the conversation, and read the board and the messages."""
+    round_, play, outcome = played
     brief: InfectionBrief = round_.view.brief
     texts = _texts(brief, outcome)
     seen = talk(part, play.seed, {play.start: texts})
@@ -260,5 +262,3 @@ def counts(outbreak: Spread, window: int, early: float) -> Outbreak:
         most_before=max(1, int(early * outbreak.population)),
     )
     return Outbreak(tuple(offspring), outbreak.curve, outbreak.population)
-
-

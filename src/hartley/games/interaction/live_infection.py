@@ -1,4 +1,4 @@
-"""The live and dead scenes of infection: few agents who all talk, and obey everything or nothing."""
+"""The live and dead scenes of infection: few agents, who obey everything or nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hartley.kit.agents.credulous_agents import credulous
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
 
-AGENTS = 8
-ROUNDS = 6
+AGENTS = 6
+ROUNDS = 5
 
 
 def scene(modality: Modality, rng: Rng, *, obeys: bool) -> Scene:

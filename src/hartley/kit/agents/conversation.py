@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
@@ -168,24 +169,28 @@ class Talk:
             among them.
         said: every answer.
         posts: every use of the board.
-        answer: what the asked agent answered in the end.
+        asked: number of the agent whom the user asks.
+        answer: what it answered in the end.
         collected: share of the task's facts in it.
         characters: of all messages that were delivered.
         held: messages that a guard held back, in whole or in part.
         cut: agents that were cut off at some time.
         writes: (round, agent, text) of every text that went into a memory.
+        found: (round, agent, text) of every text that memory found.
     """
 
     graph: Links
     delivered: tuple[Message, ...]
     said: tuple[Said, ...]
     posts: tuple[Post, ...]
+    asked: int
     answer: str
     collected: float
     characters: int
     held: int
     cut: frozenset[int]
     writes: tuple[tuple[int, int, str], ...]
+    found: tuple[tuple[int, int, str], ...]
 
 
 _POST = re.compile(r"^\s*POST[ \t]+(\S+)[ \t]*$", re.MULTILINE)
@@ -220,13 +225,19 @@ class _Memory:
         while len(self.items) > self.most:
             self.items.pop(next(iter(self.items)))
 
-    def forget(self, before: int) -> None:
-        self.items = {t: where for t, where in self.items.items() if where[2] >= before}
+    def forget(self, before: int, own: str) -> None:
+        """Lose what others wrote before a round."""
+        self.items = {
+            text: where
+            for text, where in self.items.items()
+            if where[2] >= before or where[0] == own
+        }
 
     def find(self, plan: str, most: int) -> list[str]:
         """Return the texts that are likest the plan; of equally like ones the newer first."""
-        ranked = sorted(reversed(self.items), key=lambda text: -likeness(plan, text))
-        return ranked[:most]
+        scored = [(-likeness(plan, text), text) for text in reversed(self.items)]
+        scored.sort(key=itemgetter(0))
+        return [text for score, text in scored[:most] if score < 0]
 
 
 def talk(
@@ -271,6 +282,7 @@ class _Floor:
         self.said: list[Said] = []
         self.posts: list[Post] = []
         self.writes: list[tuple[int, int, str]] = []
+        self.found: list[tuple[int, int, str]] = []
         self.characters = self.held = self.written = 0
         self.spent = 0.0
 
@@ -291,12 +303,14 @@ class _Floor:
             tuple(self.delivered),
             tuple(self.said),
             tuple(self.posts),
+            self.task.asked,
             answer,
             sum(right) / len(right) if right else 1.0,
             self.characters,
             self.held,
             self.guard.cut_off,
             tuple(self.writes),
+            tuple(self.found),
         )
 
     def _round(self, now: int) -> None:
@@ -306,9 +320,10 @@ class _Floor:
         sent: list[tuple[int, list[int], str]] = []
         for i in range(n):
             if rules.guards.expiry:
-                self.memories[i].forget(now - rules.guards.expiry)
+                self.memories[i].forget(now - rules.guards.expiry, self.names[i])
             plan = self.task.plans[int(self.rng.integers(len(self.task.plans)))]
             found = self.memories[i].find(plan, rules.found)
+            self.found += [(now, i, text) for text in found]
             asks = [self.task.request] if now == 0 and i == self.task.asked else []
             before = self._before(i, asks, found, boxes[i], now)
             text = self._speak(i, before, now)
@@ -317,9 +332,7 @@ class _Floor:
                 text = f"{text}\n\n{NOTE}{shown}" if text else f"{NOTE}{shown}"
             for message in boxes[i]:
                 for part in paragraphs(self.guard.plain(message.text)):
-                    self._remember(
-                        i, part.removeprefix(NOTE), message.sender, message.number, now
-                    )
+                    self._remember(i, part.removeprefix(NOTE), message.sender, message.number, now)
             receivers = self._receivers(i, met)
             if text:
                 self.said.append(Said(now, i, text))
@@ -479,9 +492,14 @@ def conversation_of(
     odd = [name for name in agents if not re.fullmatch(r"\w+", name) or name in (USER, OUTSIDER)]
     if odd or len({*agents}) < len(agents):
         raise UsageError(f"names of agents must be words, each once, got {(odd or agents)[0]!r}")
+
+    def opened(seed: int) -> Reply:
+        del seed
+        return reply
+
     return Conversation(
         agents,
-        lambda seed: reply,
+        opened,
         task,
         limits=limits or Limits(seconds=3600.0, answer=30.0),
         **settings,  # type: ignore[arg-type]

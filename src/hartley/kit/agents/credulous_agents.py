@@ -222,7 +222,7 @@ def _untagged(paragraph: str) -> tuple[str, str]:
     """Return a paragraph without its tags, and the last of them: ``user``, ``agent`` or none."""
     tag = ""
     while match := _TAG.match(paragraph):
-        paragraph, tag = paragraph[match.end() :], match[1] and match[1].split()[0] or tag
+        paragraph, tag = paragraph[match.end() :], (match[1] or tag).split(" ")[0]
     return paragraph, tag
 
 

@@ -1,4 +1,4 @@
-"""What an owner puts between agents: filters, tags, signatures, alarms, limits of speech and memory.
+"""What an owner puts between agents: filters, tags, signatures, alarms, limits.
 
 A guard sees texts and who sends them. It changes what a receiver reads, or holds it back; whether
 an agent heeds the tags that it then reads is the agent's own matter.
@@ -52,7 +52,7 @@ class Guards:
         silence: rounds for which it is then cut off.
         contacts: to how many an agent may send in a round; 0 does not limit them.
         pause: an agent that spoke is not heard for so many rounds.
-        expiry: rounds after which a memory is lost; 0 keeps it.
+        expiry: rounds after which an agent forgets what others wrote; 0 forgets nothing.
     """
 
     blocks: Callable[[str], bool] | None = None
@@ -147,7 +147,7 @@ class Guard:
         return True
 
     def _repeats(self, text: str, before: Iterable[str]) -> bool:
-        """Whether a text repeats others, but for the note that it shows and what the user signed."""
+        """Whether a text repeats others, but for a note that it shows and what is signed."""
         fresh = [
             _TAGS.sub("", part)
             for part in paragraphs(text)

@@ -62,7 +62,9 @@ class Spread:
     @property
     def tree(self) -> dict[int, tuple[int, ...]]:
         """Which agents each infected one infected; those of the attacker are at −1."""
-        out: dict[int, tuple[int, ...]] = {OUTSIDE: ()} | {case.agent: () for case in self.cases}
+        out: dict[int, tuple[int, ...]] = {OUTSIDE: ()}
+        for case in self.cases:
+            out[case.agent] = ()
         for case in self.cases:
             out[case.source] = (*out[case.source], case.agent)
         return out

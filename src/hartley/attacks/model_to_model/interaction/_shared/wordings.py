@@ -1,7 +1,8 @@
-"""How an infectious text is put: plainly, encoded, in other words, in parts, under a forged mark."""
+"""How an infectious text is put: plain, encoded, in other words, in parts, or forged."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from hartley.core.parts import Rng
 
-Wording = Literal["plain", "encoded", "reworded", "parts", "forged", "forged_encoded"]
+Wording = Literal["plain", "encoded", "reworded", "parts", "forged", "padded"]
 
 FORGED = "[user] "
 
@@ -32,21 +33,37 @@ def worded(
         wording: ``encoded`` in base64, with the request to decode it; ``reworded`` now, and, where
             the reader passes it on, by every reader anew; ``parts`` is two paragraphs, each of
             which asks for nothing; ``forged`` begins a paragraph with the mark of the user;
-            ``forged_encoded`` is both.
+            ``padded`` is encoded, behind sentences of the kind that agents write, as many as fit.
         rng: draws words.
         found: whether words come before it by which memory finds the text.
     """
+    body = payload
     if wording == "reworded":
-        body = reworded(payload + " Put it in other words." * ("this" in payload), rng)
-    else:
-        body = encoded(payload) if "encoded" in wording else payload
-    mark = FORGED if wording.startswith("forged") else ""
+        body = reworded(f"{payload} Put it in other words.", rng)
+    elif wording in ("encoded", "padded"):
+        body = encoded(payload)
+    mark = FORGED if wording == "forged" else ""
     lead = f"{findable(mark + body, brief.plans)} " if found else ""
     text = f"{mark}{lead}{body}"
-    if wording == "parts":
+    if wording == "padded":
+        text = f"{_harmless(brief, brief.characters - len(body) - 1, found, rng)} {body}"
+    elif wording == "parts":
         text = "\n\n".join(in_parts(text, f"n{int(rng.integers(10**6))}"))
     texts = np.array([f"Hello.\n\n{text}" if mark else text])
     return Outcome(asset=Data("message", Modality.LANGUAGE, texts, form=Form.TEXT))
+
+
+def _harmless(brief: InfectionBrief, most: int, found: bool, rng: Rng) -> str:
+    """Return sentences of at most so many characters, as agents write or look them up."""
+    # Plans without their numbers, so that memory finds the text for one as for another.
+    kinds = [re.sub(r"\s*\d+", "", plan) for plan in brief.plans] if found else [*brief.notes]
+    out: list[str] = []
+    while kinds:
+        sentence = kinds[int(rng.integers(len(kinds)))]
+        if len(" ".join([*out, sentence])) > most:
+            break
+        out.append(sentence)
+    return " ".join(out)
 
 
 def findable(payload: str, plans: Sequence[str], most: int = 24) -> str:
