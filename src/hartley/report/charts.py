@@ -99,7 +99,8 @@ def outbreaks(document: Mapping[str, Any], drawn: Any) -> Iterator[dict[str, Any
 
     Of the attackers behind a defense, the one who knows it is drawn where they were played.
     """
-    measured = [row for row in document["channels"] if row["status"] == "measured"]
+    every = (*document["channels"], *(document.get("defended") or ()))
+    measured = [row for row in every if row["status"] == "measured"]
     attacks: dict[str, list[Mapping[str, Any]]] = {}
     for row in measured:
         if row.get("epidemic"):

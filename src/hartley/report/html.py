@@ -312,6 +312,7 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "loop": ("Loop", True),
         "limits": ("Limits", context["checks"]),
         "channels": ("Channels", True),
+        "outbreaks": ("Epidemic curves", context["outbreaks"]),
         "curves": ("ROC", context["curves"]),
         "pictures": ("What attacks did", context["pictures"]),
         "choice": ("Which defense", context["choice"]),
