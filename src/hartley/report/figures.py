@@ -189,7 +189,7 @@ def outbreak(lines: Sequence[tuple[str, Mapping[str, Sequence[float]]]], name: s
                 rounds,
                 course_["share"],
                 color=colour,
-                linestyle=DASHES[i // 6 % 6],
+                linestyle=DASHES[i % 6],
                 linewidth=1.5,
                 marker="o",
                 markersize=2.5,
