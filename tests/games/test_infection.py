@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import hartley
 from hartley.core import Data, Form, Modality, Outcome
-from hartley.core.errors import RuleError, UsageError
+from hartley.core.errors import RuleError, RunError, UsageError
 from hartley.games.interaction.infection import code_words, counts, infection, live
+from hartley.kit.agents.collecting import collecting
+from hartley.kit.agents.conversation import conversation_of
 from hartley.kit.agents.outbreak import Case, Spread
+from hartley.report import charts
 from hartley.store.table import trials_from_bytes, trials_to_bytes
 
 
@@ -55,6 +61,44 @@ def test_too_many_or_too_long_texts_break_the_rules():
         judged(lambda brief: Data("x", Modality.TABULAR, np.zeros((1, 2))), rounds=2)
     with pytest.raises(UsageError, match="window must be"):
         judged(lambda brief: texts("a"), rounds=2, window=5)
+
+
+def test_the_agents_of_the_page_are_audited_as_it_says(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "infection.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(code.strip().splitlines()) <= 30
+    exec(code, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["prompt_infection", "infectious_note"]
+    assert all(float(line.split()[1]) > 1 for line in lines) and "'value'" in lines[0]
+
+
+def test_an_agent_that_fails_fails_the_play():
+    def breaks(name, messages):
+        raise OSError("the model is gone")
+
+    part = conversation_of(breaks, [f"agent{k}" for k in range(20)], collecting(20))
+    scene = hartley.Scene(name="mine", modality=Modality.LANGUAGE, parts=(part,))
+    with pytest.raises(RunError, match="agent agent0 raised OSError: the model is gone"):
+        hartley.play("prompt_infection", scene, game_params={"rounds": 2})
+
+
+def test_the_page_draws_the_course_without_a_defense_and_behind_it():
+    curve = {name: [0.1, 0.5] for name in ("share", "low", "high")}
+    row = {"attack": "worm", "status": "measured", "epidemic": curve, "rounds": 9, "metrics": {
+        "reproduction": {"value": 1.5, "low": 1.2, "high": 1.9, "n": 40}}}  # fmt: skip
+    behind = {"experiment": {"defenses": [{"name": "guard"}]}, "metrics": {}}
+    document = {"channels": [row], "defended": [
+        row | behind | {"knowledge": "static", "rounds": 3}, row | behind | {
+            "knowledge": "adaptive"}]}  # fmt: skip
+    (chart,) = charts.outbreaks(document, str)
+    assert chart["lines"] == [
+        "no defense: R 1.500 [1.200, 1.900], n 40; infected in the end 0.500 [0.500, 0.500], "
+        "9 conversations",
+        "guard: R not known, nobody was infected; infected in the end 0.500 [0.500, 0.500], "
+        "9 conversations",
+    ]
+    assert chart["svg"].startswith("<svg") and "guard" in chart["svg"]
 
 
 def test_codes_are_different_words():
