@@ -1,11 +1,11 @@
 """The reproduction number: how many others one infected individual infects.
 
-An outbreak is a tree: who was infected when, and by whom. Counted are individuals that were
-infected while few had been, so that there was somebody left to infect, and whose infectious period
-was seen whole; one whose period the end of the record cuts off would count too few. Both are known
-at the moment of infection, so that leaving others out moves no mean: the sum over those counted of
-(infected by it − R) has mean 0, as in a branching process that is stopped (Wald). R̂ is Harris's
-estimator of 1948: infected by those counted, over the number of those counted.
+An outbreak is a tree: the time of each infection, and where it came from. Counted are individuals
+that were infected while few had been, so that there was somebody left to infect, and whose
+infectious period was seen whole; one whose period the end of the record cuts off would count too
+few. Both are known at the moment of infection, so that leaving others out moves no mean: the sum
+over those counted of (infected by it − R) has mean 0, as in a branching process that is stopped
+(Wald). R̂ is Harris's estimator of 1948: infected by those counted, over the number of those counted.
 
 The interval inverts the score Σ(xᵢ − R) against the variance N·φ·(R + a·R²), which is that of
 Poisson (a = 0) and geometric (a = 1) numbers at φ = 1. The dispersion a is the sample's, drawn
@@ -86,8 +86,8 @@ def _dispersion(x: NDArray[np.float64], value: float) -> float:
     if not value:
         return 1.0
     variance = float(x.var(ddof=1)) if len(x) > 1 else value + value**2
-    seen = (variance - value) / value**2
-    return (len(x) * seen + PRIOR) / (len(x) + PRIOR)
+    excess = (variance - value) / value**2
+    return (len(x) * excess + PRIOR) / (len(x) + PRIOR)
 
 
 def _ends(value: float, reach: float, spread: float) -> tuple[float, float]:

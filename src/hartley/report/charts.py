@@ -133,11 +133,11 @@ def _reproduction(row: Mapping[str, Any]) -> str:
 
     Nobody's number is known where nobody was infected early enough to be seen to the end.
     """
-    found = (row.get("metrics") or {}).get("reproduction")
+    value = (row.get("metrics") or {}).get("reproduction")
     words = "R not known, nobody was infected"
-    if found is not None:
-        words = f"R {' '.join(quantity(found))}"
-        words += "" if "n " in words else f", n {number(found.get('n'))}"
+    if value is not None:
+        words = f"R {' '.join(quantity(value))}"
+        words += "" if "n " in words else f", n {number(value.get('n'))}"
     course = row["epidemic"]
     return (
         f"{words}; infected in the end {number(course['share'][-1])} "

@@ -40,7 +40,7 @@ def conversation(
 
     Args:
         agents: how many.
-        topology: who may speak to whom.
+        topology: kind of graph of their contacts.
         degree: contacts of an agent.
         fanout: contacts to whom an agent sends its answer in a round.
         rounds: how often each speaks.

@@ -30,9 +30,9 @@ def agent_quarantine(
 ) -> Scene:
     """Hold back what an agent says, and all it says for some rounds, once it repeats others.
 
-    A worm copies itself from what an agent reads into what it says. The alarm is raised by so many
-    words in a row of a text that somebody else wrote, outside the note that memory found. A
-    request of the user that is passed on raises it as well, unless it is signed.
+    A worm copies itself from what an agent reads into what it says. The alarm is raised by
+    ``overlap`` words in a row of a text that somebody else wrote, outside the note that memory
+    found. A request of the user that is passed on raises it as well, unless it is signed.
 
     Args:
         overlap: words in a row that raise the alarm.
@@ -40,5 +40,5 @@ def agent_quarantine(
     """
     del rng
     part = scene.part(Conversation)
-    guards = replace(part.guards, overlap=overlap, silence=silence)
-    return scene.with_part(replace(part, guards=guards))
+    safeguards = replace(part.safeguards, overlap=overlap, silence=silence)
+    return scene.with_part(replace(part, safeguards=safeguards))

@@ -28,15 +28,15 @@ def contact_limit(
     contacts: Annotated[int, Range(1, 100), Stronger.NEITHER] = 1,
     pause: Annotated[int, Range(0, 100), Stronger.NEITHER] = 1,
 ) -> Scene:
-    """Let an agent write to so many others in a round, and let it rest after it has spoken.
+    """Let an agent write to few others in a round, and let it rest after it has spoken.
 
     It slows down whatever spreads, what the user wants too.
 
     Args:
         contacts: agents that one may write to in a round.
-        pause: rounds after an agent spoke in which it is not heard.
+        pause: rounds after an agent spoke in which what it says is dropped.
     """
     del rng
     part = scene.part(Conversation)
-    guards = replace(part.guards, contacts=contacts, pause=pause)
-    return scene.with_part(replace(part, guards=guards))
+    safeguards = replace(part.safeguards, contacts=contacts, pause=pause)
+    return scene.with_part(replace(part, safeguards=safeguards))

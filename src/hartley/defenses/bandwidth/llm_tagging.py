@@ -38,4 +38,4 @@ def llm_tagging(
     """
     del rng
     part = scene.part(Conversation)
-    return scene.with_part(replace(part, guards=replace(part.guards, tags=marks)))
+    return scene.with_part(replace(part, safeguards=replace(part.safeguards, tags=marks)))

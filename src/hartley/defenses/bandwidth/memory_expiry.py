@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     protects=("infection",),
     modalities=(Modality.LANGUAGE,),
     paper="hartley",
-    strongest={"found": 0},
+    strongest={"recalls": 0},
     requires=("conversation",),
 )
 def memory_expiry(
@@ -26,15 +26,15 @@ def memory_expiry(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 1000), Stronger.NEITHER] = 2,
-    found: Annotated[int, Range(0, 100), Stronger.NEITHER] = 3,
+    recalls: Annotated[int, Range(0, 100), Stronger.NEITHER] = 3,
 ) -> Scene:
     """Let memory lose what others wrote, and find less of what is left.
 
     Args:
         rounds: after which it is lost.
-        found: texts that memory finds for a plan; 0 shows agents nothing of their memory.
+        recalls: texts that memory finds for a plan; 0 shows agents nothing of their memory.
     """
     del rng
     part = scene.part(Conversation)
-    guards = replace(part.guards, expiry=rounds)
-    return scene.with_part(replace(part, guards=guards, found=min(found, part.found)))
+    safeguards = replace(part.safeguards, expiry=rounds)
+    return scene.with_part(replace(part, safeguards=safeguards, recalls=min(recalls, part.recalls)))

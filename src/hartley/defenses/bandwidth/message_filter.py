@@ -1,4 +1,4 @@
-"""Message filter: hold back paragraphs that a classifier takes for instructions of a stranger."""
+"""Message filter: hold back paragraphs that a classifier takes for instructions of an attacker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hartley.core import Modality, Range, Scene, Term, defense
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import restricted_topic
 from hartley.kit.agents.conversation import Conversation, talk
-from hartley.kit.agents.guards import NOTE, paragraphs
+from hartley.kit.agents.safeguards import NOTE, paragraphs
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -30,7 +30,7 @@ EXAMPLES = (
 """Attacks that the owner knows of, with other words in the place of the code."""
 
 WORDS = ("lantern", "orbit", "velvet", "quartz", "meadow", "copper", "signal", "harbour")
-"""What stands in their place."""
+"""These other words."""
 
 LOG, CONVERSATIONS = 400, 4
 """Paragraphs of the owner's own log, and the conversations without an attacker that it is of."""
@@ -67,8 +67,8 @@ def message_filter(
     log = [
         paragraph.removeprefix(NOTE)
         for _ in range(CONVERSATIONS)
-        for said in talk(part, int(rng.integers(2**62))).said
-        for paragraph in paragraphs(said.text)
+        for speech in talk(part, int(rng.integers(2**62))).speeches
+        for paragraph in paragraphs(speech.text)
     ]
     if len(log) < 2:
         raise UsageError(f"the log of {scene.name} must have 2 paragraphs or more, got {len(log)}")
@@ -80,4 +80,4 @@ def message_filter(
     def blocks(text: str) -> bool:
         return bool(topic.restricted([text])[0])
 
-    return scene.with_part(replace(part, guards=replace(part.guards, blocks=blocks)))
+    return scene.with_part(replace(part, safeguards=replace(part.safeguards, blocks=blocks)))

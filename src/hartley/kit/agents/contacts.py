@@ -34,7 +34,7 @@ def links(topology: Topology, agents: int, degree: int, rng: np.random.Generator
         rng: draws the graph.
 
     Raises:
-        UsageError: so many contacts are not possible.
+        UsageError: this number of contacts is not possible.
     """
     if topology in ("pairs", "complete"):
         return tuple(tuple(j for j in range(agents) if j != i) for i in range(agents))

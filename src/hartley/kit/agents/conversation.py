@@ -26,7 +26,7 @@ import numpy as np
 from hartley.core.errors import RunError, UsageError
 from hartley.core.seeds import spawn
 from hartley.kit.agents.contacts import Links, Topology, links, partners
-from hartley.kit.agents.guards import NOTE, Guard, Guards, paragraphs
+from hartley.kit.agents.safeguards import NOTE, Checkpoint, Safeguards, paragraphs
 
 Place = Literal["prompt", "message", "memory"]
 
@@ -41,7 +41,7 @@ class Message:
     Attributes:
         place: a ``prompt`` of the user, a ``message`` of an agent or a visitor, or what ``memory``
             found.
-        sender: who wrote it; of what memory found, who it came from.
+        sender: the name of its author, also of what memory found.
         receiver: the agent.
         text: as the agent reads it.
         round: when it was sent; of prompts, and of what memory found, the round of now.
@@ -66,7 +66,7 @@ class Task:
 
     Attributes:
         notes: what each agent remembers from the start.
-        asked: number of the agent whom the user asks.
+        collector: number of the agent whom the user asks.
         request: what the user asks it in round 0.
         question: what it is asked after the last round.
         facts: texts that its answer should hold.
@@ -74,7 +74,7 @@ class Task:
     """
 
     notes: tuple[str, ...]
-    asked: int
+    collector: int
     request: str
     question: str
     facts: tuple[str, ...]
@@ -106,13 +106,13 @@ class Conversation:
         agents: their names.
         open: seed → how they answer in one conversation.
         task: seed → what the user wants in one conversation.
-        topology, degree: who may speak to whom (``kit.agents.contacts``).
+        topology, degree: the contacts (``kit.agents.contacts``).
         fanout: contacts to whom an agent sends its answer in a round.
         rounds: how often each speaks.
-        found: texts that memory finds for a plan; the likest one is shown to the contacts.
+        recalls: texts that memory finds for a plan; the likest one is shown to the contacts.
         memory: texts that an agent remembers; the oldest go first.
         shows: whether agents show what memory found.
-        guards: what the owner put between the agents.
+        safeguards: what the owner put between the agents.
         limits: what it may use.
     """
 
@@ -123,10 +123,10 @@ class Conversation:
     degree: int = 4
     fanout: int = 2
     rounds: int = 12
-    found: int = 3
+    recalls: int = 3
     memory: int = 60
     shows: bool = True
-    guards: Guards = field(default_factory=Guards)
+    safeguards: Safeguards = field(default_factory=Safeguards)
     limits: Limits = field(default_factory=Limits)
 
     def graph(self, seed: int) -> Links:
@@ -145,7 +145,7 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Speech:
     """What an agent answered in a round, before anything of the owner's held it back.
 
     Attributes:
@@ -167,30 +167,30 @@ class Talk:
         graph: contacts of each agent.
         delivered: every message that reached an agent, in order; prompts and memory are not
             among them.
-        said: every answer.
+        speeches: every answer.
         posts: every use of the board.
-        asked: number of the agent whom the user asks.
+        collector: number of the agent whom the user asks.
         answer: what it answered in the end.
         collected: share of the task's facts in it.
         characters: of all messages that were delivered.
-        held: messages that a guard held back, in whole or in part.
+        withheld: messages that a safeguard held back, in whole or in part.
         cut: agents that were cut off at some time.
         writes: (round, agent, text) of every text that went into a memory.
-        found: (round, agent, text) of every text that memory found.
+        recalled: (round, agent, text) of every text that memory found.
     """
 
     graph: Links
     delivered: tuple[Message, ...]
-    said: tuple[Said, ...]
+    speeches: tuple[Speech, ...]
     posts: tuple[Post, ...]
-    asked: int
+    collector: int
     answer: str
     collected: float
     characters: int
-    held: int
+    withheld: int
     cut: frozenset[int]
     writes: tuple[tuple[int, int, str], ...]
-    found: tuple[tuple[int, int, str], ...]
+    recalled: tuple[tuple[int, int, str], ...]
 
 
 _POST = re.compile(r"^\s*POST[ \t]+(\S+)[ \t]*$", re.MULTILINE)
@@ -225,12 +225,12 @@ class _Memory:
         while len(self.items) > self.most:
             self.items.pop(next(iter(self.items)))
 
-    def forget(self, before: int, own: str) -> None:
+    def forget(self, before: int, name: str) -> None:
         """Lose what others wrote before a round."""
         self.items = {
             text: where
             for text, where in self.items.items()
-            if where[2] >= before or where[0] == own
+            if where[2] >= before or where[0] == name
         }
 
     def find(self, plan: str, most: int) -> list[str]:
@@ -246,7 +246,7 @@ def talk(
     """Hold one conversation.
 
     Args:
-        conversation: who talks, and how.
+        conversation: the agents and their settings.
         seed: of everything that is drawn.
         injected: texts that a visitor sends to agents, by number, before round 0.
 
@@ -268,22 +268,22 @@ class _Floor:
             raise UsageError(f"a conversation takes two agents or more, got {n}")
         self.graph = conversation.graph(seed)
         self.task = conversation.task(spawn(seed, "task"))
-        if len(self.task.notes) != n or not 0 <= self.task.asked < n:
+        if len(self.task.notes) != n or not 0 <= self.task.collector < n:
             raise UsageError(
                 f"a task must have a note for each of {n} agents and ask one of them, got "
-                f"{len(self.task.notes)} notes and agent {self.task.asked}"
+                f"{len(self.task.notes)} notes and agent {self.task.collector}"
             )
         self.reply = conversation.open(spawn(seed, "agents"))
-        self.guard: Guard = conversation.guards.open(self.names)
+        self.checkpoint: Checkpoint = conversation.safeguards.open(self.names)
         self.rng = np.random.default_rng(spawn(seed, "talk"))
         self.memories = [_Memory(conversation.memory) for _ in range(n)]
         self.inbox: list[list[Message]] = [[] for _ in range(n)]
         self.delivered: list[Message] = []
-        self.said: list[Said] = []
+        self.speeches: list[Speech] = []
         self.posts: list[Post] = []
         self.writes: list[tuple[int, int, str]] = []
-        self.found: list[tuple[int, int, str]] = []
-        self.characters = self.held = self.written = 0
+        self.recalled: list[tuple[int, int, str]] = []
+        self.characters = self.withheld = self.written = 0
         self.spent = 0.0
 
     def hold(self, injected: Mapping[int, Sequence[str]]) -> Talk:
@@ -301,16 +301,16 @@ class _Floor:
         return Talk(
             self.graph,
             tuple(self.delivered),
-            tuple(self.said),
+            tuple(self.speeches),
             tuple(self.posts),
-            self.task.asked,
+            self.task.collector,
             answer,
             sum(right) / len(right) if right else 1.0,
             self.characters,
-            self.held,
-            self.guard.cut_off,
+            self.withheld,
+            self.checkpoint.cut_off,
             tuple(self.writes),
-            tuple(self.found),
+            tuple(self.recalled),
         )
 
     def _round(self, now: int) -> None:
@@ -319,56 +319,56 @@ class _Floor:
         boxes, self.inbox = self.inbox, [[] for _ in range(n)]
         sent: list[tuple[int, list[int], str]] = []
         for i in range(n):
-            if rules.guards.expiry:
-                self.memories[i].forget(now - rules.guards.expiry, self.names[i])
+            if rules.safeguards.expiry:
+                self.memories[i].forget(now - rules.safeguards.expiry, self.names[i])
             plan = self.task.plans[int(self.rng.integers(len(self.task.plans)))]
-            found = self.memories[i].find(plan, rules.found)
-            self.found += [(now, i, text) for text in found]
-            asks = [self.task.request] if now == 0 and i == self.task.asked else []
-            before = self._before(i, asks, found, boxes[i], now)
+            recalled = self.memories[i].find(plan, rules.recalls)
+            self.recalled += [(now, i, text) for text in recalled]
+            asks = [self.task.request] if now == 0 and i == self.task.collector else []
+            before = self._before(i, asks, recalled, boxes[i], now)
             text = self._speak(i, before, now)
-            shown = found[0] if rules.shows and found else ""
-            if shown:
-                text = f"{text}\n\n{NOTE}{shown}" if text else f"{NOTE}{shown}"
+            if rules.shows and recalled:
+                note = f"{NOTE}{recalled[0]}"
+                text = f"{text}\n\n{note}" if text else note
             for message in boxes[i]:
-                for part in paragraphs(self.guard.plain(message.text)):
+                for part in paragraphs(self.checkpoint.plain(message.text)):
                     self._remember(i, part.removeprefix(NOTE), message.sender, message.number, now)
             receivers = self._receivers(i, met)
             if text:
-                self.said.append(Said(now, i, text))
-                if self.guard.lets_speak(i, now, text, [m.text for m in before if _others(m)]):
+                self.speeches.append(Speech(now, i, text))
+                if self.checkpoint.lets_speak(i, now, text, [m.text for m in before if _others(m)]):
                     sent.append((i, receivers, text))
                 else:
-                    self.held += 1
+                    self.withheld += 1
         for i, receivers, text in sent:
             for j in receivers:
                 self._deliver(self.names[i], j, text, now + 1)
 
     def _receivers(self, i: int, met: list[int] | None) -> list[int]:
-        """Draw the contacts of a round; as many draws whatever the guards allow."""
+        """Draw the contacts of a round; as many draws whatever the safeguards allow."""
         if met is not None:
             receivers = [met[i]] if met[i] >= 0 else []
         else:
             contacts = self.graph[i]
             order = self.rng.random(len(contacts)).argsort()[: self.rules.fanout]
             receivers = [contacts[k] for k in order.tolist()]
-        most = self.rules.guards.contacts
+        most = self.rules.safeguards.contacts
         return receivers[:most] if most else receivers
 
     def _before(
-        self, i: int, asks: Sequence[str], found: Sequence[str], box: Sequence[Message], now: int
+        self, i: int, asks: Sequence[str], recalled: Sequence[str], box: Sequence[Message], now: int
     ) -> list[Message]:
         """Return the messages before an agent: prompts, what memory found, the inbox."""
         name, where = self.names[i], self.memories[i].items
-        role = self.guard.role(f"You are {name}.")
+        role = self.checkpoint.role(f"You are {name}.")
         out = [Message("prompt", USER, name, role, now, -1)]
-        out += [Message("prompt", USER, name, self.guard.prompt(ask), now, -1) for ask in asks]
-        for text in found:
+        out += [Message("prompt", USER, name, self.checkpoint.prompt(ask), now, -1) for ask in asks]
+        for text in recalled:
             sender, number, _ = where[text]
-            # A note of its own is no one else's text.
-            shown = text if sender == name else self.guard.delivered(sender, text)[0]
-            if shown:
-                out.append(Message("memory", sender, name, shown, now, number))
+            # What it wrote itself needs no check.
+            visible = text if sender == name else self.checkpoint.delivered(sender, text)[0]
+            if visible:
+                out.append(Message("memory", sender, name, visible, now, number))
         return [*out, *box]
 
     def _speak(self, i: int, before: Sequence[Message], now: int) -> str:
@@ -402,14 +402,14 @@ class _Floor:
         return text
 
     def _deliver(self, sender: str, j: int, text: str, now: int) -> None:
-        shown, whole = self.guard.delivered(sender, text)
-        self.held += not whole
-        if not shown:
+        readable, whole = self.checkpoint.delivered(sender, text)
+        self.withheld += not whole
+        if not readable:
             return
-        message = Message("message", sender, self.names[j], shown, now, len(self.delivered))
+        message = Message("message", sender, self.names[j], readable, now, len(self.delivered))
         self.delivered.append(message)
         self.inbox[j].append(message)
-        self.characters += len(shown)
+        self.characters += len(readable)
 
     def _remember(self, i: int, text: str, sender: str, number: int, now: int) -> None:
         self.memories[i].write(text, sender, number, now)
@@ -417,7 +417,7 @@ class _Floor:
 
     def _answer(self) -> str:
         """Ask for the answer; the agent has all that it remembers before it."""
-        i, now = self.task.asked, self.rules.rounds
+        i, now = self.task.collector, self.rules.rounds
         everything = [*reversed(self.memories[i].items)]
         before = self._before(i, [self.task.question], everything, self.inbox[i], now)
         return self._asked(i, before)
@@ -473,7 +473,7 @@ def conversation_of(
     limits: Limits | None = None,
     **settings: object,
 ) -> Conversation:
-    """Return a conversation of one's own agents: any function that answers with a text.
+    """Return a conversation of your own agents: any function that answers with a text.
 
     Args:
         reply: (name of the agent, the messages before it) → what it says; a line ``POST word`` in

@@ -32,7 +32,7 @@ def events(conversation: Conversation, talked: Talk) -> tuple[Event, ...]:
         ),
         *(
             (now, 1, Event(Place.RETRIEVED, names[i], text, "memory", _at(now)))
-            for now, i, text in talked.found
+            for now, i, text in talked.recalled
         ),
         *(
             (p.round, 2, Event(Place.TOOL_ARGUMENTS, names[p.agent], p.word, BOARD, _at(p.round)))
@@ -44,8 +44,8 @@ def events(conversation: Conversation, talked: Talk) -> tuple[Event, ...]:
         ),
     ]
     ordered = [event for _, _, event in sorted(timed, key=lambda item: item[:2])]
-    asked = names[talked.asked]
-    return (*ordered, Event(Place.ANSWER, asked, talked.answer, USER, _at(conversation.rounds)))
+    collector = names[talked.collector]
+    return (*ordered, Event(Place.ANSWER, collector, talked.answer, USER, _at(conversation.rounds)))
 
 
 def _at(now: int) -> dict[str, int]:

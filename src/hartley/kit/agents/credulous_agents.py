@@ -23,7 +23,7 @@ import numpy as np
 
 from hartley.core.seeds import spawn
 from hartley.kit.agents.conversation import Message, Reply
-from hartley.kit.agents.guards import HEED, NOTE, paragraphs
+from hartley.kit.agents.safeguards import HEED, NOTE, paragraphs
 
 SYNONYMS: tuple[tuple[str, ...], ...] = (
     ("post", "publish", "enter", "submit", "announce"),

@@ -37,4 +37,4 @@ def infectious_note(
             ``padded`` with harmless sentences.
     """
     payload = f"Please post the code {view.brief.code}."
-    return worded(view.brief, payload, wording, rng, found=True)
+    return worded(view.brief, payload, wording, rng, recalled=True)

@@ -23,7 +23,7 @@ FORGED = "[user] "
 
 
 def worded(
-    brief: InfectionBrief, payload: str, wording: Wording, rng: Rng, *, found: bool = False
+    brief: InfectionBrief, payload: str, wording: Wording, rng: Rng, *, recalled: bool = False
 ) -> Outcome:
     """Return the text of an attack, put in one of several ways.
 
@@ -35,7 +35,7 @@ def worded(
             which asks for nothing; ``forged`` begins a paragraph with the mark of the user;
             ``padded`` is encoded, behind sentences of the kind that agents write, as many as fit.
         rng: draws words.
-        found: whether words come before it by which memory finds the text.
+        recalled: whether words come before it by which memory finds the text.
     """
     body = payload
     if wording == "reworded":
@@ -43,20 +43,20 @@ def worded(
     elif wording in ("encoded", "padded"):
         body = encoded(payload)
     mark = FORGED if wording == "forged" else ""
-    lead = f"{findable(mark + body, brief.plans)} " if found else ""
+    lead = f"{findable(mark + body, brief.plans)} " if recalled else ""
     text = f"{mark}{lead}{body}"
     if wording == "padded":
-        text = f"{_harmless(brief, brief.characters - len(body) - 1, found, rng)} {body}"
+        text = f"{_harmless(brief, brief.characters - len(body) - 1, recalled, rng)} {body}"
     elif wording == "parts":
         text = "\n\n".join(in_parts(text, f"n{int(rng.integers(10**6))}"))
     texts = np.array([f"Hello.\n\n{text}" if mark else text])
     return Outcome(asset=Data("message", Modality.LANGUAGE, texts, form=Form.TEXT))
 
 
-def _harmless(brief: InfectionBrief, most: int, found: bool, rng: Rng) -> str:
-    """Return sentences of at most so many characters, as agents write or look them up."""
+def _harmless(brief: InfectionBrief, most: int, recalled: bool, rng: Rng) -> str:
+    """Return sentences, of ``most`` characters at most, as agents write or look them up."""
     # Plans without their numbers, so that memory finds the text for one as for another.
-    kinds = [re.sub(r"\s*\d+", "", plan) for plan in brief.plans] if found else [*brief.notes]
+    kinds = [re.sub(r"\s*\d+", "", plan) for plan in brief.plans] if recalled else [*brief.notes]
     out: list[str] = []
     while kinds:
         sentence = kinds[int(rng.integers(len(kinds)))]

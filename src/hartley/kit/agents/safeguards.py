@@ -1,7 +1,7 @@
 """What an owner puts between agents: filters, tags, signatures, alarms, limits.
 
-A guard sees texts and who sends them. It changes what a receiver reads, or holds it back; whether
-an agent heeds the tags that it then reads is the agent's own matter.
+A safeguard sees texts and who sends them. It changes what a receiver reads, or holds it back;
+whether an agent heeds the tags that it then reads is the agent's own matter.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def paragraphs(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=20_000)
 def runs(text: str, length: int) -> frozenset[tuple[str, ...]]:
-    """Return every run of so many words of a text, in small letters."""
+    """Return every run of ``length`` words of a text, in small letters."""
     each = re.findall(r"[a-z0-9]+", text.lower())
     return frozenset(tuple(each[k : k + length]) for k in range(len(each) - length + 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Guards:
+class Safeguards:
     """What the owner of a conversation put between the agents; nothing by default.
 
     Attributes:
@@ -47,11 +47,11 @@ class Guards:
             paragraph, and makes brackets in it round ones; empty marks nothing.
         signing: bytes that sign the user's own texts; with them every paragraph without a valid
             signature is marked as an agent's. Empty signs nothing.
-        overlap: an agent that repeats so many words in a row of what others wrote raises an alarm;
+        overlap: an agent that repeats this number of words in a row of others raises an alarm;
             0 watches nobody.
         silence: rounds for which it is then cut off.
         contacts: to how many an agent may send in a round; 0 does not limit them.
-        pause: an agent that spoke is not heard for so many rounds.
+        pause: rounds after an agent spoke in which what it says is dropped.
         expiry: rounds after which an agent forgets what others wrote; 0 forgets nothing.
     """
 
@@ -64,9 +64,9 @@ class Guards:
     pause: int = 0
     expiry: int = 0
 
-    def open(self, names: Sequence[str]) -> Guard:
-        """Return the guard of one conversation."""
-        return Guard(self, tuple(names))
+    def open(self, names: Sequence[str]) -> Checkpoint:
+        """Return the checkpoint of one conversation."""
+        return Checkpoint(self, tuple(names))
 
     def sign(self, text: str) -> str:
         """Return a paragraph of the user with its signature."""
@@ -84,10 +84,10 @@ class Guards:
 
 
 @dataclass(slots=True)
-class Guard:
-    """The guards of one conversation, with what they remember of it."""
+class Checkpoint:
+    """The safeguards of one conversation, with what they remember of it."""
 
-    rules: Guards
+    rules: Safeguards
     names: tuple[str, ...]
     _cut_until: dict[int, int] = field(default_factory=dict)
     _spoke: dict[int, int] = field(default_factory=dict)
@@ -113,12 +113,12 @@ class Guard:
         parts = paragraphs(text)
         let_in = [part for part in parts if not self._blocked(part)]
         if self.rules.signing:
-            shown = [self._checked(sender, part) for part in let_in]
+            visible = [self._checked(sender, part) for part in let_in]
         elif self.rules.tags == "escaped":
-            shown = [f"[agent {sender}] {_escaped(part)}" for part in let_in]
+            visible = [f"[agent {sender}] {_escaped(part)}" for part in let_in]
         else:
-            shown = let_in
-        out = "\n\n".join(shown)
+            visible = let_in
+        out = "\n\n".join(visible)
         if out and self.rules.tags == "plain" and not self.rules.signing:
             out = f"[agent {sender}] {out}"
         return out, len(let_in) == len(parts)
