@@ -5,7 +5,7 @@ that were infected while few had been, so that there was somebody left to infect
 infectious period was seen whole; one whose period the end of the record cuts off would count too
 few. Both are known at the moment of infection, so that leaving others out moves no mean: the sum
 over those counted of (infected by it − R) has mean 0, as in a branching process that is stopped
-(Wald). R̂ is Harris's estimator of 1948: infected by those counted, over the number of those counted.
+(Wald). R̂ is Harris's estimator of 1948: those infected by the counted, over the number of these.
 
 The interval inverts the score Σ(xᵢ − R) against the variance N·φ·(R + a·R²), which is that of
 Poisson (a = 0) and geometric (a = 1) numbers at φ = 1. The dispersion a is the sample's, drawn

@@ -29,5 +29,5 @@ def signed_instructions(scene: Scene, rng: Rng) -> Scene:
     the way and not by the agents, unlike the tags of the paper, which a model checks itself.
     """
     part = scene.part(Conversation)
-    guards = replace(part.guards, signing=rng.bytes(32))
-    return scene.with_part(replace(part, guards=guards))
+    safeguards = replace(part.safeguards, signing=rng.bytes(32))
+    return scene.with_part(replace(part, safeguards=safeguards))
