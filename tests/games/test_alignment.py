@@ -160,7 +160,11 @@ def _spelt(tokens: Any) -> list[str]:
     ],
 )
 def test_words_are_counted_in_the_text_that_is_read(
-    scene: Scene, tokens: list[int], reads: int, received: str | None
+    scene: Scene,
+    tokens: list[int],
+    reads: int,
+    received: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     part = replace(
         scene.part(PairEncoders),
@@ -170,7 +174,8 @@ def test_words_are_counted_in_the_text_that_is_read(
     )
     clean = pairs("clean", np.full((1, 1, 4, 4), 0.5), np.array([[1, 2, 3]]))
     loot = pairs("changed", clean.x, np.array([tokens]))
-    budget = PairBudget(Perturbation("linf", 0.1), 0.25, 1, pieces=3)
+    monkeypatch.setattr("hartley.games.alignment.changed_pairs.PIECES", 3)
+    budget = PairBudget(Perturbation("linf", 0.1), 0.25, 1)
     got = changed_pairs(clean, Outcome(asset=loot), budget, part)
     assert got.outside == (received is None)
     assert _spelt(got.captions) == [received or "a b c"]

@@ -47,13 +47,25 @@ class QueryDistances:
             )
         return self.statistic()
 
+    def after(self, record: NDArray[Any], label: int) -> float:
+        """Return what ``add`` would return, and enter nothing."""
+        known = self._sets.get(label)
+        if not known:
+            return self.statistic()
+        row = np.asarray(record, dtype=np.float64).reshape(-1)
+        nearest = float(np.sqrt(((np.stack(known) - row) ** 2).sum(1).min()))
+        return self._of([*self._distances, nearest])
+
     def statistic(self) -> float:
         """Return the Shapiro–Wilk statistic of the distances, 0 where all are equal."""
-        if len(self._distances) < self._warm:
+        return self._of(self._distances)
+
+    def _of(self, distances: list[float]) -> float:
+        if len(distances) < self._warm:
             return 1.0
         from scipy.stats import shapiro
 
-        values = np.asarray(self._distances)
+        values = np.asarray(distances)
         middle, spread = values.mean(), values.std()
         if spread < 1e-12 * max(1.0, abs(middle)):
             return 0.0

@@ -66,13 +66,10 @@ def word_signals(
         labels: (n,) which word each is; every word is as often drawn.
 
     Raises:
-        UsageError: there are fewer than two words, or words without a drawing.
+        UsageError: as ``shares``.
     """
     import torch
 
-    count = len(references)
-    if count < 2 or not np.isin(np.arange(count), labels).all():
-        raise UsageError(f"words must be two or more, each drawn at least once, got {count}")
     table = reader.language.embeddings
 
     def states(rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -100,8 +97,16 @@ def shares(
         written: (C, w) of the words written in another way.
         drawn: (n, w) of drawings.
         labels: (n,) which word each is.
+
+    Raises:
+        UsageError: there are fewer than two words, words without a drawing, or words of one state,
+            which have no concept.
     """
     count = len(clean)
+    if count < 2 or not np.isin(np.arange(count), labels).all():
+        raise UsageError(f"words must be two or more, each drawn at least once, got {count}")
+    if not (np.linalg.norm(clean, axis=1) > 0).all():
+        raise UsageError("words must have different states, got one that is the mean of all")
     # (C, C): a row for each word, a column for each concept.
     energies = {name: np.empty((count, count)) for name in ("written", "drawn")}
     along = {name: np.empty(count) for name in energies}

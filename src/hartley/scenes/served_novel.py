@@ -39,8 +39,9 @@ def served_novel(
         hidden: width of the network, a multiple of 4.
         top: log-probabilities that an answer gives at most; 512 are all of them.
         bias: largest number that a request may add to a logit.
-        jitter: deviation of noise on every logit, another at each request: an endpoint that
-            changes its answers.
+        jitter: deviation of noise on every logit, of an endpoint that changes its answers: another
+            each time that one attacker asks the same question, and the same ones again for the
+            next attacker.
         seed: of the split and of the training.
     """
     prose = language.novel("persuasion")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Codec, Model, spawn
+from hartley.kit.accounts import Stream, watched
 from hartley.kit.next_tokens import likeliest
 from hartley.targets.http import endpoint
 
@@ -43,7 +44,8 @@ class CompletionsServer:
         most: log-probabilities of a token at most; more are refused with status 400.
         bias: largest bias of a logit; a larger one is refused with status 400.
         jitter: deviation of noise on every logit, another each time that a question is asked: it
-            depends on the name of the model, the prompt, the biases and how often they were asked.
+            depends on the name of the model, the prompt, the biases and how often one attacker
+            asked them.
         requests: how many were answered.
     """
 
@@ -86,7 +88,7 @@ class CompletionsServer:
             **how,
         )
         # Whoever holds the model holds the server: it ends with the last of them.
-        return model.with_(
+        held = model.with_(
             generate=None,
             chat=None,
             **{
@@ -95,6 +97,12 @@ class CompletionsServer:
                 if call in ("query", "top_logprobs")
             },
         )
+        return watched(held, partial(self._new_attacker, name)) if self.jitter else held
+
+    def _new_attacker(self, name: str) -> Stream:
+        """Count questions from 0 on: an attack meets the same noise, whoever played before it."""
+        self._times[name] = Counter()
+        return _as_asked
 
     def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to one request.
@@ -112,11 +120,11 @@ class CompletionsServer:
         tokens = np.array([[*p, *[-1] * (longest - len(p))] for p in prompts], dtype=np.int64)
         with self._lock:  # one at a time: sums of a network depend on its threads
             scores = np.array(logits(tokens), dtype=np.float64)
+            if added and max(added) >= scores.shape[1]:
+                raise ValueError(f"logit_bias must be of tokens below {scores.shape[1]}")
             if self.jitter:
                 scores += self.jitter * self._noise(str(body["model"]), prompts, added, scores)
             self.requests += 1
-        if added and max(added) >= scores.shape[1]:
-            raise ValueError(f"logit_bias must be of tokens below {scores.shape[1]}")
         for token, value in added.items():
             scores[:, token] += value
         top = likeliest(scores, max(wanted, 1), np.full((len(scores), 1), -1), 0.0)
@@ -241,6 +249,11 @@ class _Quiet(ThreadingHTTPServer):
 def _alive(server: CompletionsServer, function: Callable[..., Any], *arguments: Any) -> Any:
     del server
     return function(*arguments)
+
+
+def _as_asked(call: str, answer: Callable[..., Any], x: Any, arguments: tuple[Any, ...]) -> Any:
+    del call
+    return answer(x, *arguments)
 
 
 def _closed(server: ThreadingHTTPServer) -> None:

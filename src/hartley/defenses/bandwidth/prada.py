@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from hartley.core import Modality, Model, Output, Range, Scene, Term, defense, spawn
-from hartley.core.errors import UsageError
 from hartley.defenses._shared import wrap_answers
 from hartley.kit import accounts
 from hartley.kit.query_distances import QueryDistances
@@ -38,7 +37,7 @@ def prada(
     rng: Rng,
     *,
     threshold: Annotated[float, Range(0, 1)] = 0.0,
-    false_alarms: Annotated[float, Range(0, 0.5, open_low=True)] = 0.05,
+    false_alarms: Annotated[float, Range(0.0167, 0.5)] = 0.05,
     warm: Annotated[int, Range(3, 5000)] = 100,
     shared: bool = False,
 ) -> Scene:
@@ -57,12 +56,8 @@ def prada(
         false_alarms: share of such streams that are refused, at least one in 60.
         warm: distances that are gathered before anything is refused.
         shared: one history for all accounts of an attacker.
-
-    Raises:
-        UsageError: the threshold is to be set by streams, for fewer false alarms than one of them.
     """
     records, seed = _records(scene), int(rng.integers(2**62))
-    _check(threshold, false_alarms)
 
     def change(inner: Model, who: str) -> Model:
         if who.startswith("reference"):
@@ -101,14 +96,6 @@ def prada(
         return accounts.watched(inner, opened, shared=shared)
 
     return wrap_answers.models(scene, change)
-
-
-def _check(threshold: float, share: float) -> None:
-    if not threshold and share * (STREAMS + 1) < 1 - 1e-9:
-        raise UsageError(
-            f"prada's false_alarms must be at least 1/{STREAMS + 1}, since {STREAMS} streams set "
-            f"the threshold, got {share}"
-        )
 
 
 def _records(scene: Scene) -> NDArray[Any]:

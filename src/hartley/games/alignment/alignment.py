@@ -45,7 +45,7 @@ from hartley.core.errors import UsageError
 from hartley.games.alignment import live_alignment
 from hartley.games.alignment.caption_words import as_read
 from hartley.games.alignment.changed_pairs import PairBudget, changed_pairs
-from hartley.games.alignment.pair_encoders import CAPTIONS, ONE_CHANGE, PairEncoders
+from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.infotheory import retrieval, semantic_capacity
 from hartley.kit.interval_values import Figure, share_figure
 from hartley.kit.pair_agreement import PairAgreement
@@ -378,14 +378,35 @@ def _read(
     if owner.gate is not None:
         caught = owner.gate.refuses(attacked.pictures, attacked.captions)
         metrics["caught"] = float(caught.mean())
-    assert isinstance(outcome.asset, Data)  # changed_pairs has read it
     return Received(
         guess=symbols[1],
         reference=symbols[0],
         metrics=metrics,
         columns={"item": chosen},
-        dependent=bool(outcome.asset.facts.get(ONE_CHANGE, False)),
+        dependent=one_change(np.asarray(question.x), changed.pictures),
     )
+
+
+ALIKE = 0.5
+"""Cosine of the changes of two pictures, in the mean, from which they are taken for one change.
+
+A change of all pictures at once keeps above it what is cut at black and at white; changes that are
+found for each picture alone stay far below."""
+
+
+def one_change(clean: NDArray[Any], pictures: NDArray[Any]) -> bool:
+    """Whether one and the same change was made to the pictures that differ, of shape (n, …).
+
+    What is decoded of one pair then says something of the others, whatever the attack declares.
+    """
+    changes = (np.asarray(pictures, np.float64) - clean).reshape(len(clean), -1)
+    sizes = np.linalg.norm(changes, axis=1)
+    rows = changes[sizes > 0] / sizes[sizes > 0, None]
+    n = len(rows)
+    if n < 2:
+        return False
+    # The mean cosine of two different rows, by the length of their sum.
+    return bool((float((rows.sum(0) ** 2).sum()) - n) / (n * (n - 1)) > ALIKE)
 
 
 def _after(owner: _Owner, before: _Encoded, changed: Any) -> _Encoded:

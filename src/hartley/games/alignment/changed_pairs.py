@@ -29,13 +29,11 @@ class PairBudget:
         picture: how much every pixel may change.
         area: share of the pixels of a picture that may change at will instead.
         words: words of a caption that may be put in, left out or replaced.
-        pieces: tokens by which a caption may grow for each of these words.
     """
 
     picture: Perturbation
     area: float
     words: int
-    pieces: int = PIECES
 
     def allows(self, clean: NDArray[Any], changed: NDArray[Any]) -> NDArray[np.bool_]:
         """Return which pictures (n, channels, h, w) from 0 to 1 are within the budget."""
@@ -44,12 +42,6 @@ class PairBudget:
         return np.asarray(
             self.picture.allows(clean, changed) | (inside & (touched <= self.area)), dtype=bool
         )
-
-
-def as_file(pictures: NDArray[Any]) -> NDArray[Any]:
-    """Return pictures from 0 to 1 as a file of 8 bits a channel rounds them, of the same type."""
-    rounded = np.rint(np.asarray(pictures, np.float64) * 255) / 255
-    return np.asarray(rounded.astype(np.asarray(pictures).dtype))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +125,7 @@ def _as_written(
     apart = np.array([words_apart(a, b) for a, b in zip(before, after, strict=True)])
     again = as_words(written_again(written, part.codec, part.reads), part.codec)
     steady = np.array([a == b for a, b in zip(after, again, strict=True)])
-    near[rows] = (apart <= budget.words) & (grown <= budget.pieces * budget.words) & steady
+    near[rows] = (apart <= budget.words) & (grown <= PIECES * budget.words) & steady
     out = text.pad([row[row >= 0] for row in out], max(width, written.shape[1]))
     changed = (apart > 0) & near[rows]
     out[rows[changed]] = text.pad([row[row >= 0] for row in written[changed]], out.shape[1])

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 CAPTIONS = "captions"
 """The fact of pairs (n, t): tokens of their captions, padded on the right with −1."""
 
-ONE_CHANGE = "one change"
-"""The fact of changed pairs that one and the same change was made to all of them: what is decoded
-of one then says something of the others."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairEncoders:

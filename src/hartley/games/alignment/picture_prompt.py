@@ -36,10 +36,11 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.alignment import live_picture_prompt
-from hartley.games.alignment.changed_pairs import PairBudget, as_file
+from hartley.games.alignment.changed_pairs import PairBudget
 from hartley.games.example_pictures import change, picture, pictured
 from hartley.games.extraction.fingerprint import labels_of
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.vision.image import as_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,6 +29,7 @@ from hartley.core import (
     Stronger,
     game,
 )
+from hartley.core.errors import RunError
 from hartley.games.extraction import head_fingerprint
 from hartley.games.extraction.fingerprint import ExtractionBrief, Planted, dealt
 from hartley.kit import next_tokens
@@ -191,8 +192,21 @@ def instability(model: Model, tokens: NDArray[Any]) -> float:
 
 
 def _head(loot: Asset) -> NDArray[Any]:
+    """Return the stolen head; (0, 0) where the loot has none.
+
+    Raises:
+        RunError: it has no numbers that a head could have.
+    """
     weights = loot.weights() if isinstance(loot, Model) and loot.weights is not None else {}
-    return np.asarray(weights.get(HEAD, np.zeros((0, 0))))
+    head = np.asarray(weights.get(HEAD, np.zeros((0, 0))))
+    if head.dtype.kind not in "fiu" or not np.isfinite(head).all():
+        raise RunError(f"a stolen head must be finite numbers, got {head.dtype} with others")
+    if head.ndim == 2 and head.shape[1] > len(head):
+        raise RunError(
+            f"a stolen head must be at most as wide as its vocabulary, got {head.shape[1]} columns "
+            f"for {len(head)} tokens"
+        )
+    return head
 
 
 def _scene(rng: Rng, *, planted: bool, vocabulary: int = 64, hidden: int = 6) -> Scene:

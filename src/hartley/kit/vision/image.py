@@ -34,6 +34,15 @@ def eight_bits(image: NDArray[Any]) -> NDArray[Any]:
     return out / np.float32(255)
 
 
+def as_file(pictures: NDArray[Any]) -> NDArray[Any]:
+    """Return pictures from 0 to 1 as a file of 8 bits a channel rounds them, of the same type.
+
+    Nothing is clipped: what is outside of 0..1 stays there.
+    """
+    rounded = np.rint(np.asarray(pictures, np.float64) * 255) / 255
+    return np.asarray(rounded.astype(np.asarray(pictures).dtype))
+
+
 def psnr(image: NDArray[Any], other: NDArray[Any]) -> float:
     """Return the peak signal-to-noise ratio in dB of two pictures of one shape, 100 at most."""
     gap = np.asarray(image, dtype=np.float64) - np.asarray(other, dtype=np.float64)

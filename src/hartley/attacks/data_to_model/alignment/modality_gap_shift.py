@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.alignment.alignment import AlignmentBrief, alignment
-from hartley.games.alignment.pair_encoders import CAPTIONS, ONE_CHANGE, pairs
+from hartley.games.alignment.pair_encoders import CAPTIONS, pairs
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -67,5 +66,4 @@ def modality_gap_shift(
         length = np.full(1, 2.5 / steps * rules.epsilon)
         change = rules.projected(rules.moved(middle + change, trend, length), middle, box) - middle
     shifted = rules.projected(clean + change, clean, rules.box(clean))
-    loot = pairs("changed pairs", shifted, brief.question.facts[CAPTIONS])
-    return Outcome(asset=replace(loot, facts={**loot.facts, ONE_CHANGE: True}))
+    return Outcome(asset=pairs("changed pairs", shifted, brief.question.facts[CAPTIONS]))

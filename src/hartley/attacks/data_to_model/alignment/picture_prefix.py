@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Outcome, Range, Stronger, Term, View, attack
-from hartley.games.alignment.changed_pairs import as_file
 from hartley.games.alignment.picture_prompt import PicturePromptBrief, picture_prompt
+from hartley.kit.vision.image import as_file
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

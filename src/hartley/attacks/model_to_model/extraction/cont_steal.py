@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from hartley.attacks.model_to_model.extraction._shared.account_spaces import answered
-from hartley.core import Access, Data, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
+from hartley.attacks.model_to_model.extraction._shared.account_spaces import copied
+from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.encoder_extraction import EncoderBrief, encoder_extraction
-from hartley.models.encoder_copy import copy_encoder
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng
@@ -49,11 +48,7 @@ def cont_steal(
         common: share of an account's records that all accounts ask for, where each has a space of
             its own and the attacker knows it.
     """
-    x, answers = answered(view, rng, queries=queries, common=common)
-    queried = Data("queried", view.brief.public.modality, x)
-    seed = int(rng.integers(2**31))
-    copy = copy_encoder(
-        queried, answers, seed, loss="contrast",
+    return copied(
+        view, rng, queries=queries, common=common, loss="contrast",
         hidden=hidden, steps=steps, noise=noise, temperature=temperature,
     )  # fmt: skip
-    return Outcome(asset=copy)

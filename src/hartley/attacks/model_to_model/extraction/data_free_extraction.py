@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
 from hartley.attacks.model_to_model.extraction._shared.small_nets import centred, small_net
 from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer, allowance, numbers
+from hartley.attacks.model_to_model.extraction._shared.unnoticed import Unnoticed
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hartley.core.parts import Rng
 
 NOISE, WIDTH, PROBE = 32, 128, 1e-2
@@ -42,6 +45,7 @@ def data_free_extraction(
     batch: Annotated[int, Range(2)] = 50,
     replays: Annotated[int, Range(1), Stronger.MORE] = 20,
     reading: Literal["answers", "labels", "recovered"] = "answers",
+    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.97,
     temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 128,
@@ -60,6 +64,9 @@ def data_free_extraction(
         replays: optimiser steps of the copy in a turn.
         reading: what is learnt of an answer: all scores, the likeliest class alone, or the scores
             that a known change of scores (``reverse_sigmoid``) turns into the answer.
+        caution: against ``prada``, where the attacker knows of it: records drawn at random are
+            asked in between, and others left out, so that its statistic stays above this; 0 for
+            neither.
         temperature: of the scores that the last copy is trained on, as in distillation.
         steps: optimiser steps of the last copy's training.
         hidden: width of the copy's hidden layer.
@@ -84,9 +91,16 @@ def data_free_extraction(
     student = small_net((flat.shape[1], hidden, view.brief.classes), draw)
     makes, learns = (torch.optim.Adam(net.parameters(), lr=1e-2) for net in (maker, student))
 
+    def random_record() -> NDArray[Any]:
+        return np.asarray(ends[0] + span * rng.random(flat.shape[1]), public.x.dtype).reshape(
+            1, *shape
+        )
+
+    unnoticed = Unnoticed.of(transfer, caution, random_record)
+
     def ask(x: torch.Tensor) -> torch.Tensor:
         records = (low + (high - low) * torch.sigmoid(x)).detach().numpy().reshape(-1, *shape)
-        return centred(torch.from_numpy(transfer.ask(records.astype(public.x.dtype))).log())
+        return centred(torch.from_numpy(unnoticed.ask(records.astype(public.x.dtype))).log())
 
     half = batch // 2
     while transfer.left >= 2 * half:
@@ -99,7 +113,9 @@ def data_free_extraction(
             with torch.no_grad():
                 copied = centred(student(torch.sigmoid(place)).log_softmax(1))
             gaps.append((answers - copied).abs().mean(1))
-        estimate = (gaps[1] - gaps[0]).unsqueeze(1) / probe * way * flat.shape[1]
+        # A record that was left out says nothing.
+        rises = (gaps[1] - gaps[0]).nan_to_num() / probe
+        estimate = rises.unsqueeze(1) * way * flat.shape[1]
         makes.zero_grad()
         torch.autograd.backward(raw, -estimate / half)
         makes.step()

@@ -35,6 +35,7 @@ def distillation(
     queries: Annotated[int, Range(0)] = 0,
     temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
     reading: Literal["answers", "labels", "recovered"] = "answers",
+    repeats: Annotated[int, Range(1, 100), Stronger.NEITHER] = 1,
     steps: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
@@ -49,10 +50,13 @@ def distillation(
         temperature: 1 trains on the scores as they are, as knockoff does.
         reading: what is learnt of an answer: all scores, the likeliest class alone, or the scores
             that a known change of scores (``reverse_sigmoid``) turns into the answer.
+        repeats: how often each record is asked; the mean of the answers is learnt, where a victim
+            adds noise to them.
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    public, transfer = view.brief.public, Transfer(view, allowance(view, queries), reading)
+    public = view.brief.public
+    transfer = Transfer(view, allowance(view, queries), reading, repeats)
     transfer.ask(transfer_set(public.x, transfer.left, rng, mix=False))
     return Outcome(
         asset=transfer.copy(

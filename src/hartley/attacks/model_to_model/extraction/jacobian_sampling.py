@@ -13,6 +13,7 @@ from hartley.attacks.model_to_model.extraction._shared.transfer import (
     numbers,
     slopes,
 )
+from hartley.attacks.model_to_model.extraction._shared.unnoticed import Unnoticed, natural
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     adapts=True,
     loot=Loot.MODEL,
     light={"queries": 300, "steps": 40},
+    sweep={"repeats": (3,)},
 )
 def jacobian_sampling(
     view: View[ExtractionBrief],
@@ -39,6 +41,8 @@ def jacobian_sampling(
     seeds: Annotated[int, Range(1)] = 150,
     step: Annotated[float, Range(0, open_low=True)] = 0.1,
     towards: Literal["random", "label"] = "random",
+    repeats: Annotated[int, Range(1, 100), Stronger.NEITHER] = 1,
+    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.97,
     steps: Annotated[int, Range(1), Stronger.MORE] = 200,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
@@ -54,6 +58,10 @@ def jacobian_sampling(
         seeds: records of the attacker's own to start with, a third of the queries at most.
         step: what each number of a record moves by, as a share of the records' range.
         towards: which label's gradient records are moved along.
+        repeats: how often each record is asked; the mean of the answers is learnt, where a victim
+            adds noise to them.
+        caution: against ``prada``, where the attacker knows of it: natural records are asked in
+            between, and moved ones left out, so that its statistic stays above this; 0 for neither.
         steps: optimiser steps of each copy's training.
         hidden: width of the copy's hidden layer.
 
@@ -61,10 +69,13 @@ def jacobian_sampling(
         UsageError: the attacker's records are none, or not numbers.
     """
     public = numbers(view, "jacobian_sampling")
-    transfer = Transfer(view, allowance(view, queries))
+    transfer = Transfer(view, allowance(view, queries), repeats=repeats)
     low, high = float(public.x.min()), float(public.x.max())
     first = min(seeds, max(1, transfer.left // 3))
-    transfer.ask(public.x[rng.permutation(len(public))[:first]])
+    order = rng.permutation(len(public))
+    others = natural(public.x[order[first:]] if first < len(public) else public.x, rng)
+    unnoticed = Unnoticed.of(transfer, caution, lambda: next(others))
+    unnoticed.ask(public.x[order[:first]])
     while transfer.left:
         copy = transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden)
         rows = rng.permutation(len(transfer))[: transfer.left]
@@ -74,5 +85,5 @@ def jacobian_sampling(
             shift = rng.integers(others, view.brief.classes, len(x))
             labels = (labels_of_copy(copy, x) + shift) % view.brief.classes
         moved = x - step * (high - low) * np.sign(slopes(copy, x, labels))
-        transfer.ask(np.clip(moved, low, high).astype(public.x.dtype))
+        unnoticed.ask(np.clip(moved, low, high).astype(public.x.dtype))
     return Outcome(asset=transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden))

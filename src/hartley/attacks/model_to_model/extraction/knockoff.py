@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     adapts=True,
     loot=Loot.MODEL,
     light={"steps": 40},
+    sweep={"repeats": (3,)},
 )
 def knockoff(
     view: View[ExtractionBrief],
@@ -30,6 +31,7 @@ def knockoff(
     *,
     queries: Annotated[int, Range(0)] = 0,
     mix: bool = False,
+    repeats: Annotated[int, Range(1, 100), Stronger.NEITHER] = 1,
     steps: Annotated[int, Range(1), Stronger.MORE] = 200,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
@@ -41,9 +43,11 @@ def knockoff(
     Args:
         queries: number of queries; 0 means as many as the rules allow.
         mix: query mixtures of two records too, if there are fewer records than queries.
+        repeats: how often each record is asked; the mean of the answers is learnt, where a victim
+            adds noise to them.
         steps: optimiser steps of the copy's training.
         hidden: width of the copy's hidden layer.
     """
-    transfer = Transfer(view, allowance(view, queries))
+    transfer = Transfer(view, allowance(view, queries), repeats=repeats)
     transfer.ask(transfer_set(view.brief.public.x, transfer.left, rng, mix=mix))
     return Outcome(asset=transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden))

@@ -1,10 +1,13 @@
-"""Embeddings that several accounts of an attacker received, brought into the space of the first."""
+"""Copies of an encoder from what several accounts received, brought into the space of the first."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from hartley.core import Data, Outcome
+from hartley.models.encoder_copy import copy_encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,3 +88,17 @@ def _turned(
     left, _, right = np.linalg.svd(stacked(source).T @ stacked(goal))
     turned = stacked(x) @ left @ right
     return np.concatenate(np.split(turned, 2), axis=1) if pairs else turned
+
+
+def copied(
+    view: View[EncoderBrief], rng: Rng, *, queries: int, common: float, **how: Any
+) -> Outcome:
+    """Return a copy of the victim's encoder, trained on its answers.
+
+    Args:
+        view, rng, queries, common: as of ``answered``.
+        how: of ``models.encoder_copy.copy_encoder``.
+    """
+    x, answers = answered(view, rng, queries=queries, common=common)
+    queried = Data("queried", view.brief.public.modality, x)
+    return Outcome(asset=copy_encoder(queried, answers, int(rng.integers(2**31)), **how))

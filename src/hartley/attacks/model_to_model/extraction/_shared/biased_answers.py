@@ -67,7 +67,7 @@ class BiasedAnswers:
             unstable: largest difference of two answers to one question.
 
         Raises:
-            RunError: the endpoint answers without the bias.
+            RunError: what answers is without the bias, whoever left it out.
         """
         bias = self._levels[-1] if self._levels else 0.0
         known = np.where(np.isclose(known, -np.log(self._classes)), np.nan, known)
@@ -81,8 +81,9 @@ class BiasedAnswers:
         here = top[:, 0] == token
         if here.any() and abs(float(top[here, 1][0]) - known[row, token]) <= small:
             raise RunError(
-                "the endpoint's log-probabilities do not show the bias "
-                "(vLLM: --logprobs-mode processed_logprobs)"
+                "the answers do not show the bias: either the endpoint gives log-probabilities "
+                "from before it (vLLM: --logprobs-mode processed_logprobs), or something in front "
+                "of it drops or changes the bias"
             )
 
     def lift(

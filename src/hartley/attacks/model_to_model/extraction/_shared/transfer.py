@@ -52,11 +52,13 @@ class Transfer:
         reading: what is learnt of an answer: ``answers``, all scores; ``labels``, the likeliest
             class; ``recovered``, the mean of the scores that a known change of scores turns into
             the answer.
+        repeats: how often each record is asked; the mean of its answers is learnt.
     """
 
     view: View[ExtractionBrief]
     left: int
     reading: Reading = "answers"
+    repeats: int = 1
     _x: list[NDArray[Any]] = field(default_factory=list)
     _answers: list[NDArray[np.float32]] = field(default_factory=list)
 
@@ -77,14 +79,27 @@ class Transfer:
     def ask(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Ask about the first of these records, as many as are left; return probabilities.
 
-        Answers are taken in the units that the model declares (``Model.output``), never in those
-        that they look like.
+        With ``repeats`` each takes as many questions, and at least one record is asked. Answers are
+        taken in the units that the model declares (``Model.output``), never in those that they look
+        like.
 
         Raises:
             RunError: the model declares logits, and what it answers are probabilities: a copy would
                 learn scores that are nearly uniform, without any other sign.
         """
-        x = x[: self.left]
+        times = max(1, min(self.repeats, self.left))
+        x = x[: self.left // times]
+        answers = np.mean([self._answered(x) for _ in range(times)], axis=0, dtype=np.float32)
+        answers = read(answers, self.view, self.reading)
+        self.left -= times * len(x)
+        # Less than one record's questions may be left over: nothing can be asked with them.
+        self.left = 0 if self.left < times else self.left
+        self._x.append(x)
+        self._answers.append(answers)
+        return answers
+
+    def _answered(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the answers (n, classes) to records as probabilities; a label is certain."""
         model = self.view.model
         raw = np.asarray(model.query(x))
         if model.output is Output.LOGITS and _are_probabilities(raw):
@@ -92,12 +107,7 @@ class Transfer:
                 f"{model.name!r} declares logits, but its answers are not negative and sum to 1 "
                 "(are they probabilities? declare output=Output.PROBABILITIES)"
             )
-        answers = probabilities(raw, model.output, model.classes)
-        answers = read(answers, self.view, self.reading)
-        self.left -= len(x)
-        self._x.append(x)
-        self._answers.append(answers)
-        return answers
+        return probabilities(raw, model.output, model.classes)
 
     def copy(self, seed: int, **how: Any) -> Model:
         """Train a copy on all answers so far; see ``hartley.models.clone.clone``."""
