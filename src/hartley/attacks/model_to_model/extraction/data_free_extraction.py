@@ -45,7 +45,7 @@ def data_free_extraction(
     batch: Annotated[int, Range(2)] = 50,
     replays: Annotated[int, Range(1), Stronger.MORE] = 20,
     reading: Literal["answers", "labels", "recovered"] = "answers",
-    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.97,
+    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.96,
     temperature: Annotated[float, Range(1, 100), Stronger.NEITHER] = 4.0,
     steps: Annotated[int, Range(1), Stronger.MORE] = 400,
     hidden: Annotated[int, Range(1)] = 128,

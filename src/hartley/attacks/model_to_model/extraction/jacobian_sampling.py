@@ -42,7 +42,7 @@ def jacobian_sampling(
     step: Annotated[float, Range(0, open_low=True)] = 0.1,
     towards: Literal["random", "label"] = "random",
     repeats: Annotated[int, Range(1, 100), Stronger.NEITHER] = 1,
-    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.97,
+    caution: Annotated[float, Range(0, 1), Stronger.NEITHER] = 0.96,
     steps: Annotated[int, Range(1), Stronger.MORE] = 200,
     hidden: Annotated[int, Range(1)] = 128,
 ) -> Outcome:
@@ -73,8 +73,8 @@ def jacobian_sampling(
     low, high = float(public.x.min()), float(public.x.max())
     first = min(seeds, max(1, transfer.left // 3))
     order = rng.permutation(len(public))
-    others = natural(public.x[order[first:]] if first < len(public) else public.x, rng)
-    unnoticed = Unnoticed.of(transfer, caution, lambda: next(others))
+    spare = natural(public.x[order[first:]] if first < len(public) else public.x, rng)
+    unnoticed = Unnoticed.of(transfer, caution, lambda: next(spare))
     unnoticed.ask(public.x[order[:first]])
     while transfer.left:
         copy = transfer.copy(int(rng.integers(2**31)), steps=steps, hidden=hidden)

@@ -46,6 +46,8 @@ class Unnoticed:
     def of(cls, transfer: Transfer, least: float, cover: Callable[[], NDArray[Any]]) -> Unnoticed:
         """Return the questions of a thief, who hides only from a defense that they know of."""
         known = any(defense.name == "prada" for defense in transfer.view.defenses)
+        if known:
+            transfer.repeats = 1  # the same record again lies at a distance of 0
         return cls(transfer, least if known else 0.0, cover)
 
     def ask(self, x: NDArray[Any]) -> NDArray[np.float32]:
