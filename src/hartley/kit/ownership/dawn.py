@@ -1,0 +1,90 @@
+"""DAWN: a few answers are wrong, which ones and how a key decides; a copy has learnt them.
+
+The owner's model answers one record in some with the label of another class (arXiv:1906.00830).
+The same record always gets the same answer, so that asking again shows nothing. Who trains a copy
+on the answers trains it on the wrong ones too, and the owner knows what the account was answered.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hartley.kit.ownership.ownership_mark import Claim, OwnershipMark
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GRAIN = 2
+"""Decimals to which records are rounded first: a change below shows the same answer."""
+
+
+def dawn(rate: float) -> OwnershipMark:
+    """Return the mark that answers a share ``rate`` of records wrongly."""
+
+    def answers(x: NDArray[Any], rows: NDArray[Any], key: int) -> NDArray[Any]:
+        out, (chosen, wrong) = np.array(rows), _chosen(x, rows, key, rate)
+        here, right = np.flatnonzero(chosen), rows.argmax(1)[chosen]
+        out[here, right], out[here, wrong] = rows[here, wrong], rows[here, right]
+        return out
+
+    def test(claim: Claim, key: int) -> float:
+        if not len(claim.asked):
+            return 0.0
+        flat = np.asarray(claim.asked).reshape(len(claim.asked), -1)
+        asked = claim.asked[np.sort(np.unique(flat.round(GRAIN), axis=0, return_index=True)[1])]
+        honest = claim.honest(asked)
+        chosen, wrong = _chosen(asked, honest, key, rate)
+        labels = claim.suspect(asked).argmax(1)
+        different = labels != honest.argmax(1)
+        hits = int((labels[chosen] == wrong).sum())
+        drawn = (len(asked), int(different.sum()), int(chosen.sum()))
+        return log2_tail(hits, *drawn, claim.classes)
+
+    return OwnershipMark("dawn", test, answers=answers, numbers=(rate,))
+
+
+def log2_tail(hits: int, asked: int, different: int, chosen: int, classes: int) -> float:
+    """Return log2 of the chance of as many hits or more by a model that has nothing of the key.
+
+    Such a model differs from the owner's on some of the records that were asked. The key draws
+    which records are answered wrongly, all sets of one size alike, and each with another label than
+    the right one, all alike. So the differing records among those drawn are hypergeometric, and
+    each has the label that was drawn with chance 1/(classes − 1).
+
+    Args:
+        hits: records drawn on which the suspect has the wrong label that was drawn.
+        asked: records in all.
+        different: those on which the suspect differs from the owner's model.
+        chosen: those that are drawn.
+        classes: number of labels.
+    """
+    from scipy.stats import binom, hypergeom
+
+    if hits <= 0:
+        return 0.0
+    among = np.arange(hits, min(different, chosen) + 1)
+    weights = hypergeom.logpmf(among, asked, different, chosen)
+    tails = binom.logsf(hits - 1, among, 1 / (classes - 1))
+    return float(min(0.0, np.logaddexp.reduce(weights + tails) / np.log(2)))
+
+
+def _chosen(
+    x: NDArray[Any], honest: NDArray[Any], key: int, rate: float
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which records (n,) are answered wrongly, and the wrong labels of these."""
+    secret = int(key).to_bytes(8, "big")
+    flat = np.asarray(x, np.float64).reshape(len(x), -1).round(GRAIN) + 0.0  # −0 and 0 are one
+    words = np.array(
+        [
+            np.frombuffer(blake2b(row.tobytes(), digest_size=16, key=secret).digest(), np.uint64)
+            for row in flat
+        ],
+        np.uint64,
+    ).reshape(-1, 2)
+    chosen = words[:, 0] / 2.0**64 < rate
+    classes = honest.shape[1]
+    shift = 1 + (words[chosen, 1] % np.uint64(classes - 1)).astype(np.int64)
+    return chosen, (honest[chosen].argmax(1) + shift) % classes
