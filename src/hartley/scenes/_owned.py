@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Mark = Literal["dawn", "entangled", "radioactive"]
 """How the owner marks."""
 
-COMPONENTS = 32
+COMPONENTS = 16
 """Of the feature space of radioactive data, at most."""
 
 DEPLOYED = 7

@@ -325,7 +325,7 @@ def _judged(case: _Case, outcome: Outcome, mine: bool) -> Received:
             "false_claims_at_20": float((of_people <= np.log2(0.05)).mean()),
             "fidelity": float((labels["copy"] == labels["honest"]).mean()),
             "accuracy": right["copy"],
-            "victim_accuracy": right["served"],
+            "owner_accuracy": right["served"],
             "innocent_accuracy": float(
                 np.mean([(_answers(m, x).argmax(1) == y).mean() for m in case.people])
             ),
