@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from hartley.attacks.model_to_model.extraction._shared.small_nets import centred, small_net
 from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer, allowance, numbers
-from hartley.attacks.model_to_model.extraction._shared.unnoticed import Unnoticed
+from hartley.attacks.model_to_model.extraction._shared.unnoticed import Unnoticed, noise, ranges
 from hartley.core import Access, Loot, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.extraction.extraction import extraction
 from hartley.games.extraction.fingerprint import ExtractionBrief
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
 
 NOISE, WIDTH, PROBE = 32, 128, 1e-2
@@ -64,9 +60,8 @@ def data_free_extraction(
         replays: optimiser steps of the copy in a turn.
         reading: what is learnt of an answer: all scores, the likeliest class alone, or the scores
             that a known change of scores (``reverse_sigmoid``) turns into the answer.
-        caution: against ``prada``, where the attacker knows of it: records drawn at random are
-            asked in between, and others left out, so that its statistic stays above this; 0 for
-            neither.
+        caution: against ``prada``, where the attacker knows of it: random records are asked in
+            between, and others left out, so that its statistic stays above this; 0 for neither.
         temperature: of the scores that the last copy is trained on, as in distillation.
         steps: optimiser steps of the last copy's training.
         hidden: width of the copy's hidden layer.
@@ -78,48 +73,39 @@ def data_free_extraction(
 
     public = numbers(view, "data_free_extraction")
     transfer = Transfer(view, allowance(view, queries), reading)
-    shape, flat = public.x.shape[1:], public.x.reshape(len(public), -1)
-    ends = (flat.min(0), flat.max(0)) if len(shape) == 1 else (flat.min(), flat.max())
-    span = np.maximum(ends[1] - ends[0], 1e-9)
-    low, high = (torch.as_tensor(end, dtype=torch.float32) for end in ends)
+    shape, size = public.x.shape[1:], public.x[0].size
+    low, span = ranges(public.x)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
 
     def draw(*size: int) -> torch.Tensor:
         return torch.randn(*size, generator=generator)
 
-    maker = small_net((NOISE, WIDTH, flat.shape[1]), draw, SPREAD)
-    student = small_net((flat.shape[1], hidden, view.brief.classes), draw)
+    maker = small_net((NOISE, WIDTH, size), draw, SPREAD)
+    student = small_net((size, hidden, view.brief.classes), draw)
     makes, learns = (torch.optim.Adam(net.parameters(), lr=1e-2) for net in (maker, student))
-
-    def random_record() -> NDArray[Any]:
-        return np.asarray(ends[0] + span * rng.random(flat.shape[1]), public.x.dtype).reshape(
-            1, *shape
-        )
-
-    unnoticed = Unnoticed.of(transfer, caution, random_record)
+    unnoticed = Unnoticed.of(transfer, caution, lambda: noise(public.x, rng))
 
     def ask(x: torch.Tensor) -> torch.Tensor:
-        records = (low + (high - low) * torch.sigmoid(x)).detach().numpy().reshape(-1, *shape)
+        records = (low + span * torch.sigmoid(x).detach().numpy()).reshape(-1, *shape)
         return centred(torch.from_numpy(unnoticed.ask(records.astype(public.x.dtype))).log())
 
     half = batch // 2
     while transfer.left >= 2 * half:
         raw = maker(draw(half, NOISE))
         way = torch.nn.functional.normalize(draw(*raw.shape), dim=1)
-        probe = PROBE * flat.shape[1] ** 0.5
+        probe = PROBE * size**0.5
         gaps = []
         for place in (raw.detach(), raw.detach() + probe * way):
             answers = ask(place)
             with torch.no_grad():
                 copied = centred(student(torch.sigmoid(place)).log_softmax(1))
             gaps.append((answers - copied).abs().mean(1))
-        # A record that was left out says nothing.
-        rises = (gaps[1] - gaps[0]).nan_to_num() / probe
-        estimate = rises.unsqueeze(1) * way * flat.shape[1]
+        rises = (gaps[1] - gaps[0]).nan_to_num()  # NaN where a record was left out
+        estimate = rises.unsqueeze(1) / probe * way * size
         makes.zero_grad()
         torch.autograd.backward(raw, -estimate / half)
         makes.step()
-        answered = torch.from_numpy((transfer.x.reshape(len(transfer), -1) - ends[0]) / span)
+        answered = torch.from_numpy((transfer.x.reshape(len(transfer), -1) - low) / span)
         wanted = centred(torch.from_numpy(transfer.answers).log())
         for _ in range(replays):
             rows = torch.randint(len(answered), (min(128, len(answered)),), generator=generator)
@@ -128,6 +114,6 @@ def data_free_extraction(
             torch.autograd.backward((copied - wanted[rows]).abs().mean())
             learns.step()
     if not len(transfer):
-        ask(draw(transfer.left, flat.shape[1]))
+        ask(draw(transfer.left, size))
     seed = int(rng.integers(2**31))
     return Outcome(asset=transfer.copy(seed, steps=steps, hidden=hidden, temperature=temperature))

@@ -88,3 +88,20 @@ def natural(x: NDArray[Any], rng: np.random.Generator) -> Iterator[NDArray[Any]]
         a, b = rng.integers(len(x), size=2)
         share = rng.uniform(0.3, 0.7)
         yield (x[a : a + 1] * share + x[b : b + 1] * (1 - share)).astype(x.dtype)
+
+
+def noise(x: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Return a record (1, …) of independent numbers within the ranges of records ``x`` (n, …)."""
+    low, span = ranges(x)
+    drawn = low + span * rng.random(x[0].size, dtype=np.float32)
+    return np.asarray(drawn.reshape(1, *x.shape[1:]), x.dtype)
+
+
+def ranges(x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the least number and the span of each column of records (n, columns).
+
+    Numbers of a picture have one range together.
+    """
+    whole = 0 if x.ndim == 2 else None
+    low, high = x.min(whole), x.max(whole)
+    return np.float32(low), np.float32(np.maximum(high - low, 1e-9))
