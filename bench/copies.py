@@ -5,6 +5,7 @@
     python bench/copies.py beside --art art/bin/python   # one victim and pool for both sides
     python bench/copies.py queries                       # fidelity and bits by number of queries
     python bench/copies.py accounts                      # one budget an account, k accounts
+    python bench/copies.py writers                       # a language model imitated, and by counts
 
 ``beside``: for each seed a dense net is trained on half of the digits of scikit-learn (scene
 digits). Both sides may ask it about the same 484 records, ART in all its ways with three ways to
@@ -205,10 +206,31 @@ def accounts(args):
                 print(f"{name:18s} k={k:2d} {words[budget]:15s} {who:8s} {line}", flush=True)
 
 
+def writers(args):
+    """A language model that writes, imitated by a transformer and by counts of pairs of tokens."""
+    scene = build("novels", {})
+    attack = catalog.load("attack", "generator_imitation")
+    rules = {"rounds": args.rounds, "queries": max(args.counts)}
+    table = deal(attack, scene, seed=0, params=rules)
+    for n in args.counts:
+        for student in ("transformer", "counts"):
+            params = {"queries": n, "student": student}
+            trials = play(attack, scene, seed=0, dealt=table, params=params)
+            channel, rows = measure(trials), trials.metrics_by_round
+            print(
+                f"{n:5d} {student:12s} {channel.bits.value:.2f} [{channel.bits.lower or 0:.2f}, "
+                f"{channel.high:.2f}] bits of 2, n {channel.n}; "
+                f"fidelity {written(rows['fidelity'])}, "
+                f"of another model {written(rows['baseline'])}; "
+                f"victims carry {written(rows['victim_carries'])}",
+                flush=True,
+            )
+
+
 def main():
     """Run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("beside", "queries", "accounts"))
+    parser.add_argument("what", choices=("beside", "queries", "accounts", "writers"))
     parser.add_argument("--art", help="the Python of an environment with ART")
     parser.add_argument("--keep", help="begins the names of files that ART's rows are kept in")
     parser.add_argument("--seeds", type=int, default=5)
@@ -219,7 +241,8 @@ def main():
     parser.add_argument("--only", nargs="+", help="attacks")
     parser.add_argument("--budget", type=int, default=40, help="records an account")
     args = parser.parse_args()
-    {"beside": beside, "queries": queries, "accounts": accounts}[args.what](args)
+    ways = {"beside": beside, "queries": queries, "accounts": accounts, "writers": writers}
+    ways[args.what](args)
 
 
 if __name__ == "__main__":
