@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hartley.attacks.model_to_model.extraction._shared.transfer import Transfer
+from hartley.attacks.model_to_model.extraction._shared.unnoticed import Unnoticed, natural
 from hartley.attacks.model_to_model.extraction.active_sampling import active_sampling
 from hartley.attacks.model_to_model.extraction.copycat import copycat
 from hartley.attacks.model_to_model.extraction.data_free_extraction import data_free_extraction
@@ -14,11 +16,13 @@ from hartley.attacks.model_to_model.extraction.distillation import distillation
 from hartley.attacks.model_to_model.extraction.jacobian_sampling import jacobian_sampling
 from hartley.attacks.model_to_model.extraction.knockoff import knockoff
 from hartley.channel.measure import measure
-from hartley.core import Data, Modality, Model, Output
+from hartley.core import Applied, Data, Modality, Model, Output, View
 from hartley.core.errors import RunError
 from hartley.defenses._shared import wrap_answers
 from hartley.engine.run.play import play
+from hartley.games.extraction.fingerprint import ExtractionBrief
 from hartley.kit.answer_units import probabilities
+from hartley.kit.query_distances import QueryDistances
 from hartley.models.clone import clone, transfer_set
 from hartley.testing import check_model
 
@@ -117,3 +121,49 @@ def test_answers_in_any_units_become_probabilities(output: Output) -> None:
         assert np.array_equal(got.argmax(1), logits.argmax(1))
     else:
         assert np.allclose(got, rows, atol=1e-6)
+
+
+def test_a_thief_who_keeps_the_owners_history_is_not_seen_in_it() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((160, 6))
+    model = Model("by the first number", Modality.TABULAR, _by_sign, Output.PROBABILITIES, 2)
+    moved = np.concatenate([x[:40] + 0.01 * step for step in range(4)])
+    lowest = {}
+    for known in (False, True):
+        applied = (Applied("prada", {}),) if known else ()
+        brief = ExtractionBrief(Data("own", Modality.TABULAR, x), 2, 160)
+        transfer = Transfer(View(model, brief, applied), 160)
+        spare = natural(x[40:], np.random.default_rng(1))
+        answers = Unnoticed.of(transfer, 0.9, lambda spare=spare: next(spare)).ask(moved)
+        watch = QueryDistances(40)
+        labels = transfer.answers.argmax(1)
+        rows = zip(transfer.x, labels, strict=True)
+        lowest[known] = min(watch.add(row, int(label)) for row, label in rows)
+        assert transfer.left == 0
+        # What was left out has no answer.
+        assert np.isnan(answers).any() == known
+    assert lowest[False] < 0.87 < 0.89 < lowest[True]
+
+
+def _by_sign(x: Any) -> Any:
+    right = np.where(np.asarray(x)[:, :1] > 0, 0.9, 0.1)
+    return np.concatenate([right, 1 - right], 1)
+
+
+def test_records_that_are_asked_again_cost_as_many_queries_and_are_averaged() -> None:
+    draws = np.random.default_rng(0)
+
+    def query(x: Any) -> Any:
+        return _by_sign(x) + np.array([[1, -1]]) * draws.uniform(-0.1, 0.1, (len(x), 1))
+
+    model = Model("noisy", Modality.TABULAR, query, Output.PROBABILITIES, 2)
+    x = draws.standard_normal((50, 3))
+    brief = ExtractionBrief(Data("own", Modality.TABULAR, x), 2, 100)
+    gaps = {}
+    for repeats in (1, 9):
+        transfer = Transfer(View(model, brief), 100, repeats=repeats)
+        got = transfer.ask(x)
+        assert len(got) == (50 if repeats == 1 else 11)
+        assert transfer.left == (50 if repeats == 1 else 0)
+        gaps[repeats] = np.abs(got - _by_sign(x[: len(got)])).mean()
+    assert gaps[9] < gaps[1] / 2

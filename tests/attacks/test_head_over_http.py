@@ -22,7 +22,7 @@ from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.extraction import head_fingerprint
 from hartley.games.extraction.fingerprint import ExtractionBrief
-from hartley.games.extraction.head_extraction import instability
+from hartley.games.extraction.head_extraction import instability, stolen_head
 from hartley.kit.next_tokens import likeliest
 from hartley.kit.retry import Backoff
 from hartley.scenes import _served_head
@@ -316,3 +316,31 @@ def test_a_malformed_request_is_answered_with_status_400(change: Any, message: s
     assert refused.value.code == 400
     assert message in json.loads(refused.value.read())["error"]["message"]
     server.close()
+
+
+def test_each_attacker_meets_the_same_noise_and_the_next_question_another_one() -> None:
+    model = _scene(jitter=1e-3).model
+    assert model is not None and model.session is not None
+    prompts, none = np.arange(6)[None], np.array([[-1]])
+
+    def asked(times: int) -> list[Any]:
+        call = model.session()("top_logprobs", model.calls["top_logprobs"])
+        return [np.asarray(call(prompts, 20, none, 0.0)) for _ in range(times)]
+
+    first, second = asked(3), asked(1)
+    assert np.array_equal(first[0], second[0]) and not np.array_equal(first[0], first[1])
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (np.full((VOCABULARY, HIDDEN), np.nan), "must be finite numbers"),
+        (np.zeros((4, 9)), "at most as wide as its vocabulary, got 9 columns for 4 tokens"),
+    ],
+)
+def test_a_head_that_is_none_gets_one_clear_line(head: Any, message: str) -> None:
+    scene = _scene()
+    assert scene.model is not None
+    loot = head_of_scores.copy_of(head, np.zeros(VOCABULARY), scene.model, "test")
+    with pytest.raises(RunError, match=message):
+        stolen_head(loot)

@@ -78,7 +78,7 @@ def generator_extraction(
     rng: Rng,
     *,
     rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 8,
-    queries: Annotated[int, Range(1), Stronger.MORE] = 800,
+    queries: Annotated[int, Range(1), Stronger.MORE] = 400,
     habits: Annotated[int, Range(1, 256), Stronger.TRIALS] = 16,
     ways: Annotated[int, Range(2, 16), Stronger.NEITHER] = 4,
 ) -> Deal:

@@ -148,14 +148,14 @@ def planted_heads(scene: Scene, rng: Rng, rounds: int) -> Planted:
     def read(loot: Asset, k: int) -> NDArray[Any]:
         del k
         return head_fingerprint.read(
-            _head(loot), base, rows, directions, alphabet=alphabet, step=step
+            stolen_head(loot), base, rows, directions, alphabet=alphabet, step=step
         )
 
     victims = tuple(head.victim(w) for w in heads)
     prompts = scene.extra["public"].x[:2]
 
     def metrics(loot: Asset, k: int) -> dict[str, float]:
-        stolen = _head(loot)
+        stolen = stolen_head(loot)
         scale = np.ones(hidden) if head.scale is None else head.scale
         return {
             "fidelity": head_fingerprint.likeness(stolen, heads[k], rows),
@@ -191,7 +191,7 @@ def instability(model: Model, tokens: NDArray[Any]) -> float:
     return float(max(np.abs(values[0] - values[1]).max(), float((ids[0] != ids[1]).any())))
 
 
-def _head(loot: Asset) -> NDArray[Any]:
+def stolen_head(loot: Asset) -> NDArray[Any]:
     """Return the stolen head; (0, 0) where the loot has none.
 
     Raises:

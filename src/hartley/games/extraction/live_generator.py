@@ -58,10 +58,10 @@ def counted(rows: NDArray[Any], vocabulary: int) -> Model:
     def last(tokens: NDArray[Any]) -> NDArray[Any]:
         table = np.asarray(tokens)
         ends = np.maximum((table >= 0).sum(1) - 1, 0)
-        return np.maximum(table[np.arange(len(table)), ends], 0)
+        return np.asarray(np.maximum(table[np.arange(len(table)), ends], 0))
 
     def query(tokens: NDArray[Any]) -> NDArray[Any]:
-        return logs[last(tokens)]
+        return np.asarray(logs[last(tokens)])
 
     def generate(tokens: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
         draws = np.random.default_rng(max(seed, 0))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     term=Term.BANDWIDTH,
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:1606.07947",
+    adapts=True,
     loot=Loot.MODEL,
     light={"student": "counts", "queries": 200},
 )
