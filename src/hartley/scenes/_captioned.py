@@ -12,13 +12,13 @@ from hartley.core import Data, Modality, spawn
 from hartley.core.errors import UsageError
 from hartley.data import paired
 from hartley.games.alignment.caption_words import written_again
-from hartley.games.alignment.changed_pairs import as_file
 from hartley.games.alignment.pair_encoders import CAPTIONS, PairEncoders
 from hartley.games.alignment.pair_encoders import pairs as as_pairs
 from hartley.kit.cache import cached
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.language import text
 from hartley.kit.perturbation import Perturbation
+from hartley.kit.vision.image import as_file
 from hartley.models import efficientnet
 from hartley.models.encoders import embedded, once_each
 from hartley.models.minilm import minilm, words

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import Access, Data, Modality, Model, Output, Scene
-from hartley.games.alignment.changed_pairs import as_file
 from hartley.games.alignment.pair_encoders import PairEncoders, unit
 from hartley.kit import infonce_towers
 from hartley.kit.cache import cached, digest
 from hartley.kit.vision import conv_tower
 from hartley.kit.vision.conv_tower import HEAD, Shape
+from hartley.kit.vision.image import as_file
 from hartley.kit.vision.tower_lessons import Lesson, Material, learnt
 
 if TYPE_CHECKING:
