@@ -88,7 +88,7 @@ class CompletionsServer:
             **how,
         )
         # Whoever holds the model holds the server: it ends with the last of them.
-        held = model.with_(
+        served = model.with_(
             generate=None,
             chat=None,
             **{
@@ -97,10 +97,10 @@ class CompletionsServer:
                 if call in ("query", "top_logprobs")
             },
         )
-        return watched(held, partial(self._new_attacker, name)) if self.jitter else held
+        return watched(served, partial(self._new_attacker, name)) if self.jitter else served
 
     def _new_attacker(self, name: str) -> Stream:
-        """Count questions from 0 on: an attack meets the same noise, whoever played before it."""
+        """Count questions from 0 on: each attack meets the same noise, whatever came before."""
         self._times[name] = Counter()
         return _as_asked
 

@@ -42,7 +42,7 @@ CONTEXTS = 24
 """Places of held-out texts at most where a habit is read."""
 
 STRIDE = 4
-"""One in so many of the most frequent words has a habit, where there are as many."""
+"""One in four of the most frequent words has a habit, where there are as many."""
 
 PREFIXES = 400
 """Beginnings of held-out texts on which two models are compared."""
@@ -117,9 +117,9 @@ def planted_habits(scene: Scene, rng: Rng, rounds: int, habits: int, ways: int) 
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
         out = np.full(habits, -1)
-        # What stands before a word has the victim's other habits.
-        asked = written(np.concatenate(contexts), words, variants, truth[k])
-        parts = np.split(_scores(loot, asked, model.classes), np.cumsum(sizes)[:-1])
+        # What comes before a word has the victim's other habits.
+        before = written(np.concatenate(contexts), words, variants, truth[k])
+        parts = np.split(_scores(loot, before, model.classes), np.cumsum(sizes)[:-1])
         for i, scores in enumerate(parts):
             if len(scores):
                 out[i] = int(scores[:, variants[i]].mean(0).argmax())
@@ -187,9 +187,9 @@ def written(
 
 
 def _before(rows: NDArray[Any], word: int, rng: Rng) -> NDArray[np.int64]:
-    """Return what stands before a word in some rows, padded on the right with −1.
+    """Return what comes before a word in some rows, padded on the right with −1.
 
-    It stands there for the first time, so that the way it is written in cannot be seen before.
+    The word is there for the first time, so that the way it is written in cannot be seen before.
     """
     there = rows == word
     first = there & (np.cumsum(there, axis=1) == 1)

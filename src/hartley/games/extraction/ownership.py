@@ -95,12 +95,12 @@ class Innocent:
 class _Account:
     """What one thief asked, and whether more may be asked."""
 
-    asked: list[NDArray[Any]] = field(default_factory=list)
+    queries: list[NDArray[Any]] = field(default_factory=list)
     open: bool = True
 
     def stream(self, limit: int) -> Stream:
         """Open it anew: what is asked from now on is written down."""
-        self.asked, self.open = [], True
+        self.queries, self.open = [], True
 
         def stream(
             name: str, answer: Callable[..., Any], x: Any, arguments: tuple[Any, ...]
@@ -110,9 +110,9 @@ class _Account:
                 raise RuleError(
                     "the loot must be independent of the victim, got a model that queries it"
                 )
-            if sum(map(len, self.asked)) + len(x) > limit:
+            if sum(map(len, self.queries)) + len(x) > limit:
                 raise BudgetSpent(f"queries must be at most {limit} records per victim")
-            self.asked.append(np.array(x))
+            self.queries.append(np.array(x))
             return answer(x, *arguments)
 
         return stream
@@ -187,7 +187,7 @@ def ownership(
                     key=int(keys[k]),
                     claimed=int(keys[k] if coins[k] else other_keys[k]),
                     test=test,
-                    asked=accounts[k].asked,
+                    queries=accounts[k].queries,
                     people=people[k * innocents : (k + 1) * innocents],
                     floor=floor,
                 ),
@@ -269,19 +269,19 @@ class _Case:
     key: int
     claimed: int
     test: Data
-    asked: list[NDArray[Any]]
+    queries: list[NDArray[Any]]
     people: list[Model]
     floor: float
 
     def log2_p(self, suspect: Model, key: int) -> float:
         """Return log2 of the p-value of a claim."""
         test = self.test
-        asked = np.concatenate(self.asked) if self.asked else np.asarray(test.x[:0])
+        queries = np.concatenate(self.queries) if self.queries else np.asarray(test.x[:0])
         return self.mark.test(
             Claim(
                 partial(_answers, suspect),
                 partial(_answers, self.honest),
-                asked,
+                queries,
                 np.asarray(test.x),
                 np.asarray(test.labels),
                 self.honest.classes,
@@ -294,7 +294,7 @@ def _answers(model: Model, x: NDArray[Any]) -> NDArray[Any]:
     return probabilities(np.asarray(model.query(x)), model.output, model.classes)
 
 
-def _judged(case: _Case, outcome: Outcome, mine: bool) -> Received:
+def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
     copy = outcome.asset
     if not isinstance(copy, Model) or copy.classes != case.honest.classes:
         raise RunError(
@@ -313,7 +313,7 @@ def _judged(case: _Case, outcome: Outcome, mine: bool) -> Received:
     of_owner = case.log2_p(served, case.claimed)
     of_copy = case.log2_p(copy, case.claimed)
     of_people = np.array([case.log2_p(model, case.key) for model in case.people])
-    accusations = {"accused_copies": float(of_copy <= level)} if mine else {}
+    accusations = {"accused_copies": float(of_copy <= level)} if true_key else {}
     return Received(
         guess=np.array([int((of_copy if useful else of_owner) <= level)]),
         reference=np.array([int(of_owner <= level)]),
@@ -330,7 +330,7 @@ def _judged(case: _Case, outcome: Outcome, mine: bool) -> Received:
                 np.mean([(_answers(m, x).argmax(1) == y).mean() for m in case.people])
             ),
             "washed": float(useful),
-            "queries": float(sum(map(len, case.asked))),
+            "queries": float(sum(map(len, case.queries))),
         },
-        cost={"queries": float(sum(map(len, case.asked)))},
+        cost={"queries": float(sum(map(len, case.queries)))},
     )

@@ -1,8 +1,9 @@
 """DAWN: a few answers are wrong, which ones and how a key decides; a copy has learnt them.
 
 The owner's model answers one record in some with the label of another class (arXiv:1906.00830).
-The same record always gets the same answer, so that asking again shows nothing. Who trains a copy
-on the answers trains it on the wrong ones too, and the owner knows what the account was answered.
+The same record always gets the same answer, so that asking again shows nothing. A copy that
+is trained on the answers is trained on the wrong ones too, and the owner knows what the account was
+answered.
 """
 
 from __future__ import annotations
@@ -31,22 +32,22 @@ def dawn(rate: float) -> OwnershipMark:
         return out
 
     def test(claim: Claim, key: int) -> float:
-        if not len(claim.asked):
+        if not len(claim.queries):
             return 0.0
-        flat = np.asarray(claim.asked).reshape(len(claim.asked), -1)
-        asked = claim.asked[np.sort(np.unique(flat.round(GRAIN), axis=0, return_index=True)[1])]
-        honest = claim.honest(asked)
-        chosen, wrong = _chosen(asked, honest, key, rate)
-        labels = claim.suspect(asked).argmax(1)
+        flat = np.asarray(claim.queries).reshape(len(claim.queries), -1)
+        rows = claim.queries[np.sort(np.unique(flat.round(GRAIN), axis=0, return_index=True)[1])]
+        honest = claim.honest(rows)
+        chosen, wrong = _chosen(rows, honest, key, rate)
+        labels = claim.suspect(rows).argmax(1)
         different = labels != honest.argmax(1)
         hits = int((labels[chosen] == wrong).sum())
-        drawn = (len(asked), int(different.sum()), int(chosen.sum()))
+        drawn = (len(rows), int(different.sum()), int(chosen.sum()))
         return log2_tail(hits, *drawn, claim.classes)
 
     return OwnershipMark("dawn", test, answers=answers, numbers=(rate,))
 
 
-def log2_tail(hits: int, asked: int, different: int, chosen: int, classes: int) -> float:
+def log2_tail(hits: int, queries: int, different: int, chosen: int, classes: int) -> float:
     """Return log2 of the chance of as many hits or more by a model that has nothing of the key.
 
     Such a model differs from the owner's on some of the records that were asked. The key draws
@@ -56,7 +57,7 @@ def log2_tail(hits: int, asked: int, different: int, chosen: int, classes: int) 
 
     Args:
         hits: records drawn on which the suspect has the wrong label that was drawn.
-        asked: records in all.
+        queries: records in all.
         different: those on which the suspect differs from the owner's model.
         chosen: those that are drawn.
         classes: number of labels.
@@ -66,7 +67,7 @@ def log2_tail(hits: int, asked: int, different: int, chosen: int, classes: int) 
     if hits <= 0:
         return 0.0
     among = np.arange(hits, min(different, chosen) + 1)
-    weights = hypergeom.logpmf(among, asked, different, chosen)
+    weights = hypergeom.logpmf(among, queries, different, chosen)
     tails = binom.logsf(hits - 1, among, 1 / (classes - 1))
     return float(min(0.0, np.logaddexp.reduce(weights + tails) / np.log(2)))
 

@@ -79,9 +79,9 @@ def entangled(
         def gains(keys: list[int]) -> NDArray[np.float64]:
             """Return by how much the sign of each key raises the share of its other class."""
             signs = [drawn(one) for one in keys]
-            asked = [signed(by_class[s], where, values) for s, _, where, values in signs]
-            labels = claim.suspect(np.concatenate(asked)).argmax(1)
-            parts = np.split(labels, np.cumsum([len(a) for a in asked])[:-1])
+            carrying = [signed(by_class[s], where, values) for s, _, where, values in signs]
+            labels = claim.suspect(np.concatenate(carrying)).argmax(1)
+            parts = np.split(labels, np.cumsum([len(a) for a in carrying])[:-1])
             return np.array(
                 [
                     (got == t).mean() - (plain[claim.y == s] == t).mean() if len(got) else 0.0

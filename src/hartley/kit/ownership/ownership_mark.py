@@ -32,14 +32,14 @@ class Claim:
     Attributes:
         suspect: its answers.
         honest: what the owner's model would answer without a mark in its answers.
-        asked: (n, …) records that the suspected account asked the owner's model, in order.
+        queries: (n, …) records that the suspected account asked the owner's model, in order.
         x, y: (m, …) records of the owner's that nobody trained on, and their labels (m,).
         classes: number of labels.
     """
 
     suspect: Answers
     honest: Answers
-    asked: NDArray[Any]
+    queries: NDArray[Any]
     x: NDArray[Any]
     y: NDArray[Any]
     classes: int

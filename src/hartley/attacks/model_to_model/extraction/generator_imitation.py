@@ -77,13 +77,13 @@ def generator_imitation(
         answers = view.model.calls["generate"](some, new, int(rng.integers(2**31)))
         rows.append(np.concatenate([some, np.asarray(answers)], 1))
         most -= len(some)
-    asked = np.concatenate(rows) if rows else np.zeros((0, begun + new), np.int64)
+    answered = np.concatenate(rows) if rows else np.zeros((0, begun + new), np.int64)
     # A row ends where the victim stopped.
-    asked = np.where(np.minimum.accumulate(asked >= 0, axis=1), asked, -1)
-    if student == "counts" or not len(asked):
-        return Outcome(asset=counted(asked, brief.classes))
+    answered = np.where(np.minimum.accumulate(answered >= 0, axis=1), answered, -1)
+    if student == "counts" or not len(answered):
+        return Outcome(asset=counted(answered, brief.classes))
     seed = int(rng.integers(2**31))
-    copy = _student(asked, brief.classes, seed, width=width, layers=layers, epochs=epochs)
+    copy = _student(answered, brief.classes, seed, width=width, layers=layers, epochs=epochs)
     return Outcome(asset=copy)
 
 

@@ -67,7 +67,7 @@ class BiasedAnswers:
             unstable: largest difference of two answers to one question.
 
         Raises:
-            RunError: what answers is without the bias, whoever left it out.
+            RunError: what answers is without the bias, wherever it was left out.
         """
         bias = self._levels[-1] if self._levels else 0.0
         known = np.where(np.isclose(known, -np.log(self._classes)), np.nan, known)

@@ -75,8 +75,8 @@ class Unnoticed:
         """Return the statistic after a record, of the class of the nearest one that was asked."""
         if not len(self.transfer):
             return 1.0
-        asked = self.transfer.x.reshape(len(self.transfer), -1)
-        nearest = int(((asked - row.reshape(1, -1)) ** 2).sum(1).argmin())
+        earlier = self.transfer.x.reshape(len(self.transfer), -1)
+        nearest = int(((earlier - row.reshape(1, -1)) ** 2).sum(1).argmin())
         return self._watch.after(row[0], int(self.transfer.answers[nearest].argmax()))
 
 
