@@ -47,6 +47,7 @@ DEFENSES = {
     "least_privilege": ("least_privilege", {}),
     "injection_detector": ("injection_detector", {}),
     "plan alone": ("planner_executor", {"flows": "none"}),
+    "plan and named flows": ("planner_executor", {"flows": "named"}),
     "plan and flows": ("planner_executor", {"flows": "sensitive"}),
     "plan and all flows": ("planner_executor", {"flows": "every"}),
 }
@@ -138,14 +139,14 @@ def cases(names):
             )
 
 
-def adaptive(names):
+def adaptive(names, sample, seed=0):
     """Print hijacks by who tries up to 64 texts a case, with clustered intervals."""
     print("defense | hijacked cases | share [95 %, clustered] | tries a case")
     for name, agent in agents(names):
         hits, by_task, by_goal, used = [], {}, {}, []
-        for suite, goal, case in cases_of(agent):
-            if not case.places:
-                continue
+        reached = [one for one in cases_of(agent) if one[2].places]
+        order = np.random.default_rng(seed).permutation(len(reached))[: sample or None]
+        for suite, goal, case in (reached[k] for k in np.sort(order)):
             played = (hijacked(agent, suite, goal, case, t) for t in tries(case))
             misses = list(itertools.takewhile(lambda hit: not hit, itertools.islice(played, TRIES)))
             hit = len(misses) < min(TRIES, sum(1 for _ in tries(case)))
@@ -226,13 +227,14 @@ def main():
     parser.add_argument("what", choices=("cases", "adaptive", "plantings", "entropy"))
     parser.add_argument("--defenses", nargs="*", default=list(DEFENSES), choices=list(DEFENSES))
     parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--sample", type=int, default=0, help="cases that are drawn; 0: all")
     args = parser.parse_args()
     if args.what == "plantings":
         plantings(args.count)
     elif args.what == "entropy":
         entropy()
     else:
-        {"cases": cases, "adaptive": adaptive}[args.what](args.defenses)
+        cases(args.defenses) if args.what == "cases" else adaptive(args.defenses, args.sample)
 
 
 if __name__ == "__main__":

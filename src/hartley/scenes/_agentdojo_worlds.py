@@ -16,7 +16,7 @@ from hartley.kit.agents.world import Suite, Tool, ToolResult, Verdict
 if TYPE_CHECKING:
     from hartley.data.agentdojo import SuiteDescription
 
-SUITES = ("banking", "slack", "travel")
+SUITES = ("banking", "slack", "travel", "workspace")
 """The four suites of benchmark version 1.2.2."""
 
 WITHOUT_TOOLS = {"travel": ("injection_task_6",)}

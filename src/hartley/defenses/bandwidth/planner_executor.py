@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     requires=("planned_agent",),
 )
 def planner_executor(
-    scene: Scene, rng: Rng, *, flows: Literal["none", "sensitive", "every"] = "sensitive"
+    scene: Scene, rng: Rng, *, flows: Literal["none", "named", "sensitive", "every"] = "sensitive"
 ) -> Scene:
     """Plan by the user's words alone; treat what tools return as data, with where it came from.
 
@@ -34,8 +34,10 @@ def planner_executor(
     Args:
         flows: which arguments that holds for: ``sensitive`` ones, which decide where something goes
             or what is destroyed, ``every`` one, or ``none``: then only the plan is protected.
+            ``named`` is as ``sensitive``, but a page whose address the user wrote passes: they
+            chose whose word to take.
     """
     del rng
     agent = scene.part(Agent)
-    rules = () if flows == "none" else (FlowRule(every=flows == "every"),)
+    rules = () if flows == "none" else (FlowRule(every=flows == "every", named=flows == "named"),)
     return scene.with_part(replace(agent, split=True, rules=(*agent.rules, *rules)))

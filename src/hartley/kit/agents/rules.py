@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hartley.kit.agents.run import AllowAll, Refused
-from hartley.kit.agents.world import OUTSIDE, Call, Tool, ToolResult
+from hartley.kit.agents.world import NAMED, OUTSIDE, Call, Tool, ToolResult
 
 ACTING = re.compile(
     r"\b(?:pay|send|refund|transfer|schedule|set up|update|adjust|create|add|append|invite|post|"
@@ -28,10 +28,12 @@ class FlowRule(AllowAll):
 
     Attributes:
         every: whether all arguments count, and not the sensitive ones alone.
+        named: whether a text passes whose place the user wrote out, such as the address of a page.
     """
 
     kind: ClassVar[str] = "flow"
     every: bool = False
+    named: bool = False
 
     def before(self, call: Call, tool: Tool) -> None:
         """Refuse it.
@@ -41,10 +43,11 @@ class FlowRule(AllowAll):
         """
         if not tool.acts:
             return
+        refused = (OUTSIDE,) if self.named else (OUTSIDE, NAMED)
         for name, value in call.arguments.items():
-            outside = sorted(source for source in value.sources if source.startswith(OUTSIDE))
+            outside = sorted(source for source in value.sources if source.startswith(refused))
             if outside and (self.every or name in tool.sensitive):
-                source = outside[0].removeprefix(OUTSIDE)
+                source = outside[0].split(":", 1)[1]
                 raise Refused(f"{name} of {tool.name} comes from what others wrote in {source}")
 
 

@@ -19,7 +19,7 @@ from hartley.core.system import Event, Place
 from hartley.kit.agents.instructions import Order
 from hartley.kit.agents.instructions import read as instructions_in
 from hartley.kit.agents.values import USER, Value, marked, plain, sources_of
-from hartley.kit.agents.world import ALL_FIELDS, OUTSIDE, Call, Tool, ToolResult, World
+from hartley.kit.agents.world import ALL_FIELDS, NAMED, OUTSIDE, Call, Tool, ToolResult, World
 
 MOST_CALLS = 300
 """Calls of tools in one run."""
@@ -193,7 +193,9 @@ class Run:
             self.events.append(Event(Place.RETRIEVED, name, result.text, self.agent))
         # What a tool answers depends on what it was asked.
         inputs = frozenset().union(*(value.sources for value in call.arguments.values()))
-        text = Value(result.text, inputs | _sources(tool, ALL_FIELDS if tool.foreign else ""))
+        named = tool.named and inputs == {USER}
+        all_of_it = _sources(tool, ALL_FIELDS if tool.foreign else "", named)
+        text = Value(result.text, inputs | all_of_it)
         if not self.split:
             for part in _read(result):
                 self.obey(Value(part, text.sources))
@@ -201,7 +203,7 @@ class Run:
             raise ToolError(name, result.text)
         if result.value is None or isinstance(result.value, str):
             return text, text
-        return _labelled(result.value, tool, inputs, ""), text
+        return _labelled(result.value, tool, inputs, "", named), text
 
     def obey(self, text: Value) -> int:
         """Carry out the instructions in a text, each once in a run; return how many were begun.
@@ -297,9 +299,12 @@ def _value(given: Any) -> Value:
     return Value(plain(given), sources_of(given))
 
 
-def _sources(tool: Tool, name: str) -> frozenset[str]:
+def _sources(tool: Tool, name: str, named: bool) -> frozenset[str]:
+    """Return where a field of a result comes from; ``named``: from where the user said."""
     foreign = ALL_FIELDS in tool.foreign or name in tool.foreign or name == ALL_FIELDS
-    return frozenset({OUTSIDE + tool.name if foreign else tool.name})
+    if not foreign:
+        return frozenset({tool.name})
+    return frozenset({(NAMED if named else OUTSIDE) + tool.name})
 
 
 def _read(result: ToolResult) -> list[str]:
@@ -324,15 +329,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def _labelled(value: Any, tool: Tool, inputs: frozenset[str], name: str) -> Any:
+def _labelled(value: Any, tool: Tool, inputs: frozenset[str], name: str, named: bool) -> Any:
     """Return plain values as values, each with the sources of the field that it is in."""
     if isinstance(value, Mapping):
         if tool.users is not None and value.get(tool.users[0]) == tool.users[1]:
             return marked(value, inputs | {tool.name})
-        return {key: _labelled(part, tool, inputs, str(key)) for key, part in value.items()}
+        return {key: _labelled(part, tool, inputs, str(key), named) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_labelled(part, tool, inputs, name) for part in value]
-    return Value(value, inputs | _sources(tool, name))
+        return [_labelled(part, tool, inputs, name, named) for part in value]
+    return Value(value, inputs | _sources(tool, name, named))
 
 
 def play(

@@ -12,6 +12,9 @@ from hartley.kit.agents.values import Value
 OUTSIDE = "outside:"
 """How the source of a text begins that third parties can write: a mail, a page, a review."""
 
+NAMED = "named:"
+"""How the source of such a text begins where the user wrote out where it is."""
+
 ALL_FIELDS = "*"
 """Stands for every field of a result."""
 
@@ -27,6 +30,8 @@ class Tool:
         acts: whether it changes something or sends something out; a tool that does not only reads.
         sensitive: parameters that decide where something goes or what is destroyed.
         foreign: fields of its result that third parties can write; ``*`` is all of it.
+        named: whether its arguments say whose text it returns, such as the address of a page: with
+            arguments that the user wrote, the user chose whose word to take.
         users: a field and its value that mark the rows of the result that the user wrote alone;
             these hold nothing foreign.
         place: where its arguments can be observed besides the place of all arguments: ``file`` for
@@ -40,6 +45,7 @@ class Tool:
     acts: bool = False
     sensitive: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    named: bool = False
     users: tuple[str, str] | None = None
     place: Place | None = None
     reads_memory: bool = False

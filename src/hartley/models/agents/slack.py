@@ -463,7 +463,7 @@ _ALL = (
     Tool("get_users_in_channel"),
     Tool("read_channel_messages", foreign=("body",)),
     Tool("read_inbox", foreign=("body",)),
-    Tool("get_webpage", foreign=(ALL_FIELDS,)),
+    Tool("get_webpage", foreign=(ALL_FIELDS,), named=True),
     Tool("post_webpage", acts=True, sensitive=("url",), place=Place.FILE),
     Tool("send_direct_message", acts=True, sensitive=("recipient",), place=Place.AGENT_MESSAGE),
     Tool("send_channel_message", acts=True, sensitive=("channel",), place=Place.AGENT_MESSAGE),
