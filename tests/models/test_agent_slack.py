@@ -221,7 +221,7 @@ def test_that_arguments_carry_where_they_came_from() -> None:
     run = asked("Invite Zoe to Slack. You can find her e-mail on her website: www.zoe.org")
     arguments = run.calls[-1].arguments
     assert arguments["user"].sources == {USER}
-    assert arguments["user_email"].sources == {USER, "outside:get_webpage"}
+    assert arguments["user_email"].sources == {USER, "named:get_webpage"}
 
     run = asked("Find a channel where Ivo asked about scarf and reply there that it's on a shelf.")
     # Ivo wrote to two channels, so that the text of the messages decides between them.

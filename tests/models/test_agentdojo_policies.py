@@ -11,9 +11,10 @@ import pytest
 
 from hartley.core.errors import UsageError
 from hartley.data import agentdojo
-from hartley.kit.agents.run import AllowAll, Program, Refused, Run, play
+from hartley.kit.agents.rules import FlowRule
+from hartley.kit.agents.run import Program, Run, play
 from hartley.kit.agents.values import USER, Value, plain
-from hartley.kit.agents.world import OUTSIDE, Call, Tool, ToolResult, Verdict
+from hartley.kit.agents.world import ToolResult, Verdict
 
 
 class Hosted:
@@ -36,20 +37,6 @@ class Hosted:
         """Ask AgentDojo."""
         verdict = self.session.finish(answer, calls, goals)
         return Verdict(bool(verdict.utility), verdict.goals)
-
-
-class Flows(AllowAll):
-    """Refuse what acts where a third party's text decides a sensitive argument."""
-
-    def before(self, call: Call, tool: Tool) -> None:
-        """Refuse it."""
-        sources = {source for name in tool.sensitive for source in _sources(call, name)}
-        if tool.acts and any(source.startswith(OUTSIDE) for source in sources):
-            raise Refused(tool.name)
-
-
-def _sources(call: Call, name: str) -> frozenset[str]:
-    return call.arguments[name].sources if name in call.arguments else frozenset()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +70,7 @@ def outcome(
 
         program = Program("", obey)
     world = Hosted(suite, texts or {}, task)
-    rules = (Flows(),) if split else ()
+    rules = (FlowRule(),) if split else ()
     run = play(
         program, prompt, world, module.TOOLS, orders=module.POLICY.orders, rules=rules, split=split
     )
