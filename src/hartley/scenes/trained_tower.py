@@ -52,7 +52,7 @@ def shape_of(size: Size) -> Shape:
 @recipe(modality=Modality.PAIRED, packs=PACKS)
 def trained_tower(
     *,
-    size: Annotated[Size, Stronger.NEITHER] = "medium",
+    size: Annotated[Size, Stronger.NEITHER] = "small",
     epochs: Annotated[int, Range(1)] = 14,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
@@ -124,7 +124,7 @@ def _raw(source: Source, rows: NDArray[np.int64]) -> RawPairs:
 
 def _teacher(train: Data, split: int, seed: int) -> Mapping[str, NDArray[Any]]:
     """Return projections of frozen features, as ``train_towers`` trains them."""
-    how = Towers(split, WIDTH, 60, min(512, len(train)), lr=2e-3, dropout=0.5)
+    how = Towers(split, WIDTH, 40, min(512, len(train)), lr=2e-3, dropout=0.5)
     everyone = np.ones((1, len(train)), dtype=bool)
 
     def build() -> Mapping[str, NDArray[Any]]:
