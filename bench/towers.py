@@ -45,7 +45,7 @@ from hartley.scenes._captioned import Gallery
 from hartley.scenes.trained_tower import EPSILON, trained_tower
 
 WAYS = ("none", "embeddings", "captions")
-PASSES = 6
+PASSES = 5
 
 
 def variant(scene: Scene, way: str) -> Scene:
@@ -130,12 +130,11 @@ class Search:
 def tuned(options: argparse.Namespace) -> None:
     """Print R@1 of each way to go on training, and the paired differences."""
     shares: dict[tuple[str, str], list[float]] = {}
-    for seed in range(options.seeds):
-        scene = trained_tower(size=options.size, seed=seed)
-        base = Search(scene)
-        for way in WAYS:
+    scenes = [trained_tower(size=options.size, seed=seed) for seed in range(options.seeds)]
+    for way in WAYS:
+        for seed, scene in enumerate(scenes):
             began = time.process_time()
-            now = base if way == "none" else Search(variant(scene, way))
+            base, now = Search(scene), Search(variant(scene, way))
             hits = now.hits()
             (white,) = now.white(hits, 40, 2, [now])
             (transfer,) = base.white(white, 20, 1, [now])
@@ -146,7 +145,6 @@ def tuned(options: argparse.Namespace) -> None:
             said = ", ".join(f"{name} {float(x.float().mean()):.3f}" for name, x in every.items())
             seconds = time.process_time() - began
             print(f"seed {seed} {way}: {said} of {len(hits)}, {seconds:.0f} s", flush=True)
-
     if options.seeds < 2:
         return
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -63,11 +64,11 @@ def trained_tower(
     pictures are those of ``retrieval``. Attackers get gradients, down to the pixels.
 
     Args:
-        size: of the tower: 0.6, 1.3 or 2.2 million parameters, most of them in the last map.
+        size: of the tower: 0.8, 1.5 or 2.4 million parameters, most of them in the last map.
         epochs: passes over the training pictures.
         seed: of the split and of the training.
     """
-    source = Source(paired.things(SIDE))
+    source = _source()
     parts = source.dealt(seed)
     sets = {name: _raw(source, rows) for name, rows in parts.items()}
     sets["holdout"] = sets.pop("clean")
@@ -111,6 +112,11 @@ def trained_tower(
     )
     facts = {f"test {name}": float(value) for name, value in utility(scene).items()}
     return replace(scene, facts={**facts, **model.facts})
+
+
+@cache
+def _source() -> Source:
+    return Source(paired.things(SIDE))
 
 
 def utility(scene: Scene) -> dict[str, Figure]:

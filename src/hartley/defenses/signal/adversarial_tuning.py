@@ -52,7 +52,7 @@ def adversarial_tuning(
     preserves: Literal["embeddings", "captions"] = "embeddings",
     epsilon: Annotated[float, Range(0, 1)] = 0.0,
     steps: Annotated[int, Range(1, 100)] = 1,
-    epochs: Annotated[int, Range(1)] = 6,
+    epochs: Annotated[int, Range(1)] = 5,
     rate: Annotated[float, Range(0, 1, open_low=True)] = 1e-3,
 ) -> Scene:
     """Tune the owner's tower on pictures that steps up the slope of its loss have changed.
