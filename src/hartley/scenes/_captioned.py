@@ -182,7 +182,10 @@ def parts_of(
     rng = np.random.default_rng(spawn(seed, "parts", "retrieval"))
     count = int(groups.max()) + 1
     if count < LEAST:
-        raise UsageError(f"retrieval must have {LEAST} different captions, got {count}")
+        raise UsageError(
+            f"retrieval must have {LEAST} captions of unlike things, got {count}: those of one "
+            "picture, of two tags alike, or that differ in sex, age or number only count once"
+        )
     sizes = [min(most, count // of) for most, of in (TEST, CLEAN, PUBLIC)]
     order = np.split(rng.permutation(count), np.cumsum(sizes))
     shuffled = rng.permutation(len(groups))
