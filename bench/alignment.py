@@ -5,6 +5,7 @@
     python bench/alignment.py destroyed --attack modality_gap_shift
     python bench/alignment.py filter            # clean and mismatched pairs that the filter refuses
     python bench/alignment.py poison --rounds 12  # wrong captions in training: 2 trainings a round
+    python bench/alignment.py scene filter destroyed  # several, on the same trainings
 
 The scene is ``retrieval``, of five seeds: each is a split and a training of its own. Of each there
 are two rounds of 24 pairs for the attacks without gradients, and one of 12 for those with. Every
@@ -184,15 +185,16 @@ STUDIES = {"scene": scene_facts, "destroyed": destroyed, "filter": filtered, "po
 
 
 def main() -> None:
-    """Run one study."""
+    """Run studies, one after the other."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("study", nargs="+", choices=STUDIES)
     parser.add_argument("--attack", default="", help="one attack of the table")
     parser.add_argument("--rounds", type=int, default=0, help="in place of the table's")
     parser.add_argument("--seeds", type=int, default=5, help="trainings, each of its own split")
     options = parser.parse_args()
     try:
-        STUDIES[options.study](options)
+        for study in options.study:
+            STUDIES[study](options)
     except HartleyError as error:
         raise SystemExit(str(error)) from error
 
