@@ -1,7 +1,7 @@
 """A tower of pictures that is tuned against an attacker: what it costs and what it keeps.
 
     python bench/towers.py tuned --seeds 5   # R@1 clean and attacked, with and without tuning
-    python bench/towers.py bits --seeds 5    # bits that the attack leaves, in the game
+    python bench/towers.py bits --seeds 5    # bits that the attack leaves, and the filter of pairs
     python bench/towers.py sizes --seeds 2   # the same for towers of three sizes
 
 The scene is ``trained_tower``: pictures of 64 pixels, a budget of 2/255 a pixel. A seed draws the
@@ -34,10 +34,11 @@ import torch
 
 from hartley.catalog import load
 from hartley.channel.measure import measure
-from hartley.core import Scene
+from hartley.core import Scene, Trials
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
-from hartley.games.alignment.pair_encoders import PairEncoders, unit
+from hartley.engine.run.pooled_trials import pooled
+from hartley.games.alignment.pair_encoders import unit
 from hartley.games.alignment.picture_tower import PictureTower
 from hartley.kit.interval_values import mean_figure
 from hartley.kit.vision import conv_tower
@@ -161,39 +162,66 @@ def tuned(options: argparse.Namespace) -> None:
         line(f"{way} kept of the clean share before", np.array(shares[way, "black"]) / clean)
 
 
+CELLS: tuple[tuple[str, float, dict[str, Any]], ...] = (
+    ("none", 1.0, {}),
+    ("none", 0.5, {}),
+    ("static", 0.5, {}),
+    ("adaptive", 0.5, {}),
+    ("adaptive", 0.5, {"towards": "accepted"}),
+)
+"""What the attacker knows of the filter of pairs (none: there is none), share of the pairs that
+reach the owner changed, and parameters of ``image_perturbation``."""
+
+
 def bits(options: argparse.Namespace) -> None:
-    """Print the bits of the channel by the game, of each way and behind the filter of pairs."""
-    attack = load("attack", "image_perturbation")
-    strong = {"steps": 20, "restarts": 2}
-    for seed in range(options.seeds):
-        scene = trained_tower(size=options.size, seed=seed)
-        for way in ("none", "embeddings", "captions"):
-            show(attack, variant(scene, way), f"seed {seed} {way}", strong, seed)
+    """Print what the attack leaves of the channel, with and without tuning and the filter."""
+    scenes = [trained_tower(size=options.size, seed=seed) for seed in range(options.seeds)]
+    for way in options.ways:
+        tuned_scenes = [variant(scene, way) for scene in scenes]
+        for knows, share, params in CELLS[options.first :]:
+            name = f"{way}, filter {knows}, share {share:g} {params or ''}"
+            show(name, [played(s, knows, share, params, k) for k, s in enumerate(tuned_scenes)])
 
 
 def sizes(options: argparse.Namespace) -> None:
-    """Print the bits of the channel for towers of three sizes."""
+    """Print what the attack leaves of the channel for towers of three sizes."""
+    for size in ("small", "medium", "large"):
+        scenes = [trained_tower(size=size, seed=seed) for seed in range(options.seeds)]
+        name = f"{size}, {scenes[0].facts['parameters']:,} parameters"
+        show(name, [played(scene, "none", 1.0, {}, k) for k, scene in enumerate(scenes)])
+
+
+def played(scene: Scene, knows: str, share: float, params: dict[str, Any], seed: int) -> Trials:
+    """Return the trials of image_perturbation on 64 pairs."""
+    known: dict[str, Any] = {} if knows == "none" else {"knowledge": knows}
+    if knows == "static":
+        known["undefended"] = scene
+    if knows != "none":
+        scene = defended(scene, "alignment_filter", {"at": "inference", "false_alarms": 0.1})
+    rounds = {"rounds": 2, "pairs": 32, "share": share}
     attack = load("attack", "image_perturbation")
-    for seed in range(options.seeds):
-        for size in ("small", "medium", "large"):
-            scene = trained_tower(size=size, seed=seed)
-            name = f"seed {seed} {size}, {scene.facts['parameters']:,} parameters"
-            show(attack, scene, name, {"steps": 20, "restarts": 2}, seed)
+    return play(attack, scene, seed=seed, params=params, game_params=rounds, **known)
 
 
-def show(attack: Any, scene: Scene, name: str, params: dict[str, Any], seed: int) -> None:
-    """Play the game on all held-out pairs and print what is left."""
-    part = scene.part(PairEncoders)
-    rounds = {"rounds": 6, "pairs": len(part.test) // 6}
-    trials = play(attack, scene, seed=seed, params=params, game_params=rounds)
-    channel = measure(trials, redraws=1)
-    print(f"{name}: destroyed {channel.bits} n {channel.n}")
+def show(name: str, batches: list[Trials]) -> None:
+    """Print what is left, over the pairs of all trainings."""
+    channel = measure(pooled(batches), redraws=1)
+    print(
+        f"{name}: destroyed {channel.bits.value:.3f} [{channel.bits.lower or 0:.3f}, "
+        f"{channel.high or 0:.3f}], n {channel.n} of {len(batches)} trainings"
+    )
     for metric in ("capacity_before", "capacity_after", "accuracy_before", "accuracy_after"):
-        value = channel.metrics[metric]
-        print(
-            f"    {metric}: {value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]",
-            flush=True,
-        )
+        print(f"    {metric}: {figure(channel.metrics[metric])}", flush=True)
+    for metric in ("caught", "refused"):
+        if metric in channel.metrics:
+            print(f"    {metric}: {figure(channel.metrics[metric])}")
+
+
+def figure(value: Any) -> str:
+    """Return a metric with its interval."""
+    if not isinstance(value, dict):
+        return f"{value:.3g}"
+    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
 STUDIES = {"tuned": tuned, "bits": bits, "sizes": sizes}
@@ -204,6 +232,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS, help="of bits")
+    parser.add_argument("--first", type=int, default=0, help="cell of bits to begin with")
     parser.add_argument("--size", choices=("small", "medium", "large"), default="small")
     options = parser.parse_args()
     torch.set_num_threads(1)

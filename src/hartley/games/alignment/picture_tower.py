@@ -69,7 +69,8 @@ class PictureTower:
         """Return the records of a set: features of pictures and of captions, side by side."""
         pairs = self.sets[name]
         x = np.concatenate([self.features(pairs.pictures), pairs.captions], 1)
-        return Data(name, Modality.PAIRED, x.astype(np.float32), facts=dict(pairs.facts))
+        facts = {**pairs.facts, "split": self.shape.features}
+        return Data(name, Modality.PAIRED, x.astype(np.float32), facts=facts)
 
     def features(self, pictures: NDArray[Any]) -> NDArray[np.float32]:
         """Return features (n, d) of pictures."""
