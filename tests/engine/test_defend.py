@@ -161,7 +161,9 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         *(
             "output_filter",
             "planner_executor",
+            "description_pinning",
             "injection_detector",
+            "namespaced_tools",
             "least_privilege",
             "tool_filter",
         ),

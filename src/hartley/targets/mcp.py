@@ -259,7 +259,11 @@ def _after(cursor: str) -> Any:
 
 
 async def _called(session: Any, tool: str, arguments: dict[str, Any]) -> ToolResult:
-    result = await session.call_tool(tool, arguments)
+    from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult
+
+    # ``session.call_tool`` may ask for the list of tools besides, which a server can count.
+    request = CallToolRequest(params=CallToolRequestParams(name=tool, arguments=arguments))
+    result = await session.send_request(request, CallToolResult)
     # What is not text (a picture, a sound) is named by its kind.
     parts = [getattr(part, "text", f"({part.type})") for part in result.content]
     return ToolResult("\n".join(parts), error=bool(result.is_error))

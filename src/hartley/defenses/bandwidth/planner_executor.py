@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="system",
-    protects=("tool_hijack",),
+    protects=("tool_hijack", "server_tools"),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2503.18813",
     strongest={"flows": "every"},

@@ -213,6 +213,13 @@ class Run:
         """
         if self.split and text.sources - {USER}:
             self._refuse("flow", "", "instructions in a result are data")
+        return self.heed(text)
+
+    def heed(self, text: Value) -> int:
+        """Carry out the instructions in a text that the plan itself is made of, as ``obey`` does.
+
+        Descriptions of tools are such: what plans reads them, also where results are data.
+        """
         if self._depth >= MOST_DEPTH:
             return 0
         fresh = [one for one in instructions_in(text, self.orders) if one.key not in self._done]

@@ -1,0 +1,1 @@
+"""What attacks on agents have in common."""

@@ -1,0 +1,1 @@
+"""Small MCP servers that come with Hartley: scripts of the standard library alone."""
