@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ WORDINGS = {
 
 def honest(brief: ServerToolsBrief) -> dict[str, Any]:
     """Return what the server is expected to offer, to be changed."""
-    copy: dict[str, Any] = deepcopy(dict(brief.expected))
+    # What a brief holds cannot be written to, nor copied as it is.
+    copy: dict[str, Any] = json.loads(json.dumps(brief.expected, default=dict))
     return copy
 
 
