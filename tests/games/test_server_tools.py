@@ -19,6 +19,7 @@ from hartley.core import Modality, Outcome
 from hartley.core.errors import RuleError, RunError
 from hartley.games.action import connected_office
 from hartley.games.action.server_tools import as_offers, live, server_tools
+from hartley.games.action.tool_hijack import tool_hijack
 
 RNG = np.random.default_rng
 
@@ -132,3 +133,11 @@ def test_a_server_that_ends_fails_the_run_and_is_started_anew(monkeypatch) -> No
         with pytest.raises(RunError, match="weather has ended"):
             agent.play(suite, task)
     assert agent.play(suite, task).utility
+
+
+def test_what_its_tool_answers_is_a_place_for_tool_hijack_too() -> None:
+    deal = tool_hijack(live(Modality.LANGUAGE, RNG(0)), RNG(1), tasks=8)
+    outcome = catalog.load("attack", "indirect_injection").run(deal.rounds[0].view, RNG(2))
+    (received,) = deal.judge(deal.rounds, [outcome])
+    assert (received.guess == deal.rounds[0].truth).all()
+    assert received.metrics["tasks_done"] == 1
