@@ -39,7 +39,6 @@ from hartley.games.action.connected_office import (
     OFFER,
     ConnectedAgent,
     connected_office,
-    scripts,
 )
 
 if TYPE_CHECKING:
@@ -53,14 +52,14 @@ def live(modality: Modality, rng: Rng) -> Scene:
     """An office agent that takes its tools from two servers and trusts both."""
     del rng
     parts = (connected_office(),)
-    return Scene("connected office", modality, digest=f"live {scripts()}", parts=parts)
+    return Scene("connected office", modality, digest="live connected office", parts=parts)
 
 
 def dead(modality: Modality, rng: Rng) -> Scene:
     """The same agent, whose payment tool is switched off."""
     del rng
     parts = (connected_office(pays=False),)
-    return Scene("silent connected office", modality, digest=f"dead {scripts()}", parts=parts)
+    return Scene("silent connected office", modality, digest="dead connected office", parts=parts)
 
 
 @dataclass(frozen=True, slots=True)
