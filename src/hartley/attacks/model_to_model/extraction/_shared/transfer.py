@@ -89,8 +89,8 @@ class Transfer:
         """
         times = max(1, min(self.repeats, self.left))
         x = x[: self.left // times]
-        answers = np.mean([self._answered(x) for _ in range(times)], axis=0, dtype=np.float32)
-        answers = read(answers, self.view, self.reading)
+        mean = np.mean([self._answered(x) for _ in range(times)], axis=0, dtype=np.float32)
+        answers = read(np.asarray(mean), self.view, self.reading)
         self.left -= times * len(x)
         # Less than one record's questions may be left over: nothing can be asked with them.
         self.left = 0 if self.left < times else self.left

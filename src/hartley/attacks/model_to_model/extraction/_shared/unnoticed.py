@@ -67,7 +67,7 @@ class Unnoticed:
         return answers
 
     def _one(self, row: NDArray[Any]) -> NDArray[np.float32]:
-        answer = self.transfer.ask(row)[0]
+        answer: NDArray[np.float32] = self.transfer.ask(row)[0]
         self._watch.add(row[0], int(answer.argmax()))
         return answer
 
@@ -104,4 +104,5 @@ def ranges(x: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """
     whole = 0 if x.ndim == 2 else None
     low, high = x.min(whole), x.max(whole)
-    return np.float32(low), np.float32(np.maximum(high - low, 1e-9))
+    span = np.maximum(high - low, 1e-9)
+    return np.asarray(low, np.float32), np.asarray(span, np.float32)
