@@ -31,15 +31,12 @@ ATTEMPTS = 20
 POLISHED = 400
 """Records that weights are moved to which no bend has shown."""
 
-CHECKS, MANY, WRONG = 1000, 40_000, 1e-7
+CHECKS, MANY, WRONG = 1000, 10_000, 1e-7
 """Records on which a copy of two hidden layers is compared with the victim, and those once it is
 right on them; and the share of the largest score by which an answer may be off."""
 
 LINE = 2000
 """Queries that one line may take; with fewer left none is begun."""
-
-BESIDE, LONELY = 0.1, 4
-"""How far beside a bend a line begins that looks for another bend of its unit, and how many."""
 
 SPREAD = 3.0
 """Deviation of the records that settle the last layer, in that of the attacker's."""
@@ -142,9 +139,7 @@ def _deep_network(
         else:
             return layers
         worst = np.argsort(-error)[:4]
-        # A line from beside a bend that no other agrees with crosses its unit once more.
-        near = [at + BESIDE * rng.standard_normal(d) for at in units.lonely[:LONELY]]
-        stuck = not _search_towards(scores, first, units, [*fresh[worst], *near], rng)
+        stuck = not _search_towards(scores, first, units, fresh[worst], rng)
         # Those that were answered wrongly settle the layers too, and some of the others.
         more = np.concatenate([np.flatnonzero(error > limit), np.arange(100)])[:400]
         x, answers = np.concatenate([x, fresh[more]]), np.concatenate([answers, right[more]])
@@ -155,15 +150,16 @@ def _search_towards(
     scores: bends.Ask,
     first: relu_layers.FirstLayer,
     units: second_layer.Units,
-    wrong: list[NDArray[np.float64]],
+    wrong: NDArray[np.float64],
     rng: Rng,
 ) -> bool:
-    """Search lines from records (d,) that are answered wrongly; return whether units grew.
+    """Search lines from records (n, d) that are answered wrongly; return whether units grew.
 
     A bend was missed near such a record.
     """
     before = units.shown
-    for bad in wrong:
+    for row in range(len(wrong)):
+        bad: NDArray[np.float64] = wrong[row, :]
         try:
             line = bends.on_line(scores, bad, _towards(bad, rng), rng)
             relu_layers.search_line(scores, first, line, rng, explained=units.explain)

@@ -34,12 +34,10 @@ class Unit:
     Attributes:
         weights: (h + 1,) weights of the first units and the bias; NaN where not shown yet.
         bends: number of bends that show it.
-        at: (d,) where one of them is.
     """
 
     weights: NDArray[np.float64]
     bends: int = 1
-    at: NDArray[np.float64] | None = None
 
     def explains(self, states: NDArray[np.float64]) -> bool:
         """Whether a bend with these first units, after the ReLU, is of this one.
@@ -130,11 +128,6 @@ class Units:
         return self.shown > before
 
     @property
-    def lonely(self) -> list[NDArray[np.float64]]:
-        """Where the bends are that no other agrees with: a unit that hardly any line crosses."""
-        return [unit.at for unit in self.units if unit.bends == 1 and unit.at is not None]
-
-    @property
     def _sure(self) -> list[Unit]:
         return [unit for unit in self.units if unit.bends > 1]
 
@@ -161,7 +154,7 @@ def part_of(layer: FirstLayer, at: NDArray[Any], direction: NDArray[Any]) -> Uni
     weights = np.full(len(z) + 1, np.nan)
     weights[:-1][on] = mixture
     weights[-1] = -float(mixture @ z[on])
-    return Unit(weights, at=np.asarray(at, np.float64))
+    return Unit(weights)
 
 
 def joined(units: list[Unit], part: Unit) -> None:
