@@ -231,14 +231,14 @@ def _line(label: str, name: str, scene: hartley.Scene, params: dict, seed: int =
 
 def truths(name: str, only: str = "") -> None:
     """Print the bits of every attack on a copy, on synthetic tables and on an independent draw."""
-    ways = ("pseudonymised", "copula", "tree", "vine", "independent")
+    ways = ("pseudonymised", "copula", "tree", "vine", "columnwise", "independent")
     for way in (only,) if only else ways:
         try:
             scene = build(name, {"release": way})
             utility = scene.utility(scene)["accuracy"]
             for attack in GAMES:
-                if (way, attack) == ("vine", "shadow_releases"):
-                    continue  # 16 vines a table take minutes
+                if way in ("vine", "columnwise") and attack == "shadow_releases":
+                    continue  # 16 releases for each table take minutes
                 params = {"shadows": 16} if attack == "shadow_releases" else {}
                 _line(f"{name} {way} (accuracy {utility:.3f})", attack, scene, params)
         except hartley.core.errors.MissingExtra as absent:

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from hartley.core.errors import UsageError
 from hartley.kit import table_predicates
 from hartley.kit.mixed_tables import GowerTable, TableColumn, distinct, gower_nearest, numbers_of
-from hartley.kit.releases import copulas, private_tree
+from hartley.kit.releases import columnwise, copulas, private_tree
 from hartley.kit.releases.mondrian import aggregated, groups_of
 from hartley.kit.releases.public_bins import PublicBins
 from hartley.kit.releases.randomised_cells import kept_rate, randomised
@@ -284,3 +284,21 @@ def test_shared_rows_of_honest_narrow_tables_are_chance_and_copied_rows_are_not(
     assert row_overlap(*wide).share == 0.1 and row_overlap(*wide).p < 1e-4
     table = narrow(300, rng)
     assert row_overlap(table, table[rng.permutation(300)[:200]]).p < 1e-6
+
+
+def test_columns_by_themselves_keep_their_laws_and_not_what_connects_them():
+    """Rows of metasyn: shares of words and quantiles stay, the link of two columns goes."""
+    pytest.importorskip("metasyn")
+    rng = np.random.default_rng(0)
+    words = rng.choice(3, 600, p=[0.6, 0.3, 0.1]).astype(float)
+    numbers = 20.0 + 10 * words + rng.normal(0, 2, 600)
+    table = np.column_stack([words, numbers, np.rint(numbers)])
+    is_number = np.array([False, True, True])
+    rows = columnwise.synthetic(table, is_number, np.random.default_rng(1))
+    again = columnwise.synthetic(table, is_number, np.random.default_rng(1))
+    assert rows.shape == table.shape and (rows == again).all()
+    shares = np.bincount(rows[:, 0].astype(int), minlength=3) / 600
+    assert np.abs(shares - [0.6, 0.3, 0.1]).max() < 0.08
+    assert abs(rows[:, 1].mean() - numbers.mean()) < 1.5
+    assert abs(np.corrcoef(rows[:, 0], rows[:, 1])[0, 1]) < 0.2 < np.corrcoef(words, numbers)[0, 1]
+    assert (rows[:, 2] == np.rint(rows[:, 2])).all()

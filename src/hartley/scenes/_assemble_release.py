@@ -11,7 +11,7 @@ from hartley.core import Data, Modality, Scene, Settings, spawn
 from hartley.core.errors import UsageError
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.mixed_tables import TableColumn, numbers_of
-from hartley.kit.releases import copulas
+from hartley.kit.releases import columnwise, copulas
 from hartley.kit.releases.private_tree import tree_rows
 from hartley.kit.releases.public_bins import PublicBins
 from hartley.kit.releases.table_release import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Way = Literal["pseudonymised", "copula", "vine", "tree", "independent"]
+Way = Literal["pseudonymised", "copula", "vine", "tree", "columnwise", "independent"]
 """How a table is published before any defense."""
 
 BINS = 8
@@ -117,6 +117,8 @@ def _publish(way: Way, columns: Sequence[TableColumn], public: Floats, spare: Fl
         return pseudonymised
     if way == "independent":
         return lambda table, rng: spare[rng.permutation(len(spare))[: len(table)]]
+    if way == "columnwise":
+        return lambda table, rng: columnwise.synthetic(table, kinds, rng)
     if way == "tree":
         domain = PublicBins.of(public, columns, BINS)
 

@@ -20,7 +20,8 @@ def released_tumours(
     *,
     people: Annotated[int, Range(16, 240)] = 240,
     release: Annotated[
-        Literal["pseudonymised", "copula", "vine", "tree", "independent"], Stronger.NEITHER
+        Literal["pseudonymised", "copula", "vine", "tree", "columnwise", "independent"],
+        Stronger.NEITHER,
     ] = "pseudonymised",
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
@@ -29,7 +30,8 @@ def released_tumours(
     Args:
         people: number of people of whom a random half is in each table.
         release: how a table is published: pseudonymised as it is, synthetic by a gaussian copula,
-            a vine copula (pyvinecopulib) or a tree of marginals, or independent: other people's
+            a vine copula (pyvinecopulib), a tree of marginals or each column by itself (metasyn),
+            or independent: other people's
             rows, a control at 0 bits.
         seed: of the parts.
     """
