@@ -26,7 +26,7 @@ def owned_digits(
             class (entangled), or records moved along directions (radioactive).
         strength: share of answers that are wrong (dawn, usually 0.03), weight of the entanglement
             (entangled, usually 1), or standard deviations by which records are moved (radioactive,
-            usually 2); 0 takes the usual one.
+            usually 1); 0 takes the usual one.
         seed: of the split and of the training.
     """
     sizes = {"train": 450, "holdout": 450, "public": 484, "test": 397}

@@ -38,6 +38,7 @@ from hartley.core import (
     Stronger,
     View,
     game,
+    spawn,
 )
 from hartley.core.errors import BudgetSpent, RuleError, RunError
 from hartley.games.extraction import live_ownership
@@ -312,7 +313,11 @@ def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
     useful = right["copy"] >= case.floor * right["honest"]
     of_owner = case.log2_p(served, case.claimed)
     of_copy = case.log2_p(copy, case.claimed)
-    of_people = np.array([case.log2_p(model, case.key) for model in case.people])
+    # A key for each: the models of these people are alike, and so would be their claims under one.
+    people_keys = [spawn(case.key, "innocent", k) % 2**62 for k in range(len(case.people))]
+    of_people = np.array(
+        [case.log2_p(model, key) for model, key in zip(case.people, people_keys, strict=True)]
+    )
     accusations = {"accused_copies": float(of_copy <= level)} if true_key else {}
     return Received(
         guess=np.array([int((of_copy if useful else of_owner) <= level)]),
