@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +138,22 @@ def test_a_shared_index_of_words_weighs_what_others_stored() -> None:
             scores[per_tenant, other] = hit.score
     assert scores[False, "red"] < 0.95 * scores[False, "blue"]
     assert scores[True, "red"] == scores[True, "blue"]
+
+
+def test_folders_of_dead_servers_are_removed_and_others_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hartley.kit.stores import postgres_store
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone, here = 2**22 + 1, os.getpid()  # above the largest number of a process
+    names = {
+        f"hartley-pg-{gone}-a": gone,
+        f"hartley-pg-{gone}-b": here,
+        f"hartley-pg-{here}-c": gone,
+    }
+    for name, server in names.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "postmaster.pid").write_text(f"{server}\n/data\n")
+    postgres_store.sweep()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names][1:])

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
+import shutil
 import tempfile
 import uuid
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,12 +34,38 @@ PATIENCE = 30
 LEAST_ROOM = 16
 """Dimensions of work memory, in MB, for building an index."""
 
+PREFIX = "hartley-pg-"
+"""How folders of servers are named, before the number of the process that started one."""
+
 Index = Literal["none", "hnsw", "ivfflat"]
 
 MAKE = {
     "hnsw": "using hnsw (embedding vector_cosine_ops)",
     "ivfflat": "using ivfflat (embedding vector_cosine_ops) with (lists = {lists})",
 }
+
+
+def sweep() -> None:
+    """Remove folders of servers whose process is gone: a worker that ends at once removes none."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        first = ""
+        with contextlib.suppress(OSError):
+            first = (folder / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0]
+        serves = first.strip().isdigit() and _runs(int(first))
+        if owner.isdigit() and not _runs(int(owner)) and not serves:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process is alive, be it another user's."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def started() -> tuple[str, Any]:
@@ -53,7 +82,8 @@ def started() -> tuple[str, Any]:
         from pgserver import get_server as start  # type: ignore[attr-defined]
     except ImportError as error:
         raise MissingExtra("pgserver", "postgres") from error
-    folder = tempfile.mkdtemp(prefix="hartley-pg-")
+    sweep()
+    folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
