@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 # Where nothing keeps bytecode, each of the processes that the tests start compiles all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-chat test test-slow lint clean
+.PHONY: demo demo-chat test test-slow lint style clean
 
 # torch first: what depends on it must find it, not fetch another build.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -34,15 +34,20 @@ demo-chat: $(VENV)/.ready
 	$(BIN)/hartley assess chat --store $(RUNS)
 	$(BIN)/hartley report latest --store $(RUNS)
 
-lint: $(VENV)/.ready
+style: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+lint: style
+	$(BIN)/mypy
+
+# Types are checked beside the tests: by itself that is a minute of one core.
+test: style
 	$(BIN)/hartley pack get --core
-	$(BIN)/pytest -n 2 --dist loadgroup --durations=10 -m "not slow"
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=30 -m "not slow"; tests=$$?; \
+	wait $$types && exit $$tests
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -m slow
