@@ -158,6 +158,8 @@ def test_defenses_that_train_or_read_the_records_declare_that_no_proof_survives_
         ),
         *("jaccard", "link_smoothing", "low_rank"),
         *("meco", "modelguard", "prada"),
+        *("llm_tagging", "signed_instructions", "agent_quarantine", "contact_limit"),
+        *("memory_expiry", "message_filter"),
         *(
             "output_filter",
             "planner_executor",

@@ -40,11 +40,6 @@ LONGEST = 24
 EPSILON = 4 / 255
 """Largest change of a pixel by an attacker."""
 
-PACKS = (
-    *("tuxpaint-stamps", "stamp-captions", "emoji", "emoji-twitter", "emoji-captions"),
-    *("minilm", "efficientnet-lite0"),
-)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:

@@ -15,10 +15,21 @@ from hartley.kit.cache import digest
 from hartley.kit.infonce_towers import Towers
 from hartley.kit.interval_values import Figure
 from hartley.models.paired import CLOSED, DualEncoder
-from hartley.scenes._captioned import PACKS, Gallery, Source
+from hartley.scenes._captioned import Gallery, Source
 
 
-@recipe(modality=Modality.PAIRED, packs=PACKS)
+@recipe(
+    modality=Modality.PAIRED,
+    packs=(
+        "tuxpaint-stamps",
+        "stamp-captions",
+        "emoji",
+        "emoji-twitter",
+        "emoji-captions",
+        "minilm",
+        "efficientnet-lite0",
+    ),
+)
 def retrieval(
     *,
     pairs: str = "",

@@ -20,7 +20,7 @@ from hartley.kit.interval_values import Figure
 from hartley.kit.perturbation import Perturbation
 from hartley.kit.vision.conv_tower import Shape, initial
 from hartley.kit.vision.tower_lessons import Lesson
-from hartley.scenes._captioned import PACKS, Gallery, Source, as_planes, widened
+from hartley.scenes._captioned import Gallery, Source, as_planes, widened
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,18 @@ def shape_of(size: Size) -> Shape:
     return Shape(3, SIDE, layers, WIDTH, CENTRE, SPREAD)
 
 
-@recipe(modality=Modality.PAIRED, packs=PACKS)
+@recipe(
+    modality=Modality.PAIRED,
+    packs=(
+        "tuxpaint-stamps",
+        "stamp-captions",
+        "emoji",
+        "emoji-twitter",
+        "emoji-captions",
+        "minilm",
+        "efficientnet-lite0",
+    ),
+)
 def trained_tower(
     *,
     size: Annotated[Size, Stronger.NEITHER] = "small",

@@ -31,6 +31,7 @@ def result_filter(scene: Scene, rng: Rng) -> Scene:
     del rng
     part = scene.part(TenantStore)
     # A gate that looks first stays as it is.
-    gate = "before" if part.rules.gate == "before" else "after"
-    rules = replace(part.rules, gate=gate, fetch_gated=True)
+    rules = replace(part.rules, fetch_gated=True)
+    if rules.gate != "before":
+        rules = replace(rules, gate="after")
     return scene.with_part(replace(part, rules=rules))

@@ -1,1 +1,1 @@
-"""The threat class action: what an agent is made to do with its tools."""
+"""The flow action: what an agent is made to do with its tools, and what it lets slip out."""

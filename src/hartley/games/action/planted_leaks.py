@@ -94,7 +94,7 @@ class PlantedLeaksBrief:
 
 
 @game(
-    cls="action",
+    cls="agent_leak",
     axis=Axis.MODEL_TO_DATA,
     flow=Flow.ACTION,
     role=Role.TAP,

@@ -97,7 +97,7 @@ class ServerToolsBrief:
 
 
 @game(
-    cls="action",
+    cls="injection",
     axis=Axis.DATA_TO_MODEL,
     flow=Flow.ACTION,
     role=Role.INJECT,

@@ -101,7 +101,7 @@ class ToolHijackBrief:
 
 
 @game(
-    cls="action",
+    cls="injection",
     axis=Axis.DATA_TO_MODEL,
     flow=Flow.ACTION,
     role=Role.INJECT,
@@ -112,7 +112,13 @@ class ToolHijackBrief:
     brief=ToolHijackBrief,
     modalities=(Modality.LANGUAGE,),
     requires=("agent",),
-    metrics=("tasks_done", "tasks_done_before", "runs_refused", "characters", "authorised_bits"),
+    metrics=(
+        "tasks_done",
+        "tasks_done_before",
+        "runs_refused",
+        "characters",
+        "authorised_bits_a_task",
+    ),
     loot="data",
     paper="arXiv:2406.13352",
 )
@@ -184,7 +190,7 @@ def tool_hijack(
             for round_, outcome in zip(rounds_, outcomes, strict=True)
         ]
 
-    metrics = {"authorised_bits": _authorised(agent, before)} if len(before) > 1 else {}
+    metrics = {"authorised_bits_a_task": _authorised(agent, before)} if len(before) > 1 else {}
     # Each row has a task of its own and a fresh world, and its goal is drawn alone.
     return Deal(rounds=tuple(rounds), judge=judge, cluster=False, metrics=metrics)
 

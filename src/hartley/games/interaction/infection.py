@@ -83,7 +83,7 @@ class InfectionBrief:
 
 
 @game(
-    cls="interaction",
+    cls="infection",
     axis=Axis.MODEL_TO_MODEL,
     flow=Flow.INTERACTION,
     role=Role.INJECT,

@@ -75,7 +75,7 @@ class CrossTenantReadBrief:
 
 
 @game(
-    cls="memory",
+    cls="memory_leak",
     axis=Axis.MODEL_TO_DATA,
     flow=Flow.MEMORY,
     role=Role.TAP,

@@ -83,7 +83,7 @@ class DocumentPoisoningBrief:
 
 
 @game(
-    cls="memory",
+    cls="memory_poison",
     axis=Axis.DATA_TO_MODEL,
     flow=Flow.MEMORY,
     role=Role.INJECT,

@@ -70,7 +70,7 @@ class PromptStealingBrief:
 
 
 @game(
-    cls="memory",
+    cls="memory_leak",
     axis=Axis.MODEL_TO_DATA,
     flow=Flow.MEMORY,
     role=Role.TAP,

@@ -74,7 +74,7 @@ class RetrievalExtractionBrief:
 
 
 @game(
-    cls="memory",
+    cls="memory_leak",
     axis=Axis.MODEL_TO_DATA,
     flow=Flow.MEMORY,
     role=Role.TAP,

@@ -64,7 +64,7 @@ class RetrievalMembershipBrief:
 
 
 @game(
-    cls="memory",
+    cls="memory_leak",
     axis=Axis.MODEL_TO_DATA,
     flow=Flow.MEMORY,
     role=Role.TAP,
