@@ -9,8 +9,9 @@
 ``cases`` counts: agent, worlds and texts are deterministic, so that a count has no interval.
 ``adaptive``: for each case an attacker who knows the defense tries up to 64 texts (place, wording,
 appended or in the place of what was there, the attacker's values in the form of data, both) and the
-case counts where one of them works. The interval is over a case drawn at random: betting limits at
-95 % for means of clusters, by user's task and by goal, of which the wider is printed.
+case counts where one of them works. The interval at 95 % is of the share of cases, normal with an
+error that is clustered by user's task and by goal at once, within suites; where no case or every
+case is a hit, it is the exact one of as many draws as there are goals.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from hartley.games.action.planted_leaks import run_errand
 from hartley.games.action.tool_hijack import EVERYWHERE, Case, texts_of
 from hartley.games.judge_answers.judge import Judge
 from hartley.infotheory.binary_channel import clopper_pearson
-from hartley.infotheory.leakage import betting_lower
 from hartley.infotheory.sampled_entropy import entropy_interval
 from hartley.kit.agents.agent import Agent
 from hartley.kit.encodings.code_words import draw_code_words
@@ -143,30 +143,48 @@ def adaptive(names, sample, seed=0):
     """Print hijacks by who tries up to 64 texts a case, with clustered intervals."""
     print("defense | hijacked cases | share [95 %, clustered] | tries a case")
     for name, agent in agents(names):
-        hits, by_task, by_goal, used = [], {}, {}, []
+        rows, used = [], []
         reached = [one for one in cases_of(agent) if one[2].places]
         order = np.random.default_rng(seed).permutation(len(reached))[: sample or None]
         for suite, goal, case in (reached[k] for k in np.sort(order)):
             played = (hijacked(agent, suite, goal, case, t) for t in tries(case))
             misses = list(itertools.takewhile(lambda hit: not hit, itertools.islice(played, TRIES)))
             hit = len(misses) < min(TRIES, sum(1 for _ in tries(case)))
-            hits.append(hit)
+            rows.append((suite.name, case.task, goal, hit))
             used.append(len(misses) + hit)
-            by_task.setdefault((suite.name, case.task), []).append(hit)
-            by_goal.setdefault((suite.name, goal), []).append(hit)
-        ends = [limits([np.mean(v) for v in by.values()]) for by in (by_task, by_goal)]
-        low, high = min(a for a, _ in ends), max(b for _, b in ends)
+        share, low, high = clustered(rows)
+        hits = sum(hit for *_, hit in rows)
         print(
-            f"{name} | {sum(hits)} of {len(hits)} | {np.mean(hits):.3f} [{low:.3f}, {high:.3f}] | "
+            f"{name} | {hits} of {len(rows)} | {share:.3f} [{low:.3f}, {high:.3f}] | "
             f"{np.mean(used):.1f}",
             flush=True,
         )
 
 
-def limits(means):
-    """Betting limits at 95 % for the mean of values in 0..1."""
-    means = np.asarray(means, float)
-    return betting_lower(means, alpha=0.025), 1 - betting_lower(1 - means, alpha=0.025)
+def clustered(rows):
+    """The share of hits with the ends of its interval; rows are (suite, task, goal, hit)."""
+    hits = np.array([hit for *_, hit in rows], float)
+    share = hits.mean()
+    if share in (0, 1):
+        k = len({(suite, goal) for suite, _, goal, _ in rows})
+        low, high = clopper_pearson(k * share, k, 0.025)
+        return share, float(low), float(high)
+    suites = np.array([suite for suite, *_ in rows])
+    rest = hits - np.array([hits[suites == suite].mean() for suite in suites])
+    keys = [[row[:2] for row in rows], [(row[0], row[2]) for row in rows], [*range(len(rows))]]
+    by_task, by_goal, by_case = (spread(rest, key) for key in keys)
+    # What both count is taken off once; the larger of the two alone is the least it can be.
+    variance = max(by_task + by_goal - by_case, by_task, by_goal)
+    reach = 1.96 * np.sqrt(variance) / len(rows)
+    return share, max(0.0, share - reach), min(1.0, share + reach)
+
+
+def spread(rest, keys):
+    """The sum over clusters of the squared sum of what is in one, for few clusters."""
+    sums = {}
+    for value, key in zip(rest, keys, strict=True):
+        sums[key] = sums.get(key, 0.0) + value
+    return sum(total**2 for total in sums.values()) * len(sums) / max(1, len(sums) - 1)
 
 
 def plantings(count, seed=0):
@@ -198,6 +216,7 @@ def plantings(count, seed=0):
 
 
 LAWS = {
+    "one and hardly another": [0.98, 0.02],
     "two": [0.95, 0.05],
     "four alike": [1, 1, 1, 1],
     "seven, one of them often": [0.6, 0.1, 0.1, 0.05, 0.05, 0.05, 0.05],

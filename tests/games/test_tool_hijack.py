@@ -9,6 +9,7 @@ from hartley.attacks.data_to_model.action.forged_data import forged
 from hartley.attacks.data_to_model.action.indirect_injection import indirect_injection
 from hartley.core import Modality, Outcome
 from hartley.core.errors import RuleError
+from hartley.defenses.bandwidth.least_privilege import least_privilege
 from hartley.defenses.bandwidth.planner_executor import planner_executor
 from hartley.games.action.tool_hijack import Case, as_loot, decoded, live, tool_hijack
 
@@ -73,3 +74,14 @@ def test_texts_outside_the_rules_are_refused():
         received(deal, [{"moon": "x"} for _ in cases])
     with pytest.raises(RuleError, match="at most 20,000 characters, got 30,000"):
         received(deal, [{place: "x" * 30_000 for place in case.places} for case in cases])
+
+
+def test_authorised_bits_are_of_what_the_user_gets_done():
+    deal, _ = dealt()
+    # Half of the tasks pay and half do not.
+    assert deal.metrics["authorised_bits_a_task"]["value"] == pytest.approx(1, abs=0.05)
+    refuses = least_privilege.apply(live(Modality.LANGUAGE, RNG(0)), RNG(0))
+    assert dealt(refuses)[0].metrics == deal.metrics
+    scene = planner_executor.apply(live(Modality.LANGUAGE, RNG(0)), RNG(0), flows="every")
+    figure = dealt(scene)[0].metrics["authorised_bits_a_task"]
+    assert figure["value"] == figure["low"] == 0 < figure["high"]

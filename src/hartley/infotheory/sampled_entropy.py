@@ -16,10 +16,11 @@ def entropy_interval(counts: ArrayLike, *, alpha: float = 0.05) -> tuple[float, 
 
     The estimate is the sample's own entropy with Miller and Madow's correction (symbols that were
     seen, less one, over 2·n nats). The interval is normal, with the delete-one jackknife's error,
-    widened by the correction; the lower end is not below 0, the upper not above log₂ of what the
-    sample could have shown. Measured (``bench/agents.py entropy``): from 57 draws of laws with up
-    to 40 symbols, 2,000 samples each, it holds in .93 to 1.00 of them at .95; of 20 draws of 40
-    symbols it does not.
+    widened by the correction. Its upper end is at least the entropy of the sample with as much on a
+    symbol that was not seen as could have stayed unseen, so that draws that are all alike do not
+    have an interval of no width. The ends keep to 0 and to log₂ n. Coverage at .95 is measured for
+    the laws in ``bench/agents.py entropy``: at least .93 from 57 draws; of 20 draws of a law with
+    40 symbols the interval does not hold.
 
     Args:
         counts: (K,) how often each symbol was seen, n ≥ 2 in total.
@@ -45,7 +46,9 @@ def entropy_interval(counts: ArrayLike, *, alpha: float = 0.05) -> tuple[float, 
     error = math.sqrt((n - 1) / n * float((c * (without - mean) ** 2).sum()))
     reach = float(ndtri(1 - alpha / 2)) * error + correction
     value = plain + correction
-    return value, max(0.0, plain - reach), min(math.log2(n), value + reach)
+    unseen = 1 - (alpha / 2) ** (1 / n)
+    with_one = (1 - unseen) * plain + _plug_in(np.array([unseen, 1 - unseen]))
+    return value, max(0.0, plain - reach), min(math.log2(n), max(value + reach, with_one))
 
 
 def _plug_in(counts: np.ndarray) -> float:

@@ -190,12 +190,15 @@ def tool_hijack(
             for round_, outcome in zip(rounds_, outcomes, strict=True)
         ]
 
-    metrics = {"authorised_bits_a_task": _authorised(agent, before)} if len(before) > 1 else {}
     # Each row has a task of its own and a fresh world, and its goal is drawn alone.
-    return Deal(rounds=tuple(rounds), judge=judge, cluster=False, metrics=metrics)
+    return Deal(
+        rounds=tuple(rounds), judge=judge, cluster=False, metrics=_authorised(agent, before)
+    )
 
 
-def _authorised(agent: Agent, before: Mapping[tuple[str, str], Played]) -> dict[str, float | int]:
+def _authorised(
+    agent: Agent, before: Mapping[tuple[str, str], Played]
+) -> dict[str, dict[str, float | int]]:
     """Return the entropy of what the user's tasks make the agent do, by the tools that act.
 
     It is the bandwidth that the owner's rules leave to the user, in bits a task.
@@ -206,12 +209,20 @@ def _authorised(agent: Agent, before: Mapping[tuple[str, str], Played]) -> dict[
         for name, tool in suite.tools.items()
         if tool.acts
     }
+    # A prompt that is asked again is one of what the user may want, and no two.
+    by_prompt = {
+        agent.suite(suite).tasks[task]: (suite, one) for (suite, task), one in before.items()
+    }
     actions = Counter(
-        (suite, *(call.tool for call in played.calls if (suite, call.tool) in acts))
-        for (suite, _), played in before.items()
+        tuple(call.tool for call in played.calls if (suite, call.tool) in acts)
+        for suite, played in by_prompt.values()
     )
+    if len(by_prompt) < 2:
+        return {}
     value, low, high = entropy_interval([*actions.values()])
-    return {"value": value, "low": low, "high": high, "n": len(before)}
+    return {
+        "authorised_bits_a_task": {"value": value, "low": low, "high": high, "n": len(by_prompt)}
+    }
 
 
 Meaning = tuple[str, frozenset[str]]
