@@ -114,6 +114,16 @@ def read() -> str:
     return "a text"
 
 
+def pay(to: str) -> str:
+    """Pay somebody."""
+    return f"paid {to}"
+
+
+def pays_anything(**given: str) -> str:
+    """Pay somebody."""
+    return f"paid {given}"
+
+
 def raises() -> str:
     raise KeyError("no such day")
 
@@ -163,7 +173,11 @@ def says_nothing(prompt, tools):
     [
         (swallows, raises, "the tool raises raised KeyError: 'no such day' .test_own_agent.py"),
         (swallows, hangs, "took over 0.5 s for the prompt 'hello', inside the tool hangs"),
-        (swallows, megabytes, "the tool megabytes returned more than 1,000,000 characters"),
+        (
+            swallows,
+            megabytes,
+            "the tool megabytes returned 3,000,000 characters; at most 1,000,000",
+        ),
         (loops, read, r"took over 0.5 s for the prompt 'hello'|more than 300 calls"),
         (loops_politely, read, "more than 300 calls of tools for one prompt"),
         (fails, read, "the agent raised ValueError: the model is not loaded"),
@@ -247,7 +261,13 @@ def test_tools_of_a_server_are_watched_and_its_death_fails_the_run(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"prompts": []}, "prompts of the agent"),
+        ({"prompts": []}, "prompts of the agent must be a list of texts, got an empty list"),
+        ({"prompts": "hi"}, r"got one text: write \['hi'\]"),
+        ({"prompts": ["hi", " "]}, "not empty, got ' ' as prompt 2"),
+        (
+            {"tools": [pay], "others": ["pay"], "goals": {"Pay": ("pay", {"user": "a"})}},
+            "the goal 'Pay' cannot be reached: pay takes no argument 'user'; it takes to",
+        ),
         ({"tools": []}, "tools of the agent"),
         ({"others": []}, "others or confidential"),
         ({"others": ["write"]}, "has no tool 'write'; it has read"),
@@ -260,6 +280,34 @@ def test_a_wrong_description_is_one_clear_line(change, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         own.check()
         own.facts()
+
+
+def test_a_tool_that_takes_any_argument_takes_that_of_a_goal() -> None:
+    goals = {"Pay": ("pays_anything", {"user": "a"})}
+    own = AuditedAgent(swallows, [pays_anything], ["hi"], others=["pays_anything"], goals=goals)
+    assert own.facts()["pays_anything"].acts
+
+
+@pytest.mark.parametrize("open_to_more", [False, True])
+def test_arguments_of_a_goal_are_those_of_the_schema_of_a_server(
+    tmp_path: Path, open_to_more: bool
+) -> None:
+    schema = f'"properties": {{"day": {{}}}}, "additionalProperties": {open_to_more}'
+    script = tmp_path / "server.py"
+    script.write_text(SERVER.replace('{"type": "object"}', f'{{"type": "object", {schema}}}'))
+    goals = {"Read": ("read_note", {"user": "a"})}
+    tools = [f"{sys.executable} {script}"]
+    own = AuditedAgent(swallows, tools, ["hi"], others=["read_note"], goals=goals)
+    try:
+        if open_to_more:
+            assert own.facts()["read_note"].acts
+        else:
+            with pytest.raises(
+                UsageError, match="read_note takes no argument 'user'; it takes day"
+            ):
+                own.facts()
+    finally:
+        own_agent.close_servers()
 
 
 def test_logging_of_others_is_not_read() -> None:

@@ -26,7 +26,7 @@ from hartley.kit.agents.run import LONGEST_RESULT, MOST_CALLS, Refusal, Refused,
 from hartley.kit.agents.values import Value
 from hartley.kit.agents.world import ALL_FIELDS, Call, Tool, ToolResult
 from hartley.kit.user_code import place_of
-from hartley.targets.mcp import McpServer
+from hartley.targets.mcp import McpServer, ServedTool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,10 +101,7 @@ class AuditedAgent:
         """
         if not callable(self.run):
             raise UsageError(f"run of the agent must be a function, got {type(self.run).__name__}")
-        if isinstance(self.prompts, str) or not self.prompts or not all(self.prompts):
-            raise UsageError(
-                "prompts of the agent must be a list of texts, got none or an empty one"
-            )
+        self._check_prompts()
         if isinstance(self.tools, str) or not self.tools:
             raise UsageError("tools of the agent must be a list of functions or commands, got none")
         if self.repeats < 1 or self.seconds <= 0:
@@ -122,19 +119,37 @@ class AuditedAgent:
                 "got none"
             )
 
+    def _check_prompts(self) -> None:
+        if isinstance(self.prompts, str):
+            raise UsageError(
+                f"prompts of the agent must be a list of texts, got one text: write "
+                f"[{_short(self.prompts)}]"
+            )
+        if not self.prompts:
+            raise UsageError("prompts of the agent must be a list of texts, got an empty list")
+        for number, prompt in enumerate(self.prompts, 1):
+            if not isinstance(prompt, str) or not prompt.strip():
+                raise UsageError(
+                    "prompts of the agent must be texts that are not empty, got "
+                    f"{_short(prompt)} as prompt {number}"
+                )
+
     def facts(self) -> dict[str, Tool]:
         """Return what is known of each tool, by name; servers are started for it.
 
         Raises:
-            UsageError: two tools have one name, or a name is used that no tool has.
+            UsageError: two tools have one name, or a name is used that no tool has, or one of an
+                argument that its tool does not take.
             RunError: a server does not start.
         """
         goals = {goal[0] for goal in self.goals.values() if isinstance(goal, tuple)}
-        tools = {}
+        tools: dict[str, Tool] = {}
+        taken: dict[str, frozenset[str] | None] = {}
         with _opened(self) as functions:
             for name, function in functions:
                 if name in tools:
                     raise UsageError(f"two tools of the agent have the name {name}")
+                taken[name] = _names_of_arguments(function)
                 tools[name] = Tool(
                     name,
                     description=inspect.getdoc(function) or "",
@@ -145,7 +160,30 @@ class AuditedAgent:
         named = [*self.others, *self.confidential, *self.acts, *self.places, *sorted(goals)]
         if absent := [name for name in named if name not in tools]:
             raise UsageError(f"the agent has no tool {absent[0]!r}; it has {', '.join(tools)}")
+        self._check_arguments(taken)
         return tools
+
+    def _check_arguments(self, taken: Mapping[str, frozenset[str] | None]) -> None:
+        """Refuse a goal that names an argument its tool does not take: it would never be reached.
+
+        Args:
+            taken: names of the arguments of each tool; None where any may be given.
+
+        Raises:
+            UsageError: there is such a goal.
+        """
+        for text, goal in self.goals.items():
+            if callable(goal):
+                continue
+            tool, wanted = goal
+            if (names := taken[tool]) is None:
+                continue
+            for name in wanted:
+                if name not in names:
+                    raise UsageError(
+                        f"the goal {_short(text)} cannot be reached: {tool} takes no argument "
+                        f"{name!r}; it takes {', '.join(sorted(names)) or 'none'}"
+                    )
 
 
 @dataclass(slots=True)
@@ -233,7 +271,10 @@ class OwnRun:
         if not isinstance(answer, str):
             raise RunError(f"the agent must return its answer as a text, got {_short(answer)}")
         if len(answer) > LONGEST_RESULT:
-            raise RunError(f"the agent answered with more than {LONGEST_RESULT:,} characters")
+            raise RunError(
+                f"the agent answered with {len(answer):,} characters; at most "
+                f"{LONGEST_RESULT:,} are read"
+            )
         for rule in self.rules:
             answer = rule.answer(answer)
         self.answer = answer
@@ -341,7 +382,8 @@ class OwnRun:
         text = as_text(result)
         if len(text) > LONGEST_RESULT:
             self._failed = RunError(
-                f"the tool {call.tool} returned more than {LONGEST_RESULT:,} characters"
+                f"the tool {call.tool} returned {len(text):,} characters; at most "
+                f"{LONGEST_RESULT:,} are read"
             )
             raise self._failed
         self.results.setdefault(call.tool, text)
@@ -466,6 +508,28 @@ def _arguments(
     return arguments
 
 
+def _names_of_arguments(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the names by which a tool's arguments are noted; None where any may be given."""
+    if hasattr(function, "served_arguments"):
+        names: frozenset[str] | None = function.served_arguments
+        return names
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some functions in C do not say
+        return None
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return None
+    return frozenset(parameters)
+
+
+def _served_arguments(schema: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the names in the JSON schema of a server's tool; None where any may be given."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or schema.get("additionalProperties"):
+        return None
+    return frozenset(properties)
+
+
 _RUNNING: dict[str, McpServer] = {}
 """Servers that go on between runs, by their command."""
 
@@ -483,9 +547,7 @@ def _opened(agent: AuditedAgent) -> Iterator[list[tuple[str, Callable[..., Any]]
                 fresh.append(server := McpServer(tool))
             else:
                 server = _running(tool)
-            functions += [
-                (one.name, _of_server(server, one.name, one.description)) for one in server.tools()
-            ]
+            functions += [(one.name, _of_server(server, one)) for one in server.tools()]
         yield functions
     finally:
         for server in fresh:
@@ -506,15 +568,16 @@ def close_servers() -> None:
             _RUNNING.popitem()[1].close()
 
 
-def _of_server(server: McpServer, name: str, description: str) -> Callable[..., str]:
+def _of_server(server: McpServer, tool: ServedTool) -> Callable[..., str]:
     def call(**arguments: Any) -> str:
-        result = server.call(name, arguments)
+        result = server.call(tool.name, arguments)
         if result.error:
             raise ToolFailed(result.text)
         return result.text
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = description
+    call.__name__ = call.__qualname__ = tool.name
+    call.__doc__ = tool.description
+    call.served_arguments = _served_arguments(tool.schema)  # type: ignore[attr-defined]
     return call
 
 
