@@ -51,6 +51,8 @@ BAD = {
     "torn.jpg": (whole("jpeg")[:300], "must be a whole picture, got"),
     "text": (b"not a picture at all", "must be a whole picture, got a file of another kind"),
     "empty": (b"", "must be a whole picture, got a file of another kind"),
+    # Pillow starts Ghostscript for it, whatever the file is called.
+    "eps": (whole("eps"), "must be a whole picture, got a file of another kind"),
     "flipped": (flipped(), "must be a whole picture, got"),
     "bomb": (stating(60_000), "must have at most 16,777,216 pixels"),
     # Below the size at which Pillow itself refuses, or even warns.
@@ -104,3 +106,23 @@ def whole_of_one_colour() -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (32, 32), (9, 9, 9)).save(stream, "png")
     return stream.getvalue()
+
+
+def test_greys_of_sixteen_bits_are_scaled_and_not_cut_at_white(tmp_path: Path) -> None:
+    levels = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 64
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    Image.fromarray(levels[::-1]).save(tmp_path / "b.png")
+    # A dark picture of 16 bits stays dark.
+    Image.fromarray(levels // 256).save(tmp_path / "dark.png")
+    truth = np.rint(levels / 65535 * 255)
+    given = in_classes(tmp_path, "b.png").x
+    assert (given[0] == truth).all() and (given[1] == truth[::-1]).all()
+    pictures = listed(tmp_path, "b.png").pictures
+    assert (pictures[0] == truth[..., None]).all()
+    assert paired.read_picture(tmp_path / "dark.png", 32).max() == 1
+
+
+def test_pixels_that_are_not_finite_are_one_line(tmp_path: Path) -> None:
+    Image.fromarray(np.full((32, 32), np.nan, np.float32)).save(tmp_path / "a.tiff")
+    with pytest.raises(UsageError, match=r"a\.tiff .*finite"):
+        paired.read_picture(tmp_path / "a.tiff", 32)

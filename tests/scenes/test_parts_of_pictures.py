@@ -38,6 +38,36 @@ def test_captions_that_differ_in_sex_age_or_number_are_alike() -> None:
     assert groups.tolist() == [0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize(
+    ("captions", "twins"),
+    [
+        (("кот XL", "собака XL"), False),
+        (("Bär", "Bör"), False),
+        (("हिन्दी", "हान्दा"), False),
+        (("Photo 1", "Photo 2"), False),
+        (("Ba\u0308r", "bär!"), True),
+        (("a man with 2 dogs", "The woman with 2 dogs"), True),
+    ],
+)
+def test_letters_of_every_script_and_digits_make_captions_of_a_user_unlike(
+    captions: tuple[str, str], twins: bool
+) -> None:
+    stems, _ = paired.alike_captions(captions, numbered=True)
+    assert (stems[0] == stems[1]) == twins
+
+
+def test_coins_of_several_values_are_twins_among_the_pictures_of_the_packs() -> None:
+    stems, _ = paired.alike_captions(("10 yen", "50 yen", "50 cents"))
+    assert stems.tolist() == [0, 0, 1]
+
+
+def test_too_few_captions_are_named_by_two_that_count_once() -> None:
+    captions = ("a red ship", "a man cook", "a woman cook")
+    stems, _ = paired.alike_captions(captions, numbered=True)
+    with pytest.raises(UsageError, match=r"got 2: .*such as 'a man cook' and 'a woman cook'"):
+        _captioned.parts_of(stems, np.arange(3), 0, captions)
+
+
 def test_no_picture_and_no_caption_is_in_two_parts() -> None:
     rng = np.random.default_rng(0)
     captions = np.repeat(np.arange(600), 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.data.packs import locate
-from hartley.data.picture_files import decoded
+from hartley.data.picture_files import decoded, of_eight_bits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,12 +33,14 @@ class Captioned:
         captions: n different sentences, the name and a few tags.
         kinds: (n,) category of each, numbers into ``names``.
         names: the categories.
+        numbered: names that differ in digits only are of unlike things.
     """
 
     pictures: NDArray[np.uint8]
     captions: tuple[str, ...]
     kinds: NDArray[np.int64]
     names: tuple[str, ...]
+    numbered: bool = False
 
 
 SIDE = 128
@@ -165,6 +167,7 @@ def own(path: Path, side: int = SIDE) -> Captioned:
         tuple(captions),
         np.zeros(len(files), dtype=np.int64),
         (path.stem,),
+        numbered=True,
     )
 
 
@@ -192,17 +195,37 @@ def stem(name: str) -> str:
     return " ".join(word for word in name.split() if word not in ALIKE) or name
 
 
-def alike_captions(captions: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+LETTERS = "LM"
+"""Kinds of characters by Unicode: letters, and marks on them. "N" are digits and other numbers."""
+
+ARTICLES = ("a", "an", "the", "some")
+"""Words that a name may begin with, of which one is left out."""
+
+
+def _plain(name: str, kinds: str) -> str:
+    """Return the characters of these kinds in a name, of any script, without article."""
+    known = unicodedata.normalize("NFKC", name).casefold()
+    words = "".join(c for c in known if c == " " or unicodedata.category(c)[0] in kinds).split()
+    return " ".join(words[1:] if words[:1] and words[0] in ARTICLES and words[1:] else words)
+
+
+def alike_captions(
+    captions: Sequence[str], *, numbered: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return two numbers for each caption (n,): equal where names have one stem, or tags are equal.
 
     A name is what comes before the first comma, and tags are between the later ones. One tag alone
-    makes nothing alike.
+    makes nothing alike. Letters of every script count, and no punctuation does.
+
+    Args:
+        captions: n of them.
+        numbered: digits count too, so that "Photo 1" and "Photo 2" are names of two things; without
+            it they are twins, as coins of 10 and of 50 cents are.
     """
     stems, tags = [], []
     for k, caption in enumerate(captions):
         name, *others = (part.strip() for part in str(caption).lower().split(","))
-        plain = re.sub(r"^(a|an|the|some) ", "", re.sub(r"[^a-z ]", "", name)).strip()
-        stems.append(stem(plain) or f"caption {k}")
+        stems.append(stem(_plain(name, LETTERS + "N" * numbered)) or f"caption {k}")
         tags.append(tuple(others) if len(others) > 1 else (k,))
     out = []
     for labels in (stems, tags):
@@ -240,7 +263,7 @@ def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
         MissingExtra: Pillow is not installed.
         UsageError: the file cannot be read as a whole picture.
     """
-    picture = decoded(path, lambda image: image.convert("RGBA"))
+    picture = decoded(path, lambda image: of_eight_bits(image).convert("RGBA"))
     from PIL import Image
 
     length = max(picture.size)

@@ -16,7 +16,7 @@ import numpy as np
 
 from hartley.core import Data, Modality
 from hartley.core.errors import UsageError, did_you_mean
-from hartley.data.picture_files import decoded
+from hartley.data.picture_files import decoded, of_eight_bits
 from hartley.data.user_sounds import RATE, SOUNDS, of_one_length, read_sounds
 from hartley.kit.user_code import user_code
 
@@ -352,5 +352,6 @@ def _pictures(folder: Path, classes: Sequence[Path]) -> UserRecords:
 
 def _colours(image: Any) -> NDArray[np.uint8]:
     """Return a picture (h, w), or (h, w, 3): palette and transparency as the colours they show."""
+    image = of_eight_bits(image)
     grey = image.mode in ("L", "1")
     return np.asarray(image.convert("L" if grey else "RGB"), dtype=np.uint8)

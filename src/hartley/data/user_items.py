@@ -12,7 +12,7 @@ import numpy as np
 from hartley.core import Modality
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.core.input_files import read_bytes
-from hartley.data.picture_files import LARGEST, decoded
+from hartley.data.picture_files import LARGEST, decoded, deep_greys
 from hartley.data.user_arrays import PICTURES
 from hartley.data.user_sounds import SOUNDS
 
@@ -104,21 +104,19 @@ def read_picture(path: Path) -> NDArray[np.float32]:
         MissingExtra: Pillow is not installed.
     """
 
-    def pixels_of(image: Any) -> tuple[NDArray[np.float32], bool]:
+    def pixels_of(image: Any) -> NDArray[np.float32]:
         if min(image.size) < LEAST_SIDE:
             raise UsageError(
                 f"{path.name} must have sides of at least {LEAST_SIDE} pixels, got "
                 f"{image.width}×{image.height}"
             )
-        deep = image.mode.startswith(("I", "F"))
-        return np.asarray(image if deep else image.convert("RGB"), dtype=np.float32), deep
+        greys = deep_greys(image)
+        if greys is not None:
+            return np.ascontiguousarray(np.broadcast_to(greys, (3, *greys.shape)))
+        pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1) / np.float32(255))
 
-    pixels, deep = decoded(path, pixels_of)
-    if deep:
-        most = 65535.0 if pixels.max() > 255 else 255.0 if pixels.max() > 1 else 1.0
-        grey = np.clip(pixels / most, 0, 1).astype(np.float32)
-        return np.ascontiguousarray(np.broadcast_to(grey, (3, *grey.shape)))
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1) / np.float32(255))
+    return decoded(path, pixels_of)
 
 
 def read_text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,9 @@ class Source:
         self.pictures = source.pictures
         self.captions, self.numbers = np.unique(source.captions, return_inverse=True)
         self.alike = paired.alike_pictures(self.pictures)
-        stems, tags = paired.alike_captions([str(caption) for caption in self.captions])
+        stems, tags = paired.alike_captions(
+            [str(caption) for caption in self.captions], numbered=source.numbered
+        )
         of_captions = (self.numbers, stems[self.numbers], tags[self.numbers])
         self.groups = paired.groups_of(self.alike, *of_captions)
         every = text.pad([words().encode(str(caption))[:LONGEST] for caption in self.captions])
@@ -103,7 +106,8 @@ class Source:
 
     def dealt(self, seed: int) -> dict[str, NDArray[np.int64]]:
         """Return the numbers of the pictures of each part, as ``parts_of`` deals them."""
-        return parts_of(self.groups, self.alike, seed)
+        names = tuple(str(self.captions[number]) for number in self.numbers)
+        return parts_of(self.groups, self.alike, seed, names)
 
     def gallery(self, pictures: Data, rows: NDArray[np.int64]) -> Gallery:
         """Return what a held-out picture is searched in.
@@ -159,7 +163,7 @@ class Source:
 
 
 def parts_of(
-    groups: NDArray[np.int64], alike: NDArray[np.int64], seed: int
+    groups: NDArray[np.int64], alike: NDArray[np.int64], seed: int, captions: Sequence[str] = ()
 ) -> dict[str, NDArray[np.int64]]:
     """Return the row numbers of the pictures of each part; parts share no caption and no picture.
 
@@ -170,6 +174,7 @@ def parts_of(
         groups: (n,) the group of each picture.
         alike: (n,) equal where two pictures are.
         seed: of the deal.
+        captions: of each picture, for the error: two that count once are named there.
 
     Raises:
         UsageError: there are too few groups.
@@ -180,6 +185,7 @@ def parts_of(
         raise UsageError(
             f"retrieval must have {LEAST} captions of unlike things, got {count}: those of one "
             "picture, of two tags alike, or that differ in sex, age or number only count once"
+            + _joined(groups, captions)
         )
     sizes = [min(most, count // of) for most, of in (TEST, CLEAN, PUBLIC)]
     order = np.split(rng.permutation(count), np.cumsum(sizes))
@@ -194,6 +200,15 @@ def parts_of(
         "public": one_each[order[2]],
         "every test picture": np.sort(once[np.isin(groups[once], order[0])]),
     }
+
+
+def _joined(groups: NDArray[np.int64], captions: Sequence[str]) -> str:
+    """Return how two captions of one group are named in an error, or nothing."""
+    first: dict[int, str] = {}
+    for group, caption in zip(groups.tolist(), captions, strict=False):
+        if first.setdefault(group, caption) != caption:
+            return f", such as {first[group]!r} and {caption!r}"
+    return ""
 
 
 def as_planes(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
