@@ -421,6 +421,53 @@ def test_an_attacker_who_knows_the_filter_keeps_their_pictures_accepted(scene: S
     assert caught["rival"] > 0.9 > 0.1 > caught["accepted"]
 
 
+def test_accepted_pictures_are_so_too_where_pictures_are_looked_for(scene: Scene) -> None:
+    attacker = load("attack", "image_perturbation")
+    behind = defended(scene, load("defense", "alignment_filter"), {"at": "inference"})
+    rules = {"rounds": 2, "direction": "caption_to_picture"}
+    dealt = deal(attacker, behind, seed=0, params=rules)
+    caught = {}
+    for towards in ("away", "accepted"):
+        params = {"towards": towards, "steps": 20}
+        trials = play(attacker, behind, seed=0, params=params, dealt=dealt, knowledge="adaptive")
+        caught[towards] = trials.metrics["caught"]
+    assert caught["away"] > 0.9 > 0.1 > caught["accepted"]
+
+
+def test_one_change_is_one_whichever_sign_it_has(scene: Scene) -> None:
+    rng = np.random.default_rng(0)
+    clean = rng.uniform(0.3, 0.7, (24, 3, 8, 8))
+    signs = np.resize([1, -1], 24)[:, None, None, None]
+    assert game.one_change(clean, clean + 0.05 * signs * rng.standard_normal((1, 3, 8, 8)))
+    assert not game.one_change(clean, clean + 0.05 * rng.standard_normal(clean.shape))
+
+
+def test_one_edit_of_most_captions_is_one_change(scene: Scene) -> None:
+    clean = np.concatenate([np.arange(72).reshape(24, 3), np.full((24, 1), -1)], 1)
+    suffix, unlike = clean.copy(), clean.copy()
+    suffix[:, 3] = 99
+    unlike[:, 3] = 100 + np.arange(24)
+    assert game.one_edit(clean, suffix)
+    # In front it is the same edit, and in place of unlike words too.
+    assert game.one_edit(clean, np.roll(suffix, 1, axis=1))
+    assert game.one_edit(clean, np.where(clean % 3 == 1, 99, clean))
+    assert not game.one_edit(clean, unlike)
+    assert not game.one_edit(clean, clean)
+
+
+def with_one_suffix(view: Any, rng: np.random.Generator) -> Outcome:
+    """Put one and the same word behind every caption."""
+    del rng
+    question = view.brief.question
+    tokens = np.asarray(question.facts[CAPTIONS])
+    loot = np.concatenate([tokens, np.full((len(tokens), 1), 3)], 1)
+    return Outcome(asset=pairs("changed", question.x, loot))
+
+
+def test_rounds_are_the_units_of_one_suffix_for_all_captions(scene: Scene) -> None:
+    assert measure(play(_attack(with_one_suffix), scene, seed=0), redraws=1).clusters == 8
+
+
 def test_clean_captions_are_read_as_changed_ones_are(scene: Scene) -> None:
     """A clean caption with a token of no text is the same as one that was written again."""
     part = replace(

@@ -17,6 +17,7 @@ Where the owner has a filter of pairs, an answer whose pair is refused is an abs
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -270,8 +271,8 @@ def alignment(
     return Deal(
         rounds=tuple(dealt),
         judge=judge,
-        # The model is there already, and pairs are drawn independently of one another. An attack
-        # that changes all of them alike says so with its loot.
+        # The model is there already, and pairs are drawn independently of one another. Whether an
+        # attack changed all of them alike is read from what it handed in (``one_change``).
         cluster=False,
         metrics={**_cut(ordered - rounds), **_of_filter(owner, rng)},
     )
@@ -383,15 +384,18 @@ def _read(
         reference=symbols[0],
         metrics=metrics,
         columns={"item": chosen},
-        dependent=one_change(np.asarray(question.x), changed.pictures),
+        dependent=one_change(np.asarray(question.x), changed.pictures)
+        or one_edit(question.facts[CAPTIONS], changed.captions),
     )
 
 
 ALIKE = 0.5
-"""Cosine of the changes of two pictures, in the mean, from which they are taken for one change.
+"""Size of the cosine of the changes of two pictures, in the mean, from which they are taken for one
+change; and the share of the changed captions above which an edit is taken for one of all.
 
 A change of all pictures at once keeps above it what is cut at black and at white; changes that are
-found for each picture alone stay far below."""
+found for each picture alone stay far below. The size, since one pattern that is added to some
+pictures and taken off others is one change."""
 
 
 def one_change(clean: NDArray[Any], pictures: NDArray[Any]) -> bool:
@@ -405,8 +409,27 @@ def one_change(clean: NDArray[Any], pictures: NDArray[Any]) -> bool:
     n = len(rows)
     if n < 2:
         return False
-    # The mean cosine of two different rows, by the length of their sum.
-    return bool((float((rows.sum(0) ** 2).sum()) - n) / (n * (n - 1)) > ALIKE)
+    # Of two different rows: the diagonal is n.
+    return bool((float(np.abs(rows @ rows.T).sum()) - n) / (n * (n - 1)) > ALIKE)
+
+
+def one_edit(clean: NDArray[Any], captions: NDArray[Any]) -> bool:
+    """Whether most captions that differ got the same tokens, wherever they were put.
+
+    Of a caption that got none, it is the tokens that it lost that count.
+
+    Args:
+        clean: (n, t) tokens, padded with −1.
+        captions: (n, u) after the change.
+    """
+    edits: Counter[tuple[object, ...]] = Counter()
+    for before, after in zip(np.asarray(clean), np.asarray(captions), strict=True):
+        had, has = (Counter(row[row >= 0].tolist()) for row in (before, after))
+        got, lost = has - had, had - has
+        if got or lost:
+            edits["got" if got else "lost", *sorted((got or lost).items())] += 1
+    n = edits.total()
+    return n > 1 and edits.most_common(1)[0][1] > max(1, ALIKE * n)
 
 
 def _after(owner: _Owner, before: _Encoded, changed: Any) -> _Encoded:

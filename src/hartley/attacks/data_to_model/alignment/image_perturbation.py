@@ -42,10 +42,12 @@ def image_perturbation(
         towards: away, down the cosine with the picture's own caption; rival, at the same time up
             that with the nearest other candidate, and up the score of that pair in the owner's
             filter where the attacker knows of it; accepted, as rival, but only as far as that
-            filter still accepts the picture with its own caption.
+            filter still accepts the picture with its own caption. Where pictures are looked for,
+            no caption is a rival: rival is away, and accepted is away as far as the filter accepts.
         steps: number of steps.
         step: length of one, as a share of the budget; 0 is 2.5 / steps.
-        restarts: starts that are drawn; of several the one that gets furthest from its caption.
+        restarts: starts that are drawn; of their ends that is handed in which is least like its
+            caption, the likeness to the rival taken off.
     """
     brief = view.brief
     clean = np.asarray(brief.question.x, np.float32)
@@ -53,13 +55,15 @@ def image_perturbation(
     captions = np.asarray(brief.captions.calls["query"](tokens))
     rules = brief.budget.picture
     rival, gate = np.zeros_like(captions), None
+    careful = towards == "accepted"
+    if careful:
+        gate = brief.gate
     if towards != "away" and brief.direction == "picture_to_caption":
         gate = brief.gate
         alike = np.einsum("nw,nkw->nk", view.model.calls["query"](clean), np.asarray(brief.rivals))
         rival = np.asarray(brief.rivals)[np.arange(len(clean)), alike.argmax(1)]
     box = rules.box(clean)
     length = np.full(len(clean), (step or 2.5 / steps) * rules.epsilon)
-    careful = towards == "accepted"
     best = _Furthest(view, gate if careful else None, captions, rival, clean.copy())
     for _ in range(restarts):
         now = rules.projected(rules.random(clean, rng), clean, box)
@@ -86,7 +90,11 @@ SPARE = 0.01
 
 @dataclass(slots=True, eq=False)
 class _Furthest:
-    """The pictures least like their captions; with a filter, of those alone that it accepts."""
+    """Of the pictures looked at, those of least cosine with the caption minus that with the rival.
+
+    With a filter, of those alone that it accepts with their own caption; the clean picture stays
+    where there is none. The filter is the one that the attacker knows, or None.
+    """
 
     view: View[AlignmentBrief]
     gate: PairAgreement | None
