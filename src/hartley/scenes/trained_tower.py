@@ -83,12 +83,14 @@ def trained_tower(
     parts = source.dealt(seed)
     sets = {name: _raw(source, rows) for name, rows in parts.items()}
     sets["holdout"] = sets.pop("clean")
-    stack = _teacher(source.records("train", parts["train"]), source.split, seed)
+    records = source.records("train", parts["train"])
+    teacher = Towers(source.split, WIDTH, 40, min(512, len(records)), lr=2e-3, dropout=0.5)
+    stack = _teacher(teacher, records, seed)
     shape = shape_of(size)
     state = initial(shape, spawn(seed, "tower", size))
     sharpness = float(np.exp(stack["sharp"][0]))
     begun = PictureTower(shape, state, stack["text"][0], sharpness, sets, as_files=True)
-    plain = source.records("train", parts["train"]).x[:, : source.split]
+    plain = records.x[:, : source.split]
     lesson = Lesson("learn", epochs, 2e-3)
     tower = begun.taught(lesson, spawn(seed, "lesson"), unit(plain @ stack["image"][0]))
     model = tower.model("trained tower").with_(reads=shape.features + len(tower.text))
@@ -106,14 +108,7 @@ def trained_tower(
     scene = Scene(
         name="trained_tower",
         modality=Modality.PAIRED,
-        digest=digest(
-            {
-                "version": hartley.__version__,
-                "tower": [shape.recipe, lesson.recipe],
-                "parts": {name: pairs.pictures for name, pairs in sets.items()},
-                "seed": seed,
-            }
-        ),
+        digest=_digest(begun, lesson, teacher, EPSILON, seed),
         model=model,
         train=tower.records("train"),
         holdout=tower.records("holdout"),
@@ -137,14 +132,28 @@ def utility(scene: Scene) -> dict[str, Figure]:
     return replace(gallery, pictures=tower.records("every test picture")).recall(scene.model)
 
 
+def _digest(begun: PictureTower, lesson: Lesson, teacher: Towers, budget: float, seed: int) -> str:
+    """Return the digest of a scene: of all that its model and its deals are made of."""
+    return digest(
+        {
+            "version": hartley.__version__,
+            "tower": [begun.shape.recipe, lesson.recipe],
+            "pictures": {name: pairs.pictures for name, pairs in begun.sets.items()},
+            "captions": {name: pairs.facts[CAPTIONS] for name, pairs in begun.sets.items()},
+            "teacher": [teacher.recipe, begun.text, begun.sharpness],
+            "budget": budget,
+            "seed": seed,
+        }
+    )
+
+
 def _raw(source: Source, rows: NDArray[np.int64]) -> RawPairs:
     x, numbers = as_planes(source.pictures[rows]), source.numbers[rows]
     return RawPairs(x, widened(source.sentences[rows]), numbers, {CAPTIONS: source.tokens[rows]})
 
 
-def _teacher(train: Data, split: int, seed: int) -> Mapping[str, NDArray[Any]]:
+def _teacher(how: Towers, train: Data, seed: int) -> Mapping[str, NDArray[Any]]:
     """Return projections of frozen features, as ``train_towers`` trains them."""
-    how = Towers(split, WIDTH, 40, min(512, len(train)), lr=2e-3, dropout=0.5)
     everyone = np.ones((1, len(train)), dtype=bool)
 
     def build() -> Mapping[str, NDArray[Any]]:
