@@ -18,6 +18,9 @@ tuned   none is the tower as trained; embeddings and captions are ``adversarial_
         black    what is left of transfer, after 300 tries of random squares (arXiv:1912.00049), by
                  the margin alone.
         Where transfer or black take many that white left, gradients are masked.
+
+bits and sizes print two intervals. Of the pairs of all trainings together it covers other pairs for
+these very trainings; "by training" is Student's, over other trainings too.
 """
 
 from __future__ import annotations
@@ -204,7 +207,7 @@ def played(scene: Scene, knows: str, share: float, params: dict[str, Any], seed:
 
 
 def show(name: str, batches: list[Trials]) -> None:
-    """Print what is left, over the pairs of all trainings."""
+    """Print what is left: of the pairs, given these trainings, and over the trainings."""
     channel = measure(pooled(batches), redraws=1)
     print(
         f"{name}: destroyed {channel.bits.value:.3f} [{channel.bits.lower or 0:.3f}, "
@@ -215,6 +218,25 @@ def show(name: str, batches: list[Trials]) -> None:
     for metric in ("caught", "refused"):
         if metric in channel.metrics:
             print(f"    {metric}: {figure(channel.metrics[metric])}")
+    singly = [measure(batch, redraws=1) for batch in batches]
+    over("destroyed, by training", [one.bits.value for one in singly])
+    for metric in ("capacity_before", "capacity_after", "accuracy_before", "accuracy_after"):
+        over(f"{metric}, by training", [number(one.metrics[metric]) for one in singly])
+    for metric in ("caught", "refused"):
+        if all(metric in one.metrics for one in singly):
+            over(f"{metric}, by training", [number(one.metrics[metric]) for one in singly])
+
+
+def over(name: str, values: list[float]) -> None:
+    """Print the mean over trainings, with Student's interval."""
+    mean = mean_figure(np.asarray(values))
+    if mean.low is not None and mean.high is not None:
+        print(f"    {name}: {mean:.3f} [{mean.low:.3f}, {mean.high:.3f}] n {mean.n}", flush=True)
+
+
+def number(value: Any) -> float:
+    """Return a metric without its interval."""
+    return float(value["value"] if isinstance(value, dict) else value)
 
 
 def figure(value: Any) -> str:

@@ -143,6 +143,15 @@ def test_a_short_key_is_searched_among_all_and_a_change_of_a_letter_counts_its_r
         assert text.score(near).max() <= scores[k] + 1e-6
 
 
+def test_of_a_text_however_long_the_likeliest_short_key_is_scored(prose, monkeypatch):
+    """A text of more letters than are scored in all still has its key of one letter."""
+    monkeypatch.setattr(shift_search, "SCORED", 100)
+    model = ngram_model.learn(prose.public.x[0])
+    natural = np.ones(200, dtype=bool)
+    text = shift_search.Text((prose.public.x[0][:200] + 7) % 26, natural, model)
+    assert text.shortlist(1, 1, np.random.default_rng(0)).tolist() == [[7]]
+
+
 def test_drawn_keys_have_the_posterior_of_all_keys(prose):
     """Against every key of the three signs of a text, two of which follow a break."""
     model = ngram_model.learn(prose.public.x[0])

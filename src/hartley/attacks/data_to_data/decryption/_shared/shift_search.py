@@ -2,7 +2,8 @@
 
 For a given length of the key, pairs of neighbouring letters make a cycle of its shifts: the shifts
 likeliest by pairs are found exactly, and others are drawn from their law, by products of 26 × 26
-matrices. From there keys climb by runs of four letters. Keys of up to three letters are all tried.
+matrices. From there keys climb by runs of four letters. Keys of up to three letters are all tried
+by pairs, and the likeliest of them by runs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ORDER: Final = 4
 """Letters of the runs that shifts are judged by."""
 
 WHOLE: Final = 3
-"""Letters of the longest key of which every one is tried: 26³ = 17,576."""
+"""Letters of the longest key of which every one is tried by pairs: 26³ = 17,576."""
 
 CLIMBED: Final = 1500
 """Letters that climb at once, in all keys together: a long text needs fewer keys."""
@@ -40,7 +41,8 @@ LENGTHS: Final = 3
 """Lengths of the key that are searched further, the likeliest ones."""
 
 SCORED: Final = 500_000
-"""Letters of texts that are scored under short keys, of which the likeliest by pairs come first."""
+"""Letters of texts that are scored by runs of four under short keys, the likeliest by pairs first:
+of a text of 250 letters 2,000 of the 17,576 keys of three letters, and of any text at least one."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ class Text:
             keys = np.indices((SIZE,) * period).reshape(period, -1).T
             ahead = np.roll(keys, -1, axis=1)
             likely = self.links(period)[np.arange(period), keys, ahead].sum(1)
-            keys = keys[np.argsort(-likely, kind="stable")][: SCORED // max(1, len(self.prose))]
+            keys = keys[np.argsort(-likely, kind="stable")][
+                : max(1, SCORED // max(1, len(self.prose)))
+            ]
         else:
             keys = np.unique(self.drawn(period, starts, rng), axis=0)
         return np.asarray(keys[np.argsort(-self.score(keys), kind="stable")])
