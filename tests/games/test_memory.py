@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from hartley import catalog
-from hartley.core import Scene
+from hartley.core import Data, Modality, Outcome, Scene
+from hartley.core.errors import RuleError
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.memory import live_stores
+from hartley.games.memory.document_poisoning import TARGET, document_poisoning
+from hartley.games.memory.retrieval_extraction import retrieval_extraction
 from hartley.kit.stores.extractive_reader import NO_ANSWER, ExtractiveReader
 from hartley.kit.stores.tenant_store import Rules, TenantStore
 
@@ -92,3 +95,49 @@ def test_a_filter_of_quotations_reads_codes_but_not_halves(scene: Scene) -> None
         trials = play(part, behind, seed=0, game_params={"rounds": 2}, params={"way": way})
         shares[way] = float((trials.guess == trials.truth).mean())
     assert shares == {"plain": 0, "base64": 0, "letter by letter": 0, "every other letter": 1}
+
+
+@pytest.mark.parametrize(
+    ("about", "says"),
+    [
+        ([2**38], "whole ones from 0 to 2"),
+        ([-1], "whole ones from 0 to 2"),
+        ([3], "whole ones from 0 to 2"),
+        ([0.5], "whole ones from 0 to 2"),
+        ([0, 0], "at most 1 a question, got 2"),
+        ([0, 1, 2, 3], "at most 3 in all, got 4"),
+    ],
+)
+def test_documents_are_about_questions_that_there_are(
+    scene: Scene, about: list[float], says: str
+) -> None:
+    deal = document_poisoning.play(
+        scene, np.random.default_rng(0), rounds=1, targets=3, documents=1
+    )
+    texts = np.array(["A text."] * len(about))
+    loot = Data("documents", Modality.LANGUAGE, texts, facts={TARGET: np.array(about)})
+    assert deal.judge is not None
+    with pytest.raises(RuleError, match=says):
+        deal.judge(deal.rounds, [Outcome(asset=loot)])
+
+
+def test_facts_are_planted_in_chunks_of_the_assistant_that_are_drawn_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = live_stores.store("live", np.random.default_rng(0), owner="tenant2")
+    part, planted = scene.part(TenantStore), []
+    endpoint = TenantStore.endpoint
+    monkeypatch.setattr(
+        TenantStore, "endpoint",
+        lambda self, tenant, chunks=(), **more: (
+            planted.append(chunks) or endpoint(self, tenant, chunks, **more)),
+    )  # fmt: skip
+    retrieval_extraction.play(scene, np.random.default_rng(0), rounds=3, facts=6)
+    theirs = {chunk.text for chunk in part.stored.chunks if chunk.tenant == "tenant2"}
+    beside = [tuple(c.text.partition(" The access code")[0] for c in chunks) for chunks in planted]
+    assert {*sum(beside, ())} <= theirs and len({*beside}) == 3 == len(beside)
+
+
+def test_facts_of_a_session_are_one_cluster(scene: Scene) -> None:
+    trials = play(catalog.load("attack", "id_enumeration"), scene, seed=0, game_params=SMALL)
+    assert len({*trials.cluster.tolist()}) == 2

@@ -13,7 +13,7 @@ from hartley.kit.cache import cached
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.stores.array_store import ArrayStore
 from hartley.kit.stores.chunks import Chunk, VectorStore, recall
-from hartley.kit.stores.postgres_store import PostgresStore
+from hartley.kit.stores.postgres_store import PostgresStore, refuse_passwords
 from hartley.kit.stores.sqlite_store import SqliteStore
 from hartley.kit.stores.staged_store import StagedStore
 from hartley.kit.stores.tenant_store import Gate, Rules, TenantStore
@@ -48,7 +48,8 @@ def tenants(
     Args:
         store: where chunks and vectors are kept: SQLite with sqlite-vec, an array in memory,
             or PostgreSQL with pgvector, exact or by one of its indexes.
-        url: of a PostgreSQL server; empty starts one by pgserver.
+        url: of a PostgreSQL server; empty starts one by pgserver. Its password comes from the
+            environment variable PGPASSWORD.
         encoder: of texts.
         gate: none: every search is over all tenants. client: over the tenant that the caller names.
             after and before: defended, as by ``result_filter`` and ``tenant_gate``.
@@ -56,8 +57,9 @@ def tenants(
         seed: of the searches by which recall is measured.
 
     Raises:
-        UsageError: the server cannot be reached.
+        UsageError: the server cannot be reached, or ``url`` has a password.
     """
+    refuse_passwords(url)
     texts = texts_of_tenants(chunks)
     encodes = text_encoder(encoder)
     every = [Chunk(f"{name}-{i}", t, name) for name in texts for i, t in enumerate(texts[name])]

@@ -41,8 +41,10 @@ def test_a_store_that_keeps_tenants_apart_is_asked_as_the_guest() -> None:
 
 
 def test_facts_that_their_own_tenant_does_not_find_are_no_zero() -> None:
-    part, _ = _store(lambda stored, query, k, tenant: [])
-    with pytest.raises(RunError, match="of 4 planted facts 0 were found by their own tenant"):
+    part, _ = _store(lambda stored, query, k, tenant: [], waits=())
+    with pytest.raises(
+        RunError, match=r"of 4 planted facts 0 \(0%\) were found by their own tenant"
+    ):
         _ask(part)
 
 
@@ -77,3 +79,38 @@ def test_mistakes_of_a_user_are_one_line(tmp_path: Any) -> None:
         own_store(search=f"{file}:search", tenants="guest")
     with pytest.raises(UsageError, match=r"search must be FILE\.py:NAME, got none"):
         own_store()
+
+
+def test_an_outage_is_an_error_of_the_next_row_too_and_leaves_nothing() -> None:
+    stored: list[tuple[str, str]] = []
+    calls = {"add": 0, "down": True}
+
+    def add(text: str, tenant: str) -> None:
+        calls["add"] += 1
+        if calls["down"] and calls["add"] % 3 == 0:
+            raise OSError("gone")
+        stored.append((tenant, text))
+
+    part = OwnStore(
+        lambda query, k, tenant: _tenant_only(stored, query, k, tenant),
+        add, lambda text, tenant: stored.remove((tenant, text)), ("b",), "guest", what="store.py",
+    )  # fmt: skip
+    for _ in range(2):
+        with pytest.raises(RunError, match=r"add of store\.py failed: OSError: gone"):
+            _ask(part)
+        assert stored == []
+    calls["down"] = False
+    assert _ask(part) == [{"hits": []}] and len(stored) == 4
+
+
+def test_a_store_that_finds_nearly_all_is_an_error_and_one_that_is_slow_is_not() -> None:
+    part, _ = _store(lambda *given: _tenant_only(*given)[:3], waits=())
+    with pytest.raises(RunError, match=r"of 4 planted facts 3 \(75%\) were found"):
+        _ask(part)
+    asked: list[str] = []
+
+    def late(stored: Any, query: str, k: int, tenant: str) -> list[str]:
+        asked.append(query)
+        return _tenant_only(stored, query, k, tenant) if len(asked) > 6 else []
+
+    assert _ask(_store(late, waits=(0.0, 0.0))[0]) == [{"hits": []}]

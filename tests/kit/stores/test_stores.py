@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hartley.cli.main import main
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.stores.array_store import ArrayStore
 from hartley.kit.stores.chunks import Chunk, Hit, VectorStore, recall
 from hartley.kit.stores.keyword_index import KeywordIndex
+from hartley.kit.stores.postgres_store import place_of_server
 from hartley.kit.stores.sqlite_store import SqliteStore
+from hartley.kit.stores.staged_store import StagedStore, numbered
 from hartley.kit.stores.text_encoders import hashed_words
 
 WIDTH, N = 16, 200
@@ -115,7 +118,73 @@ def test_a_server_that_cannot_be_reached_is_one_line() -> None:
     from hartley.kit.stores.postgres_store import PostgresStore
 
     with pytest.raises(UsageError, match=r"the store postgresql://127\.0\.0\.1:1/x cannot be used"):
-        PostgresStore(WIDTH, "postgresql://user:word@127.0.0.1:1/x")
+        PostgresStore(WIDTH, "postgresql://user@127.0.0.1:1/x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hush/hush@127.0.0.1:1/x",
+        "postgresql://user:hush@127.0.0.1:1/x",
+        "postgresql://127.0.0.1:1/x?user=u&password=hush",
+        "host=127.0.0.1 port=1 password=hush",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_written_nowhere(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hartley.kit.stores.postgres_store import PostgresStore
+    from hartley.scenes.tenants import tenants
+
+    monkeypatch.chdir(tmp_path)
+    for refused in (lambda: PostgresStore(WIDTH, url), lambda: tenants(store="postgres", url=url)):
+        with pytest.raises(UsageError, match="set the environment variable PGPASSWORD") as caught:
+            refused()
+        assert "hush" not in str(caught.value)
+    command = ["assess", "memory", "--set", "store=postgres", "--set", f"url={url}"]
+    assert main([*command, "--only", "cross_tenant_read"]) == 2
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"hush" in each for each in written)
+
+
+def test_an_address_is_named_without_its_user() -> None:
+    assert place_of_server("postgresql://u@db:5432/x?sslmode=require") == "postgresql://db:5432/x"
+    assert place_of_server("host=db user=u dbname=x") == "host=db dbname=x"
+
+
+class _Failing(ArrayStore):
+    """A store whose add fails in the middle, or loses what it is given, while it is down."""
+
+    down = ""
+
+    def add(self, chunks: Any, vectors: Any) -> None:
+        if self.down == "lost":
+            return
+        super().add(chunks, vectors)
+        if self.down == "raises":
+            raise RunError("the store is gone")
+
+
+@pytest.mark.parametrize("down", ["raises", "lost"])
+def test_after_an_error_the_same_deal_is_planted_anew(
+    down: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = StagedStore(_Failing, hashed_words(), [Chunk("", "The cat sat.", "t")])
+    earlier, planted = (Chunk(numbered(1), "A dog ran.", "t"),), (Chunk(numbered(1), "Go.", "u"),)
+    staged.stage(earlier)
+    with monkeypatch.context() as patch:
+        patch.setattr(_Failing, "down", down)
+        for _ in range(2):
+            with pytest.raises(RunError):
+                staged.stage(planted)
+            patch.setattr(_Failing, "down", "")
+            assert len(staged.store) == 1, "nothing of it stays"
+            patch.setattr(_Failing, "down", down)
+    staged.stage(planted)
+    assert [hit.chunk.text for hit in staged.search("Go.", 1, "u")] == ["Go."]
+    assert not staged.holders("A dog ran.")
 
 
 def test_recall_counts_ties_and_short_answers() -> None:

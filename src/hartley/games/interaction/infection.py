@@ -138,7 +138,9 @@ def infection(
         raise UsageError(f"window must be from 1 to {part.rounds - 1} rounds, got {window}")
     alphabet = code_words(codes, rng)
     dealt, plays = [], []
-    for _ in range(rounds):
+    # A salt is the attacker's to see: nothing of the conversation can be drawn from it.
+    salts = rng.spawn(1)[0].integers(2**62, size=rounds).tolist()
+    for salt in salts:
         truth, seed = int(rng.integers(codes)), int(rng.integers(2**62))
         start = int(rng.integers(len(part.agents)))
         watched = _distant(part, seed, start, distance, rng)
@@ -152,7 +154,7 @@ def infection(
             messages,
             characters,
         )
-        view = View(source=None, brief=brief, defenses=scene.defenses, salt=seed)
+        view = View(source=None, brief=brief, defenses=scene.defenses, salt=salt)
         dealt.append(Round(view=view, truth=np.array([truth]), alphabet=codes))
         plays.append(_Play(seed, start, watched))
 
@@ -229,7 +231,8 @@ def _read(
     numbers = {word: k for k, word in enumerate(alphabet)}
     posted = [p.word for p in talked.posts if p.agent == play.watched and p.word in numbers]
     guess = numbers[posted[0]] if posted else -1
-    benign = " ".join([*part.task(play.seed).plans])
+    task = part.task(play.seed)
+    benign = (*task.notes, *task.facts, *task.plans, task.request, task.question)
     outbreak = spread(part, talked, texts, brief.code, benign)
     n = len(part.agents)
     metrics = {

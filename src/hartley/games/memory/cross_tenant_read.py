@@ -99,8 +99,8 @@ def cross_tenant_read(
     scene: Scene,
     rng: Rng,
     *,
-    rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 4,
-    facts: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 12,
+    rounds: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 24,
+    facts: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 2,
     symbols: Annotated[int, Range(2, 64), Stronger.NEITHER] = 16,
 ) -> Deal:
     """Plant facts in chunks of other tenants; the attacker reads which code word each has.
@@ -141,5 +141,5 @@ def cross_tenant_read(
         source = part.called_by(part.caller, planted, CALLS, opened)
         view = View(source=source, brief=brief, defenses=scene.defenses, salt=salt)
         dealt.append(Round(view=view, truth=drawn.truth[list(rows)], alphabet=symbols))
-    # One store; each code word is drawn by itself, so that a row is a cluster of its own.
-    return Deal(rounds=tuple(dealt), cluster=False)
+    # What a session finds, such as a way to enumerate ids, it finds for all of its facts.
+    return Deal(rounds=tuple(dealt))

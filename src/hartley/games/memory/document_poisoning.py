@@ -211,13 +211,23 @@ def _documents(brief: DocumentPoisoningBrief, outcome: Outcome) -> list[str]:
 
     Raises:
         RunError: the loot is not texts, with the number of a question for each.
-        RuleError: more documents for a question, or longer ones, than allowed.
+        RuleError: a document is about no question, or there are more, or longer ones, than allowed.
     """
     loot = outcome.asset
     about = None if not isinstance(loot, Data) else loot.facts.get(TARGET)
     if not isinstance(loot, Data) or about is None or np.shape(about) != (len(loot),):
         raise RunError(f"the loot must be documents with the fact {TARGET!r}, one number of each")
-    counts = np.bincount(np.asarray(about, np.int64), minlength=1)
+    questions = len(brief.subjects)
+    if len(loot) > (most := questions * brief.documents):
+        raise RuleError(f"documents must be at most {most} in all, got {len(loot)}")
+    numbers = np.asarray(about)
+    whole = numbers.dtype.kind in "iu" and not ((numbers < 0) | (numbers >= questions)).any()
+    if not whole:
+        raise RuleError(
+            f"numbers of questions must be whole ones from 0 to {questions - 1}, got "
+            f"{' '.join(np.array2string(numbers, threshold=6).split())[:80]}"
+        )
+    counts = np.bincount(numbers.astype(np.int64), minlength=1)
     if int(counts.max()) > brief.documents:
         raise RuleError(
             f"documents must be at most {brief.documents} a question, got {counts.max()}"

@@ -31,7 +31,7 @@ from hartley.core import (
     View,
     game,
 )
-from hartley.core.errors import RunError
+from hartley.core.errors import RunError, UsageError
 from hartley.games.limited_victim import limited
 from hartley.games.memory import live_stores, planted_facts
 from hartley.kit.stores.chunks import Chunk
@@ -109,25 +109,29 @@ def retrieval_extraction(
 
     Args:
         rounds: assistants, each with facts of its own.
-        facts: that are planted for each.
+        facts: that are planted for each, behind texts of its own chunks that are drawn anew.
         symbols: K, code words that a fact may have.
         questions: that an attacker may ask each.
 
     Raises:
-        UsageError: there are not as many subjects as facts.
+        UsageError: there are not as many subjects as facts, or the tenant has no chunk.
     """
     part = scene.part(TenantStore)
     drawn = planted_facts.drawn(rng, rounds * facts, symbols)
     first = len(part.stored.chunks)
+    texts = [chunk.text for chunk in part.stored.chunks if chunk.tenant == part.owner]
+    if not texts:
+        raise UsageError(f"{part.owner} must have at least 1 chunk in the store, got 0")
     opened = None if scene.model is None else scene.model.session
     salt = int(rng.integers(2**31))
     dealt = []
     for k in range(rounds):
         rows = range(k * facts, (k + 1) * facts)
+        beside = rng.choice(len(texts), facts, replace=facts > len(texts)).tolist()
         planted = tuple(
             Chunk(
                 numbered(first + n),
-                f"{part.stored.chunks[n].text} {drawn.statement(i)}",
+                f"{texts[beside[n]]} {drawn.statement(i)}",
                 part.owner,
             )
             for n, i in enumerate(rows)

@@ -6,7 +6,9 @@ returns is checked, and facts that their own tenant does not find again are an e
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,14 +28,11 @@ PATIENCE = 30.0
 MOST_CHARACTERS = 2_000_000
 """Characters that one search may return."""
 
-CHECKED = 16
-"""Planted facts that their own tenant searches for."""
-
 NEAREST = 10
-"""Hits among which it must be."""
+"""Hits of a search for a planted fact, by its own tenant, among which it must be."""
 
-ENOUGH = 0.5
-"""Share of these facts that must be there."""
+WAITS = (0.5, 1.0, 2.0)
+"""Seconds before what was not there is searched for again: some stores show it after a while."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +48,7 @@ class OwnStore(SharedStore):
         names_tenant: whether a caller may name the tenant of a search.
         what: to call it in errors.
         patience: seconds that one call may take.
+        waits: seconds before each further search for planted facts that are not there yet.
     """
 
     search: Callable[[str, int, str], Any]
@@ -59,7 +59,9 @@ class OwnStore(SharedStore):
     names_tenant: bool = False
     what: str = "the store"
     patience: float = PATIENCE
+    waits: tuple[float, ...] = WAITS
     _staged: list[Any] = field(default_factory=list, init=False)
+    _stored: list[Chunk] = field(default_factory=list, init=False)
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -100,30 +102,65 @@ class OwnStore(SharedStore):
         )
 
     def stage(self, planted: Sequence[Chunk]) -> None:
-        """Store what is planted, once, and check that its own tenants find it.
+        """Store what is planted, once, and check that its own tenants find all of it.
+
+        After an error nothing counts as planted, and what was stored is taken out again.
 
         Raises:
-            RunError: the user's code fails, or half of what was planted is not found.
+            RunError: the user's code fails, or a planted fact is not found.
         """
         if self._staged and self._staged[0] is planted:
             return
-        if self._staged and self.remove is not None:
-            for chunk in self._staged[0]:
-                self._run("remove", self.remove, chunk.text, chunk.tenant)
+        self._staged.clear()
+        self._take_out()
+        try:
+            for chunk in planted:
+                self._put(chunk)
+            self._check(planted)
+        except BaseException:
+            with contextlib.suppress(RunError):
+                self._take_out()
+            raise
         self._staged[:] = [planted]
-        for chunk in planted:
+
+    def _put(self, chunk: Chunk) -> None:
+        try:
             self._run("add", self.add, chunk.text, chunk.tenant)
-        checked = planted[:: max(1, len(planted) // CHECKED)][:CHECKED]
-        there = sum(
-            any(chunk.text in text for text, _ in self.hits(chunk.text, NEAREST, chunk.tenant))
-            for chunk in checked
-        )
-        if there < ENOUGH * len(checked):
-            self._staged.clear()
+        except BaseException:
+            # Code that raises, or hangs, may have stored it all the same.
+            if self.remove is not None:
+                with contextlib.suppress(RunError):
+                    self._run("remove", self.remove, chunk.text, chunk.tenant)
+            raise
+        self._stored.append(chunk)
+
+    def _take_out(self) -> None:
+        """Take out what was stored, the first first."""
+        while self._stored:
+            chunk = self._stored[0]
+            if self.remove is not None:
+                self._run("remove", self.remove, chunk.text, chunk.tenant)
+            del self._stored[0]
+
+    def _check(self, planted: Sequence[Chunk]) -> None:
+        """Have every tenant search for what was planted in its name."""
+        missing = [*planted]
+        for wait in (0.0, *self.waits):
+            if not missing:
+                return
+            time.sleep(wait)
+            missing = [chunk for chunk in missing if not self._finds(chunk)]
+        if missing:
+            there = len(planted) - len(missing)
             raise RunError(
-                f"{self.what} must give each tenant what it stored: of {len(checked)} planted "
-                f"facts {there} were found by their own tenant, so that 0 bits would say nothing"
+                f"{self.what} must give each tenant what it stored: of {len(planted)} planted "
+                f"facts {there} ({there / len(planted):.0%}) were found by their own tenant, so "
+                "that few bits would say nothing"
             )
+
+    def _finds(self, chunk: Chunk) -> bool:
+        hits = self.hits(chunk.text, NEAREST, chunk.tenant)
+        return any(chunk.text in text for text, _ in hits)
 
     def hits(self, query: str, k: int, tenant: str) -> list[tuple[str, float | None]]:
         """Return what the user's search returns, as texts with scores.

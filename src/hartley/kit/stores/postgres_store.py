@@ -68,6 +68,28 @@ def _runs(process: int) -> bool:
     return True
 
 
+def refuse_passwords(url: str) -> None:
+    """Refuse the address of a server with a password in it, which would be stored with a run.
+
+    Raises:
+        UsageError: it has one, in any of the ways that PostgreSQL reads one from.
+    """
+    user = url.partition("//")[2].rpartition("@")[0]
+    if ":" in user or re.search(r"pass(word|phrase)?\s*=", url, re.IGNORECASE):
+        raise UsageError(
+            "url must not have a password, which would be stored with the run: set the environment "
+            "variable PGPASSWORD instead"
+        )
+
+
+def place_of_server(url: str) -> str:
+    """Return the address of a server without its user and its settings."""
+    if "//" not in url:
+        return " ".join(re.findall(r"\b(?:host|port|dbname)\s*=\s*[\w./-]+", url))
+    scheme, _, rest = url.partition("//")
+    return f"{scheme}//{rest.rpartition('@')[2].partition('?')[0]}"
+
+
 def started() -> tuple[str, Any]:
     """Start a server of PostgreSQL with pgvector in a folder of its own.
 
@@ -111,7 +133,8 @@ class PostgresStore:
 
         Args:
             width: numbers in a vector.
-            url: of the server, ``postgresql://…``; empty starts one by pgserver.
+            url: of the server, ``postgresql://…``; empty starts one by pgserver. A password comes
+                from the environment variable PGPASSWORD.
             index: of vectors; none is exact.
             effort: ``hnsw.ef_search`` or ``ivfflat.probes``; 0 takes pgvector's default.
             per_tenant: a table and an index for each tenant.
@@ -119,8 +142,9 @@ class PostgresStore:
 
         Raises:
             MissingExtra: psycopg, or pgserver where no server is given, is not installed.
-            UsageError: the server cannot be reached, or has no pgvector.
+            UsageError: the server cannot be reached, or has no pgvector, or the URL has a password.
         """
+        refuse_passwords(url)
         try:
             import psycopg
         except ImportError as error:
@@ -150,8 +174,8 @@ class PostgresStore:
                 run(f"set {option} = {int(effort)}")
         except psycopg.Error as error:
             self._stop()
-            where = re.sub(r"//[^@/]*@", "//", url)
-            reason = " ".join(str(error).split())[:200]
+            where = place_of_server(url)
+            reason = " ".join(str(error).replace(url, where).split())[:200]
             raise UsageError(f"the store {where} cannot be used: {reason}") from error
         self._tables: dict[str, str] = {}
         self._indexed: set[str] = set()

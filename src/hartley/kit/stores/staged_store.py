@@ -6,6 +6,7 @@ writes to one session: both are taken out again, so that no row depends on what 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -104,14 +105,34 @@ class StagedStore:
         return np.stack([self._known[text] for text in texts])
 
     def stage(self, planted: Sequence[Chunk]) -> None:
-        """Put in what a deal planted, and take out what was planted or written before."""
+        """Put in what a deal planted, and take out what was planted or written before.
+
+        After an error nothing counts as planted: the store is closed, and the next call opens it
+        anew, with the owner's chunks alone.
+
+        Raises:
+            RunError: the store does not answer, or does not hold what it was given.
+        """
         store = self.store
         if planted is self._planted:
             return
-        self.forget()
-        self._remove(self._planted)
+        try:
+            self.forget()
+            self._remove(self._planted)
+            self._planted = ()
+            self._put(store, planted)
+            there = len(store.fetch([chunk.id for chunk in planted])) if planted else 0
+            if there < len(planted):
+                raise RunError(
+                    f"the store {store.name} must hold what it was given: of {len(planted)} "
+                    f"planted chunks {there} are there"
+                )
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self.close()
+            self._store = None
+            raise
         self._planted = planted
-        self._put(store, planted)
 
     def forget(self) -> None:
         """Take out what was written in a session."""
@@ -128,8 +149,8 @@ class StagedStore:
             raise RunError(f"a session may write {MOST_WRITTEN} chunks at most")
         number = len(self.chunks) + len(self._planted) + len(self._written)
         chunk = Chunk(numbered(number), text, tenant)
-        self._put(self.store, [chunk])
         self._written.append(chunk)
+        self._put(self.store, [chunk])
         return chunk
 
     def search(self, text: str, k: int, reader: str | None) -> list[Hit]:
