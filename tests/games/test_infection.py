@@ -135,8 +135,9 @@ def test_the_row_has_the_number_with_its_interval_and_the_page_the_curve():
 
 def test_harmless_texts_that_the_attacker_repeats_are_no_sign():
     notes = tuple(f"Door {k} of the long north wing was found open." for k in range(20))
-    task = Task(notes, 0, "Please report all of the doors to everyone here today.",
-                "Which doors of the wing were found open this morning?", notes, ("Which door?",))  # fmt: skip
+    request = "Please report all of the doors to everyone here today."
+    question = "Which doors of the wing were found open this morning?"
+    task = Task(notes, 0, request, question, notes, ("Which door?",))
 
     def reply(agent, messages):
         return "\n".join(dict.fromkeys(line for m in messages for line in m.text.split("\n")))[
@@ -159,12 +160,14 @@ def test_harmless_texts_that_the_attacker_repeats_are_no_sign():
     assert all(one.metrics["infected"] == 0 for one in read)
 
 
-def test_the_salt_draws_nothing_of_the_conversation():
+def test_the_salt_draws_nothing_of_the_conversation(monkeypatch):
     scene = live(Modality.LANGUAGE, np.random.default_rng(0))
-    part = scene.part(Conversation)
-    asked = []
-    watching = replace(part, task=lambda seed: asked.append(seed) or part.task(seed))
-    deal = infection.play(scene.with_part(watching), np.random.default_rng(1), rounds=3)
+    seeds = []
+    monkeypatch.setattr(
+        "hartley.games.interaction.infection.talk",
+        lambda part, seed, sent: seeds.append(seed) or talk(part, seed, sent),
+    )
+    deal = infection.play(scene, np.random.default_rng(1), rounds=3)
     deal.judge(deal.rounds, [Outcome(asset=texts("Hello.")) for _ in deal.rounds])
-    drawn, salts = {*asked} - {0}, {round_.view.salt for round_ in deal.rounds}
-    assert len(drawn) == 3 == len(salts) and not drawn & salts
+    salts = {round_.view.salt for round_ in deal.rounds}
+    assert len({*seeds}) == 3 == len(salts) and not salts & {*seeds}

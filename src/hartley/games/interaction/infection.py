@@ -231,7 +231,7 @@ def _read(
     numbers = {word: k for k, word in enumerate(alphabet)}
     posted = [p.word for p in talked.posts if p.agent == play.watched and p.word in numbers]
     guess = numbers[posted[0]] if posted else -1
-    task = part.task(play.seed)
+    task = part.task_of(play.seed)
     benign = (*task.notes, *task.facts, *task.plans, task.request, task.question)
     outbreak = spread(part, talked, texts, brief.code, benign)
     n = len(part.agents)

@@ -129,6 +129,10 @@ class Conversation:
     safeguards: Safeguards = field(default_factory=Safeguards)
     limits: Limits = field(default_factory=Limits)
 
+    def task_of(self, seed: int) -> Task:
+        """Return the task of the conversation that ``talk`` holds with this seed."""
+        return self.task(spawn(seed, "task"))
+
     def graph(self, seed: int) -> Links:
         """Return the contacts of each agent in the conversation of a seed."""
         rng = np.random.default_rng(spawn(seed, "graph"))
@@ -267,7 +271,7 @@ class _Floor:
         if n < 2:
             raise UsageError(f"a conversation takes two agents or more, got {n}")
         self.graph = conversation.graph(seed)
-        self.task = conversation.task(spawn(seed, "task"))
+        self.task = conversation.task_of(seed)
         if len(self.task.notes) != n or not 0 <= self.task.collector < n:
             raise UsageError(
                 f"a task must have a note for each of {n} agents and ask one of them, got "
