@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import hartley
+from hartley import catalog
 from hartley.core import Data, Form, Modality, Outcome
 from hartley.core.errors import RuleError, RunError, UsageError
+from hartley.defenses.bandwidth.message_filter import EXAMPLES
 from hartley.games.interaction.infection import code_words, counts, infection, live
 from hartley.kit.agents.collecting import collecting
 from hartley.kit.agents.conversation import Conversation, Task, conversation_of, talk
@@ -171,3 +173,14 @@ def test_the_salt_draws_nothing_of_the_conversation(monkeypatch):
     deal.judge(deal.rounds, [Outcome(asset=texts("Hello.")) for _ in deal.rounds])
     salts = {round_.view.salt for round_ in deal.rounds}
     assert len({*seeds}) == 3 == len(salts) and not salts & {*seeds}
+
+
+@pytest.mark.parametrize("name", ["prompt_infection", "replicating_prompt", "infectious_note"])
+def test_the_filter_of_messages_did_not_learn_the_shipped_texts_by_heart(name):
+    scene = live(Modality.LANGUAGE, np.random.default_rng(0))
+    view = infection.play(scene, np.random.default_rng(1), rounds=2).rounds[0].view
+    sent = str(catalog.load("attack", name)(view, np.random.default_rng(2)).asset.x[0])
+    sentences = [part.strip(". ") for part in re.split(r"(?=Please)|(?<=\.) ", sent)]
+    payload = [each.replace(view.brief.code, "{}") for each in sentences if "Please post" in each]
+    payload += [each for each in sentences if "this message" in each]
+    assert payload and not any(each in example for each in payload for example in EXAMPLES)
