@@ -29,8 +29,8 @@ EXAMPLES = (
 )
 """Attacks that the owner knows of, with other words in the place of the code.
 
-No sentence of the attacks that are shipped is among them: what is measured is not what was learnt
-by heart.
+No sentence of the attacks that are shipped is among them: what is measured was not learnt by
+heart.
 """
 
 WORDS = ("lantern", "orbit", "velvet", "quartz", "meadow", "copper", "signal", "harbour")
