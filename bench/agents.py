@@ -83,7 +83,7 @@ def hijacked(agent, suite, goal, case, texts):
 
 def injected(case, wording):
     """An instruction for the wanted goal."""
-    return WORDINGS[wording].format(goal=case.wanted.strip().rstrip(".")) + "."
+    return WORDINGS[wording].format(goal=case.wanted.strip())
 
 
 def tries(case):
