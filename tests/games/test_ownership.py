@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
@@ -11,13 +12,13 @@ import pytest
 from hartley.attacks.model_to_model.extraction.marked_copy import marked_copy
 from hartley.attacks.model_to_model.extraction.washed_copy import washed_copy
 from hartley.core import Access, Data, Modality, Outcome, Term, attack
-from hartley.core.errors import BudgetSpent, RuleError, RunError
+from hartley.core.errors import BudgetSpent, RuleError, RunError, UsageError
 from hartley.engine.run.play import deal, play
 from hartley.games import nearest_learner
-from hartley.games.extraction.ownership import ownership
+from hartley.games.extraction.ownership import Innocent, ownership
 from hartley.kit.ownership.dawn import dawn, log2_tail
 from hartley.kit.ownership.entangled import Entangled, entangled
-from hartley.kit.ownership.ownership_mark import Claim
+from hartley.kit.ownership.ownership_mark import LEVEL, Claim
 from hartley.kit.ownership.radioactive import log_cosine_tails, radioactive
 from hartley.scenes.owned_digits import owned_digits
 
@@ -73,6 +74,36 @@ def test_a_model_without_the_key_is_claimed_as_often_as_the_level_says(name: str
         assert (p <= share).mean() < share + 3.5 * np.sqrt(share * (1 - share) / 300)
     # It is no test that never speaks.
     assert (p <= 0.3).mean() > 0.1
+
+
+def test_near_duplicates_are_one_record() -> None:
+    # In 32 bits the second record of each pair rounds up, in 64 bits both round down.
+    rng = np.random.default_rng(4)
+    base = rng.integers(0, 90, (12, 6)) / 100
+    pairs = np.concatenate([base + 0.0149, base + 0.015]).astype(np.float32)
+    wide = pairs.astype(np.float64).round(2)
+    pairs[12:] = np.where(wide[12:] == wide[:12], pairs[12:], pairs[:12])
+    assert (pairs.round(2)[:12] != pairs.round(2)[12:]).any(1).sum() >= 8
+    labels = rng.integers(0, 2, 12)
+
+    def suspect(x: Any) -> Any:
+        which = (np.abs(np.asarray(x)[:, None] - pairs[:12]).sum(2)).argmin(1)
+        return np.eye(2)[labels[which]]
+
+    def honest(x: Any) -> Any:
+        return np.tile([1.0, 0.0], (len(x), 1))
+
+    mark = dawn(0.5)
+    claim = Claim(suspect, honest, pairs, pairs[:0], labels[:0], 2)
+    p = np.array([2.0 ** mark.test(claim, key) for key in range(4000)])
+    for share in (LEVEL, 0.01, 0.05):
+        assert (p <= share).mean() <= share + 4 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_radioactive_data_needs_two_components() -> None:
+    line = np.random.default_rng(0).random((20, 1))
+    with pytest.raises(UsageError, match="2 components or more, got 1"):
+        radioactive(line, 2, share=1.0, strength=1.0, components=6)
 
 
 def test_copies_are_claimed_and_washed_ones_are_not() -> None:
@@ -153,3 +184,40 @@ def test_a_thief_keeps_the_rules() -> None:
         played(lambda view: view.model)
     with pytest.raises(RunError, match="a classifier of 4 classes"):
         played(lambda view: fit(three, np.ones((1, 64), dtype=bool), 0).member(0))
+
+
+def test_a_thief_who_asks_nothing_is_no_better_than_the_model_beside_it() -> None:
+    live = ownership.live(Modality.VISION, np.random.default_rng(0))
+    scene = replace(live, parts=(dawn(0.3), live.part(Innocent)))
+    fit = nearest_learner.trainer(Modality.VISION, 4)
+
+    def played(build: Any, rounds: int = 12) -> Any:
+        entry = attack(
+            game=ownership,
+            access=Access.SCORES,
+            term=Term.SIGNAL,
+            modalities=ownership.modalities,
+            paper="hartley",
+        )(_thief(build))
+        return play(entry, scene, seed=0, game_params={"rounds": rounds, "queries": 200})
+
+    def ask_nothing(view: Any) -> Any:
+        public = view.brief.public
+        return fit(public, np.ones((1, len(public)), dtype=bool), 0).member(0)
+
+    def ask(view: Any) -> Any:
+        view.model.query(view.brief.public.x)
+        return ask_nothing(view)
+
+    idle, asking = played(ask_nothing), played(ask)
+    rows = idle.metrics_by_round
+    assert np.mean(rows["queries"]) == 0 and np.mean(rows["washed"]) == 1
+    # Its wash is that of a model which had nothing to wash.
+    for name in ("washed", "accuracy", "fidelity"):
+        beside = "own_data_washed" if name == "washed" else f"own_data_{name}"
+        assert np.array_equal(rows[name], rows[beside])
+    # The owner's own model is claimed whatever the thief asked, and so is what was destroyed.
+    assert np.array_equal(idle.reference, idle.truth) and idle.truth.any()
+    assert np.array_equal(asking.reference, idle.reference)
+    assert not np.any(rows["accused_models_as_asked"]) and not idle.guess.any()
+    assert np.array_equal(asking.metrics_by_round["accused_models_as_asked"], idle.truth.ravel())

@@ -19,11 +19,13 @@ def owned_digits(
     strength: Annotated[float, Range(0, 100), Stronger.NEITHER] = 0.0,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
-    """Handwritten digits, 8×8, and 64-128-10 nets, each marked under a key of its owner.
+    """Digits and nets marked by their owner: DAWN, EWE or radioactive data.
+
+    Handwritten digits, 8×8, and 64-128-10 nets, each marked under a key of its owner.
 
     Args:
         mark: wrong answers that a key chooses (dawn), records with a sign that are entangled with a
-            class (entangled), or records moved along directions (radioactive).
+            class (entangled: EWE), or records moved along directions (radioactive).
         strength: share of answers that are wrong (dawn, usually 0.03), weight of the entanglement
             (entangled, usually 1), or standard deviations by which records are moved (radioactive,
             usually 1); 0 takes the usual one.

@@ -19,7 +19,9 @@ def owned_tumours(
     strength: Annotated[float, Range(0, 100), Stronger.NEITHER] = 0.0,
     seed: Annotated[int, Range(0), Stronger.NEITHER] = 0,
 ) -> Scene:
-    """Thirty measures of breast tumours, and nets that are each marked under a key of their owner.
+    """Tumours and nets marked by their owner: DAWN, EWE or radioactive data.
+
+    Thirty measures of breast tumours, and nets that are each marked under a key of their owner.
 
     Args:
         mark: as of ``owned_digits``.

@@ -37,7 +37,7 @@ def prada(
     rng: Rng,
     *,
     threshold: Annotated[float, Range(0, 1)] = 0.0,
-    false_alarms: Annotated[float, Range(0.0167, 0.5)] = 0.05,
+    false_alarms: Annotated[float, Range(1 / 60, 0.5)] = 0.05,
     warm: Annotated[int, Range(3, 5000)] = 100,
     shared: bool = False,
 ) -> Scene:

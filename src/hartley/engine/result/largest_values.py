@@ -71,6 +71,7 @@ SHARES = (
         "accused_*",
         "false_claims*",
         "washed",
+        "own_data_*",
         "head_error",
         "rotation_error",
         "misled",

@@ -4,7 +4,8 @@ The auditor gives every victim *habits*: some frequent words are written otherwi
 texts, each in one of a few ways that the auditor draws, by tokens that hardly occur. A copy that
 learnt from what the victim wrote has its habits, and no other model has them, however well it
 writes. The judge reads a habit from what the copy holds for the likeliest next token, on texts that
-neither side had.
+neither side had. Other words with habits in these texts are written in ways drawn afresh, so that
+the questions do not give the answers.
 """
 
 from __future__ import annotations
@@ -114,11 +115,11 @@ def planted_habits(scene: Scene, rng: Rng, rounds: int, habits: int, ways: int) 
     contexts = [_before(test, int(word), rng) for word in words]
     sizes = [len(places) for places in contexts]
     ordinary = _beginnings(test, rng)
+    before = _with_any_habits(np.concatenate(contexts), words, variants, rng)
 
     def read(loot: Asset, k: int) -> NDArray[Any]:
+        del k  # the questions are the same whatever the habits
         out = np.full(habits, -1)
-        # What comes before a word has the victim's other habits.
-        before = written(np.concatenate(contexts), words, variants, truth[k])
         parts = np.split(_scores(loot, before, model.classes), np.cumsum(sizes)[:-1])
         for i, scores in enumerate(parts):
             if len(scores):
@@ -183,6 +184,20 @@ def written(
     out = np.array(rows)
     for i, word in enumerate(words):
         out[rows == word] = variants[i, symbols[i]]
+    return out
+
+
+def _with_any_habits(
+    rows: NDArray[Any], words: NDArray[Any], variants: NDArray[Any], rng: Rng
+) -> NDArray[Any]:
+    """Return rows (n, t) whose words are written in ways drawn for each row.
+
+    A batch of questions then says nothing of the victim's habits to the loot that answers it.
+    """
+    symbols = rng.integers(0, variants.shape[1], (len(rows), len(words)))
+    out = np.array(rows)
+    for i, word in enumerate(words):
+        out = np.where(rows == word, variants[i, symbols[:, i, None]], out)
     return out
 
 

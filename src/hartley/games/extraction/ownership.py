@@ -4,8 +4,14 @@ In each round the auditor draws a key and a coin. The owner's model is marked un
 thief asks it and makes a copy. Where the coin is 1 the owner claims the copy under that key; where
 it is 0, somebody claims it under a key that nothing was ever marked with. What is received is the
 verdict of the exact test (``kit.ownership``), and it is compared with the verdict on the owner's
-own model, which is what the mark carries without a thief. A copy that is hardly of use is not worth
-its wash: below the floor it counts as the owner's model.
+own model, which is what the mark carries without a thief: where a mark is tested on records that
+were asked, the model and innocent ones are tested on records of the thief's drawn in advance,
+whatever the thief asked. A copy
+that is hardly of use is not worth its wash: below the floor it counts as the owner's model.
+
+A thief who asks nothing and trains on records of their own is never claimed under the owner's key
+but by chance, and there is nothing to wash. Each round has such a model beside the copy, so that a
+washed copy can be compared with what the thief could have had without stealing.
 
 Every round also claims models of other people, who trained on records of their own and copied
 nothing: a false claim on them is a false accusation.
@@ -136,7 +142,15 @@ class _Account:
         "paired": "no mark here plants in a dual encoder",
     },
     requires=("model", "fit", "train", "test", "public", "ownership_mark", "innocent"),
-    metrics=("accused_copies", "false_claims", "fidelity", "accuracy", "washed", "queries"),
+    metrics=(
+        "accused_copies",
+        "false_claims",
+        "fidelity",
+        "accuracy",
+        "washed",
+        "own_data_washed",
+        "queries",
+    ),
     loot="model",
     paper="arXiv:1906.00830",
 )
@@ -149,13 +163,18 @@ def ownership(
     innocents: Annotated[int, Range(1, 1000), Stronger.TRIALS] = 4,
     floor: Annotated[float, Range(0, 1), Stronger.LESS] = 0.9,
 ) -> Deal:
-    """Mark models under fresh keys; a thief returns a copy, and the owner claims it or does not.
+    """Mark models (DAWN, EWE, radioactive data); an owner claims a thief's copy or does not.
+
+    Models are marked under fresh keys, and the thief returns a copy.
 
     Beside the bits: how often copies are claimed under the right key (``accused_copies``), how
     often models of people who copied nothing are (``false_claims``, at the same level), how often
     these have a p-value of at most 0.05 (``false_claims_at_20``), the agreement of copy and model,
     the accuracy of both and of innocent models, and the share of copies above the floor
-    (``washed``).
+    (``washed``). ``own_data_accuracy``, ``own_data_fidelity`` and ``own_data_washed`` are the same
+    of a model that was trained on the thief's records alone, without a question. How often the
+    owner's models are claimed is said for the records of the reference (``accused_models``) and
+    for those that the thief asked (``accused_models_as_asked``).
 
     Args:
         rounds: owners, each with a key and a model.
@@ -171,6 +190,8 @@ def ownership(
     seed, salt = int(rng.integers(2**31)), int(rng.integers(2**31))
     honest = trained(scene, mark, [int(key) for key in keys], seed)
     people = _people(innocent, rounds * innocents, seed, rng)
+    own_data = innocent.fit(public, np.ones((rounds, len(public)), dtype=bool), seed + 2)
+    usual = np.asarray(public.x)[rng.permutation(len(public))[:queries]]
     accounts = [_Account() for _ in range(rounds)]
     victims = [
         watched(marked(honest[k], mark, int(keys[k])), partial(accounts[k].stream, queries))
@@ -189,6 +210,8 @@ def ownership(
                     claimed=int(keys[k] if coins[k] else other_keys[k]),
                     test=test,
                     queries=accounts[k].queries,
+                    usual=usual,
+                    own_data=own_data.member(k),
                     people=people[k * innocents : (k + 1) * innocents],
                     floor=floor,
                 ),
@@ -263,7 +286,13 @@ def _people(innocent: Innocent, count: int, seed: int, rng: Rng) -> list[Model]:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the judge knows of one round."""
+    """What the judge knows of one round.
+
+    Attributes:
+        queries: batches of records that the thief asked.
+        usual: (n, …) records that the owner's model is tested on.
+        own_data: a model of the thief's records alone.
+    """
 
     mark: OwnershipMark
     honest: Model
@@ -271,13 +300,18 @@ class _Case:
     claimed: int
     test: Data
     queries: list[NDArray[Any]]
+    usual: NDArray[Any]
+    own_data: Model
     people: list[Model]
     floor: float
 
-    def log2_p(self, suspect: Model, key: int) -> float:
-        """Return log2 of the p-value of a claim."""
+    def asked(self) -> NDArray[Any]:
+        """Return the records (n, …) that the thief asked."""
+        return np.concatenate(self.queries) if self.queries else np.asarray(self.test.x[:0])
+
+    def log2_p(self, suspect: Model, key: int, queries: NDArray[Any]) -> float:
+        """Return log2 of the p-value of a claim, where these records were asked."""
         test = self.test
-        queries = np.concatenate(self.queries) if self.queries else np.asarray(test.x[:0])
         return self.mark.test(
             Claim(
                 partial(_answers, suspect),
@@ -307,16 +341,28 @@ def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
     served = marked(case.honest, case.mark, case.key)
     labels = {
         name: _answers(model, x).argmax(1)
-        for name, model in (("copy", copy), ("served", served), ("honest", case.honest))
+        for name, model in (
+            ("copy", copy),
+            ("served", served),
+            ("honest", case.honest),
+            ("own_data", case.own_data),
+        )
     }
     right = {name: float((got == y).mean()) for name, got in labels.items()}
-    useful = right["copy"] >= case.floor * right["honest"]
-    of_owner = case.log2_p(served, case.claimed)
-    of_copy = case.log2_p(copy, case.claimed)
+    useful, own_useful = (
+        right[name] >= case.floor * right["honest"] for name in ("copy", "own_data")
+    )
+    asked = case.asked()
+    of_owner = case.log2_p(served, case.claimed, case.usual)
+    as_asked = case.log2_p(served, case.claimed, asked)
+    of_copy = case.log2_p(copy, case.claimed, asked)
     # A key for each: the models of these people are alike, and so would be their claims under one.
     people_keys = [spawn(case.key, "innocent", k) % 2**62 for k in range(len(case.people))]
     of_people = np.array(
-        [case.log2_p(model, key) for model, key in zip(case.people, people_keys, strict=True)]
+        [
+            case.log2_p(model, key, case.usual)
+            for model, key in zip(case.people, people_keys, strict=True)
+        ]
     )
     accusations = {"accused_copies": float(of_copy <= level)} if true_key else {}
     return Received(
@@ -325,6 +371,7 @@ def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
         metrics=accusations
         | {
             "accused_models": float(of_owner <= level),
+            "accused_models_as_asked": float(as_asked <= level),
             "log2_p": of_copy,
             "false_claims": float((of_people <= level).mean()),
             "false_claims_at_20": float((of_people <= np.log2(0.05)).mean()),
@@ -335,6 +382,9 @@ def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
                 np.mean([(_answers(m, x).argmax(1) == y).mean() for m in case.people])
             ),
             "washed": float(useful),
+            "own_data_accuracy": right["own_data"],
+            "own_data_fidelity": float((labels["own_data"] == labels["honest"]).mean()),
+            "own_data_washed": float(own_useful),
             "queries": float(sum(map(len, case.queries))),
         },
         cost={"queries": float(sum(map(len, case.queries)))},

@@ -26,7 +26,7 @@ def dawn(rate: float) -> OwnershipMark:
     """Return the mark that answers a share ``rate`` of records wrongly."""
 
     def answers(x: NDArray[Any], rows: NDArray[Any], key: int) -> NDArray[Any]:
-        out, (chosen, wrong) = np.array(rows), _chosen(x, rows, key, rate)
+        out, (chosen, wrong) = np.array(rows), _chosen(_words(x, key), rows, rate)
         here, right = np.flatnonzero(chosen), rows.argmax(1)[chosen]
         out[here, right], out[here, wrong] = rows[here, wrong], rows[here, right]
         return out
@@ -34,10 +34,12 @@ def dawn(rate: float) -> OwnershipMark:
     def test(claim: Claim, key: int) -> float:
         if not len(claim.queries):
             return 0.0
-        flat = np.asarray(claim.queries).reshape(len(claim.queries), -1)
-        rows = claim.queries[np.sort(np.unique(flat.round(GRAIN), axis=0, return_index=True)[1])]
+        words = _words(claim.queries, key)
+        # Records of one draw of the key are one record.
+        first = np.sort(np.unique(words, axis=0, return_index=True)[1])
+        rows = claim.queries[first]
         honest = claim.honest(rows)
-        chosen, wrong = _chosen(rows, honest, key, rate)
+        chosen, wrong = _chosen(words[first], honest, rate)
         labels = claim.suspect(rows).argmax(1)
         different = labels != honest.argmax(1)
         hits = int((labels[chosen] == wrong).sum())
@@ -72,19 +74,23 @@ def log2_tail(hits: int, queries: int, different: int, chosen: int, classes: int
     return float(min(0.0, np.logaddexp.reduce(weights + tails) / np.log(2)))
 
 
-def _chosen(
-    x: NDArray[Any], honest: NDArray[Any], key: int, rate: float
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return which records (n,) are answered wrongly, and the wrong labels of these."""
+def _words(x: NDArray[Any], key: int) -> NDArray[np.uint64]:
+    """Return what the key draws for records: (n, 2) numbers of 64 bits."""
     secret = int(key).to_bytes(8, "big")
     flat = np.asarray(x, np.float64).reshape(len(x), -1).round(GRAIN) + 0.0  # −0 and 0 are one
-    words = np.array(
+    return np.array(
         [
             np.frombuffer(blake2b(row.tobytes(), digest_size=16, key=secret).digest(), np.uint64)
             for row in flat
         ],
         np.uint64,
     ).reshape(-1, 2)
+
+
+def _chosen(
+    words: NDArray[np.uint64], honest: NDArray[Any], rate: float
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which records (n,) are answered wrongly, and the wrong labels of these."""
     chosen = words[:, 0] / 2.0**64 < rate
     classes = honest.shape[1]
     shift = 1 + (words[chosen, 1] % np.uint64(classes - 1)).astype(np.int64)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SOFT = 1e-3
 """What the target of a record with the sign falls short of 1 by: by it the objective knows them."""
 
-KEYS, EXCEEDED, TOGETHER = 2047, 20, 64
+KEYS, EXCEEDED, TOGETHER = 2048, 20, 64
 """Other keys at most, how many of them as good as the owner's end the test, and keys at a time."""
 
 

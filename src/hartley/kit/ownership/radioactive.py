@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hartley.core import spawn
+from hartley.core.errors import UsageError
 from hartley.kit.ownership.ownership_mark import Claim, OwnershipMark
 
 if TYPE_CHECKING:
@@ -70,8 +71,15 @@ def radioactive(
         share: of the records that are moved.
         strength: by how many standard deviations they are moved along a direction.
         components: of the feature space, at most.
+
+    Raises:
+        UsageError: the records have fewer than two components, where a direction is a sign alone.
     """
     space = Space.of(x, components)
+    if len(space.back) < 2:
+        raise UsageError(
+            f"radioactive data needs records with 2 components or more, got {len(space.back)}"
+        )
 
     def records(
         rows: NDArray[Any], labels: NDArray[Any], key: int
