@@ -305,7 +305,7 @@ class _Case:
     people: list[Model]
     floor: float
 
-    def asked(self) -> NDArray[Any]:
+    def questions(self) -> NDArray[Any]:
         """Return the records (n, …) that the thief asked."""
         return np.concatenate(self.queries) if self.queries else np.asarray(self.test.x[:0])
 
@@ -352,10 +352,10 @@ def _judged(case: _Case, outcome: Outcome, true_key: bool) -> Received:
     useful, own_useful = (
         right[name] >= case.floor * right["honest"] for name in ("copy", "own_data")
     )
-    asked = case.asked()
+    questions = case.questions()
     of_owner = case.log2_p(served, case.claimed, case.usual)
-    as_asked = case.log2_p(served, case.claimed, asked)
-    of_copy = case.log2_p(copy, case.claimed, asked)
+    as_asked = case.log2_p(served, case.claimed, questions)
+    of_copy = case.log2_p(copy, case.claimed, questions)
     # A key for each: the models of these people are alike, and so would be their claims under one.
     people_keys = [spawn(case.key, "innocent", k) % 2**62 for k in range(len(case.people))]
     of_people = np.array(
