@@ -61,7 +61,8 @@ def main():
             trials = play(attack, scene, seed=0, dealt=table, params=params)
             channel, rows = measure(trials), trials.metrics_by_round
             if way == "copied":
-                means = {k: np.mean(rows[k]) for k in ("owner_accuracy", "innocent_accuracy")}
+                names = ("owner_accuracy", "innocent_accuracy", "own_data_accuracy")
+                means = {k: np.mean(rows[k]) for k in names}
                 print(f"{mark}, {args.scene}: {means}")
                 print(f"  false claims {share(rows['false_claims'], args.innocents)}")
                 print(f"  with p ≤ .05 {share(rows['false_claims_at_20'], args.innocents)}")

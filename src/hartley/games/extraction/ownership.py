@@ -6,8 +6,8 @@ it is 0, somebody claims it under a key that nothing was ever marked with. What 
 verdict of the exact test (``kit.ownership``), and it is compared with the verdict on the owner's
 own model, which is what the mark carries without a thief: where a mark is tested on records that
 were asked, the model and innocent ones are tested on records of the thief's drawn in advance,
-whatever the thief asked. A copy
-that is hardly of use is not worth its wash: below the floor it counts as the owner's model.
+whatever the thief asked. A copy that is hardly of use is not worth its wash: below the floor it
+counts as the owner's model.
 
 A thief who asks nothing and trains on records of their own is never claimed under the owner's key
 but by chance, and there is nothing to wash. Each round has such a model beside the copy, so that a
