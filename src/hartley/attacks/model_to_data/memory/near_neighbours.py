@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2411.11195",
     loot=Loot.TEXTS,
+    expected_failures={
+        "narrows_under_noise": (
+            "the check mixes the answers to a session's two searches: each names its subject, so "
+            "that a whole exchange loses nothing, and copying one over the other does"
+        )
+    },
 )
 def near_neighbours(
     view: View[CrossTenantReadBrief],
