@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Scene, Term, defense
 from hartley.core.system import OBSERVED, Event, Place, System, SystemSession
-from hartley.games.action.locate import located, transcript_of
+from hartley.games.action.locate import located, too_long, transcript_of
 from hartley.games.action.planted_leaks import Errands
 from hartley.games.judge_answers.judge import Judge
 
@@ -46,8 +46,9 @@ class _Filtered:
         else:
             # Pieces of one secret over several events are withheld together.
             others = [other for other in events if other.place is event.place]
-            (result,) = located([transcript_of(others)], Judge(self.secrets), jointly=False)
-            hit = bool(result)
+            transcript = transcript_of(others)
+            (result,) = located([transcript], Judge(self.secrets), jointly=False)
+            hit = bool(result or too_long(transcript, jointly=False))
         return replace(event, text=WITHHELD) if hit else event
 
     def close(self) -> None:
@@ -74,7 +75,12 @@ def output_filter(
     """Withhold a text that gives away a secret which the owner has registered.
 
     The owner registers what is confidential when it comes in. Each text at a filtered place is read
-    whole, in pieces and in encodings, as an auditor would read it; halves at two places pass.
+    whole, in pieces and in encodings, and what is too long to be read together is withheld.
+
+    The filter holds the exact secret and reads by the same judge as the audit. So with ``where`` =
+    everywhere and ``decodes`` what is left is, by construction, what only a joint reading of
+    several places sees; it does not say how a filter would fare that reads less, or against a
+    leak in a form that neither reads. The attack on it has no settings that adapt to it.
 
     Args:
         where: the final answer alone, as most filters do, or all seven places.

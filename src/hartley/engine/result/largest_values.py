@@ -14,7 +14,7 @@ SHARES = (
     *("accuracy", "accuracy_before", "accuracy_after", "answered", "balanced_accuracy"),
     *("advantage", "worst_percentile_advantage", "chance", "auc", "auc_two_sided"),
     *("tasks_done", "tasks_done_before", "runs_refused"),
-    *("leaking*", "missed_by_answer", "wrongly_located"),
+    *("leaking*", "missed_by_answer", "wrongly_located", "unjudged_places", "delivered"),
     *("blind_auc", "tpr_at_fpr_1e*", "asr", "base_rate", "clean_accuracy"),
     *("clean_accuracy_drop", "poison_rate", "untriggered_rate", "refused", "ber_before"),
     *("ber_after", "violated", "ssim", "fidelity", "baseline", "victim_carries"),

@@ -126,8 +126,37 @@ class Judge:
             verdicts += self._read(chunk, ends)
         return verdicts
 
+    def every(self, answers: Sequence[Answer]) -> list[frozenset[int] | None]:
+        """Return all secrets that can be read in each answer, however many.
+
+        Args:
+            answers: n texts or conversations, as for :meth:`decode`.
+
+        Returns:
+            Their numbers, of each answer; None for one that is too long or that failed.
+        """
+        out: list[frozenset[int] | None] = []
+        for start in range(0, len(answers), ANSWERS):
+            chunk = answers[start : start + ANSWERS]
+            reasons, results, _ = self._searched(chunk)
+            pairs = zip(reasons, results, strict=True)
+            out += [None if reason else frozenset(secrets) for reason, secrets in pairs]
+        return out
+
     def _read(self, answers: Sequence[Answer], cut: Sequence[bool] | NDArray[Any]) -> list[Verdict]:
         """Return the verdicts of some answers, all their readings searched at once."""
+        reasons, results, partial = self._searched(answers)
+        return [
+            Verdict(UNJUDGED, reason) if reason else _verdict(secrets, ended and number in partial)
+            for number, (reason, secrets, ended) in enumerate(
+                zip(reasons, results, cut, strict=True)
+            )
+        ]
+
+    def _searched(
+        self, answers: Sequence[Answer]
+    ) -> tuple[list[str], list[dict[int, str]], set[int]]:
+        """Return why each answer cannot be read, its secrets, and which end inside of one."""
         reasons = [self._unreadable(answer) for answer in answers]
         results: list[dict[int, str]] = [{} for _ in answers]
         batch: list[bytes] = []
@@ -145,13 +174,7 @@ class Judge:
                     sources.append((number, path))
                 if len(path) < 2 and not text.isalnum():
                     results[number].update(self._scattered(text, path))
-        partial = self._search(batch, sources, results)
-        return [
-            Verdict(UNJUDGED, reason) if reason else _verdict(secrets, ended and number in partial)
-            for number, (reason, secrets, ended) in enumerate(
-                zip(reasons, results, cut, strict=True)
-            )
-        ]
+        return reasons, results, self._search(batch, sources, results)
 
     @staticmethod
     def _unreadable(answer: Answer) -> str:
