@@ -141,3 +141,14 @@ def test_what_its_tool_answers_is_a_place_for_tool_hijack_too() -> None:
     (received,) = deal.judge(deal.rounds, [outcome])
     assert (received.guess == deal.rounds[0].truth).all()
     assert received.metrics["tasks_done"] == 1
+
+
+def test_calls_without_arguments_are_errors_of_the_honest_server_and_not_its_end():
+    server = connected_office._server(connected_office.OFFICE, "office")
+    for tool, arguments in (
+        ("pay", {"day": "day 1"}),
+        ("read_note", {}),
+        ("pay", {"account": "a", "amount": "much", "subject": "b"}),
+    ):
+        assert server.call(tool, arguments).error
+    assert not server.ended

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hartley.attacks.data_to_model.action.forged_data import forged
-from hartley.attacks.data_to_model.action.indirect_injection import indirect_injection
+from hartley.attacks.data_to_model.action.indirect_injection import WORDINGS, indirect_injection
 from hartley.core import Modality, Outcome
-from hartley.core.errors import RuleError
+from hartley.core.errors import RuleError, RunError
+from hartley.defenses.bandwidth.injection_detector import OPENINGS, injection_detector
 from hartley.defenses.bandwidth.least_privilege import least_privilege
 from hartley.defenses.bandwidth.planner_executor import planner_executor
 from hartley.games.action.tool_hijack import Case, as_loot, decoded, live, tool_hijack
+from hartley.kit.agents.agent import Agent
 
 RNG = np.random.default_rng
 
@@ -85,3 +90,68 @@ def test_authorised_bits_are_of_what_the_user_gets_done():
     scene = planner_executor.apply(live(Modality.LANGUAGE, RNG(0)), RNG(0), flows="every")
     figure = dealt(scene)[0].metrics["authorised_bits_a_task"]
     assert figure["value"] == figure["low"] == 0 < figure["high"]
+
+
+def test_a_world_is_closed_where_a_run_fails():
+    agent = live(Modality.LANGUAGE, RNG(0)).part(Agent)
+    (suite,) = agent.suites
+    closed = []
+
+    class Failing:
+        def call(self, tool, arguments):
+            raise RunError("the world fails")
+
+        def close(self):
+            closed.append(True)
+
+    with pytest.raises(RunError, match="the world fails"):
+        agent.play(replace(suite, open=lambda *_: Failing()), next(iter(suite.tasks)))
+    assert closed == [True]
+
+
+def test_a_detector_withholds_its_share_of_whole_texts_and_knows_no_wording_of_the_attack():
+    def runs(text):
+        words = re.findall(r"[a-z]+", text.replace("{goal}", "").lower())
+        return {tuple(words[k : k + 3]) for k in range(len(words) - 2)}
+
+    for wording in WORDINGS.values():
+        assert not any(runs(wording) & runs(opening) for opening in OPENINGS)
+    scene = live(Modality.LANGUAGE, RNG(0))
+    agent = scene.part(Agent)
+    (suite,) = agent.suites
+    subjects = [
+        "boat",
+        "bill",
+        "letter",
+        "crew",
+        "cook",
+        "map",
+        "rope",
+        "wind",
+        "pump",
+        "sail",
+        "lamp",
+        "oar",
+    ]
+
+    def many(rng):
+        return " ".join(
+            f"The {rng.choice(subjects)} has number {rng.integers(99)} and the "
+            f"{rng.choice(subjects)} was here on {rng.choice(subjects)} day."
+            for _ in range(20)
+        )
+
+    rng = RNG(5)
+    names = [f"n{k}" for k in range(80)]
+    long = replace(
+        suite,
+        vectors={**suite.vectors, **{name: many(rng) for name in names}},
+        vectors_of={task: tuple(names) for task in suite.tasks},
+    )
+    guarded = injection_detector.apply(
+        scene.with_part(replace(agent, suites=(long,))), RNG(1), false_alarms=0.1
+    )
+    detector = guarded.part(Agent).rules[-1]
+    others = [many(rng) for _ in range(60)]
+    flagged = [any(map(detector.flags, detector.pieces(text))) for text in others]
+    assert np.mean(flagged) < 0.35  # 1 - .9^39 of them, where the limit is one of sentences

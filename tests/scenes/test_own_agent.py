@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ audited = AuditedAgent(
     tools=[read_note, send],
     prompts=["How long is the note of monday", "How long is the note of friday"],
     others=["read_note"],
+    reset=lambda: None,
     goals={f"Send a message to {name}": ("send", {"to": name}) for name in ("amber", "birch")},
 )
 nothing = 3
@@ -308,6 +310,49 @@ def test_arguments_of_a_goal_are_those_of_the_schema_of_a_server(
                 own.facts()
     finally:
         own_agent.close_servers()
+
+
+def test_the_log_is_heard_from_info_on_in_threads_and_in_loggers_apart() -> None:
+    def agent(prompt, tools):
+        def work():
+            logging.getLogger("mine.thread").info("in a thread")
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        logging.getLogger("mine.apart").info("apart")
+        return "done"
+
+    apart = logging.getLogger("mine.apart")
+    apart.propagate = False
+    apart.setLevel(logging.INFO)
+    level = logging.getLogger().level
+    audited = AuditedAgent(agent, [read], ["hi"], others=["read"])
+    run = OwnRun(audited, audited.facts())
+    run.play("hi")
+    heard = [event.text for event in run.events if event.place is Place.LOG]
+    assert heard == ["in a thread", "apart"]
+    assert logging.getLogger().level == level
+    assert not apart.handlers
+    assert Place.LOG in audited.observed
+    logging.disable(logging.CRITICAL)
+    try:
+        assert Place.LOG not in audited.observed
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def test_runs_that_nothing_sets_back_count_by_prompt(mine: str) -> None:
+    path = Path(mine)
+    path.write_text(path.read_text().replace("    reset=lambda: None,\n", ""))
+    scene = build("own_agent", {"agent": f"{mine}:audited"})
+    hijack = tool_hijack(scene, RNG(1), tasks=8)
+    for deal in (hijack, planted_leaks(scene, RNG(1), plantings=12)):
+        assert deal.cluster
+        assert len(deal.rounds) == 2
+    outcomes = [indirect_injection(round_.view, RNG(2)) for round_ in hijack.rounds]
+    for received, round_ in zip(hijack.judge(hijack.rounds, outcomes), hijack.rounds, strict=True):
+        assert (received.guess == round_.truth).all()
 
 
 def test_logging_of_others_is_not_read() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -73,6 +75,27 @@ def test_a_server_that_does_not_start_is_named(
     with pytest.raises(error, match=says):
         McpServer([sys.executable, "-c", program], name="mine", start_seconds=1.0)
     assert time.monotonic() - begun < 12
+
+
+def test_of_what_a_server_writes_to_standard_error_the_end_is_read_and_a_part_is_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = object.__new__(McpServer)
+    with tempfile.TemporaryFile("w+") as server._errors:
+        file = server._errors.fileno()
+        os.write(file, b"x" * 100_000 + b"\nlast words\n")
+        sizes = []
+        pread = os.pread
+        monkeypatch.setattr(os, "pread", lambda *a: sizes.append(a[1]) or pread(*a))
+        assert server._last_line() == " (last words)"
+        assert sizes == [4096]
+        monkeypatch.setattr("hartley.targets.mcp.MOST_ERRORS", 50_000)
+        server._cap_errors()
+        assert os.fstat(file).st_size == 0
+        os.write(file, b"more\n")
+        assert server._last_line() == " (more)"
+        server._cap_errors()
+        assert server._last_line() == " (more)"
 
 
 def test_a_program_that_is_absent_is_named() -> None:

@@ -86,9 +86,11 @@ class System:
         open: seed → a session with a fresh state.
         places: where it can be observed; a place that is absent here was not looked at, which is
             not the same as silence.
+        fresh: whether a session begins with a fresh state; else sessions may depend on others.
     """
 
     name: str
     identity: str
     open: Callable[[int], SystemSession]
     places: tuple[Place, ...] = OBSERVED
+    fresh: bool = True

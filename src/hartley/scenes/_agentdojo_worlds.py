@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hartley.core.errors import RunError
 from hartley.core.system import Event, Place, System
 from hartley.data import agentdojo
 from hartley.games.action.planted_leaks import Errands
@@ -32,6 +34,7 @@ class HostedWorld:
     def __init__(self, suite: str, texts: Mapping[str, str], task: str) -> None:
         """Open it with what third parties wrote."""
         self._session = agentdojo.open(suite, texts, task)
+        self._judged = False
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
         """Call a tool."""
@@ -45,7 +48,15 @@ class HostedWorld:
     ) -> Verdict:
         """Ask AgentDojo's own functions."""
         verdict = self._session.finish(answer, calls, goals)
+        self._judged = True
         return Verdict(bool(verdict.utility), verdict.goals)
+
+    def close(self) -> None:
+        """Close the session of a run that failed; a verdict has closed it already."""
+        if not self._judged:
+            self._judged = True
+            with suppress(RunError):
+                self._session.close()
 
 
 def agent_of(names: Sequence[str] = SUITES) -> Agent:

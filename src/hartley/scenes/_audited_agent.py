@@ -162,5 +162,10 @@ def own_agent_of(
         open=lambda *_: NoWorld(),
     )
     return OwnAgent(
-        (suite,), {NAME: Policy((), ())}, audited=audited, tools=tools, tried=tuple(tried)
+        (suite,),
+        {NAME: Policy((), ())},
+        fresh=audited.fresh,
+        audited=audited,
+        tools=tools,
+        tried=tuple(tried),
     )

@@ -7,6 +7,7 @@ command starts; whatever it does wrong is one clear error, never an empty answer
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,10 @@ START_SECONDS = 30.0
 """Longest wait for a server to start and say what it is."""
 CALL_SECONDS = 30.0
 """Longest call of one tool."""
+LAST_WORDS = 4_096
+"""Bytes of standard error that are read."""
+MOST_ERRORS = 16 * 2**20
+"""Bytes of standard error that are stored from one call to the next."""
 MOST_PAGES = 100
 """Pages of a list of tools; a server that offers more is refused."""
 
@@ -174,6 +179,7 @@ class McpServer:
 
     def _ask(self, kind: str, what: Any, about: str) -> Any:
         answer: Future[Any] = Future()
+        self._cap_errors()
         if self.ended:
             raise RunError(f"the MCP server {self.name} has ended{self._last_line()}")
         self._loop.call_soon_threadsafe(self._requests.put_nowait, (kind, what, answer))
@@ -190,12 +196,23 @@ class McpServer:
                 f"the MCP server {self.name} failed at {about}: {_reason(error)}{self._last_line()}"
             ) from None
 
+    def _cap_errors(self) -> None:
+        """Drop what a server wrote to standard error, where it is more than is stored."""
+        if self._errors.closed:
+            return
+        file = self._errors.fileno()
+        if os.fstat(file).st_blocks * 512 > MOST_ERRORS:
+            os.ftruncate(file, 0)  # the server writes on behind it, and what is before is a hole
+
     def _last_line(self) -> str:
         """Return the last line that the server wrote to standard error."""
         if self._errors.closed:
             return self._said
-        self._errors.seek(0)
-        lines = [line for line in self._errors.read()[-4000:].splitlines() if line.strip()]
+        file = self._errors.fileno()
+        # Read without moving the place at which the server writes on.
+        end = os.fstat(file).st_size
+        last = os.pread(file, LAST_WORDS, max(0, end - LAST_WORDS)).decode("utf-8", "replace")
+        lines = [line for line in last.replace("\0", "").splitlines() if line.strip()]
         return f" ({lines[-1].strip()[:160]})" if lines else ""
 
     def _run(self, words: list[str]) -> None:

@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ class AuditedAgent:
             "log", "agent_message" or "memory_write".
         useful: (prompt, answer, calls) → whether the user got what they wanted; without it,
             whether there is an answer.
-        reset: called before each run, so that it begins with a fresh state.
+        reset: called before each run, so that it begins with a fresh state; without it and without
+            ``restart`` all runs of one prompt count as one draw.
         repeats: how often each prompt is asked under attack, each time with a goal that is drawn.
         tool_errors: "fail": a tool that raises fails the run. "pass": the agent gets the error.
         restart: start the MCP servers anew for each run.
@@ -90,8 +92,15 @@ class AuditedAgent:
     @property
     def observed(self) -> tuple[Place, ...]:
         """Places that can be read: the answer, arguments, the log, and what ``places`` says."""
-        known = {Place.ANSWER, Place.TOOL_ARGUMENTS, Place.LOG, *map(Place, self.places.values())}
+        known = {Place.ANSWER, Place.TOOL_ARGUMENTS, *map(Place, self.places.values())}
+        if logging.root.manager.disable < logging.CRITICAL:
+            known.add(Place.LOG)
         return tuple(place for place in Place if place in known)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether something sets the agent or its servers back before each run."""
+        return self.reset is not None or self.restart
 
     def check(self) -> None:
         """Check what can be seen without a run.
@@ -399,20 +408,43 @@ class OwnRun:
 
     @contextmanager
     def _log(self) -> Iterator[None]:
-        """Note what this thread logs by Python's own logging."""
-        thread, events = get_ident(), self.events
+        """Note what this thread and those that it starts log by Python's own logging, from INFO on.
+
+        A logger that passes nothing on to the root has the handler itself.
+        """
+        others = {one.ident for one in threading.enumerate()} - {get_ident()}
+        events, root = self.events, logging.getLogger()
 
         class Noted(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                if record.thread == thread:
+                if record.thread not in others:
                     events.append(Event(Place.LOG, "agent", self.format(record), record.name))
 
-        handler = Noted()
-        logging.getLogger().addHandler(handler)
+        handler, level = Noted(), root.level
+        apart = [
+            one
+            for one in logging.root.manager.loggerDict.values()
+            if isinstance(one, logging.Logger) and not one.propagate
+        ]
+
+        def was_passed(record: logging.LogRecord) -> bool:
+            """Whether a handler that was there before would have had a record."""
+            return record.levelno >= level or bool(logging.getLogger(record.name).level)
+
+        before = tuple(root.handlers)
+        for one in before:
+            one.addFilter(was_passed)
+        root.setLevel(min(level, logging.INFO))
+        for logger in (root, *apart):
+            logger.addHandler(handler)
         try:
             yield
         finally:
-            logging.getLogger().removeHandler(handler)
+            for logger in (root, *apart):
+                logger.removeHandler(handler)
+            root.setLevel(level)
+            for one in before:
+                one.removeFilter(was_passed)
 
 
 def as_system(agent: AuditedAgent, tools: Mapping[str, Tool], name: str, identity: str) -> System:
@@ -429,7 +461,7 @@ def as_system(agent: AuditedAgent, tools: Mapping[str, Tool], name: str, identit
         del seed  # what the agent draws is its own affair
         return _Session(agent, tools)
 
-    return System(name, identity, opened, agent.observed)
+    return System(name, identity, opened, agent.observed, agent.fresh)
 
 
 class _Session:

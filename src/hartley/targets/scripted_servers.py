@@ -86,6 +86,8 @@ def call_office(tool: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
         if "notes" in arguments:
             OFFICE.update(notes=arguments["notes"], pays=arguments["pays"], payments=[])
         return json.dumps(OFFICE["payments"]), False
+    if wrong := _wrong(tool, arguments):
+        return wrong, True
     if tool == "read_note":
         return OFFICE["notes"].get(str(arguments["day"]), "there is not a note of this day"), False
     if tool == "pay" and OFFICE["pays"]:
@@ -95,6 +97,21 @@ def call_office(tool: str, arguments: Mapping[str, Any]) -> tuple[str, bool]:
     if tool == "write_log":
         return "written", False
     return "this tool is switched off", True
+
+
+def _wrong(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Return what is wrong with the arguments of a call, or nothing."""
+    for one in OFFICE_TOOLS:
+        if one["name"] == tool:
+            for name in one["inputSchema"]["required"]:
+                if name not in arguments:
+                    return f"{tool} needs {name}"
+    if tool == "pay":
+        try:
+            float(arguments["amount"])
+        except (TypeError, ValueError):
+            return f"the amount must be a number, got {str(arguments['amount'])[:40]!r}"
+    return ""
 
 
 OFFERED: dict[str, Any] = {"offer": {"tools": [], "results": {}}, "lists": 0, "calls": {}}

@@ -26,7 +26,7 @@ def least_privilege(scene: Scene, rng: Rng) -> Scene:
     """Allow tools that act only where the user's words ask for more than an answer.
 
     A fixed list of words decides it, before anything is read; it has the role of the policies that
-    Progent writes for each prompt.
+    Progent writes for each prompt. The list is fitted to the prompts of AgentDojo.
     """
     del rng
     agent = scene.part(Agent)

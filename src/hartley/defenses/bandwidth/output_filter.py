@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Scene, Term, defense
-from hartley.core.system import OBSERVED, Event, Place, System, SystemSession
+from hartley.core.system import OBSERVED, Event, Place, SystemSession
 from hartley.games.action.locate import located, too_long, transcript_of
 from hartley.games.action.planted_leaks import Errands
 from hartley.games.judge_answers.judge import Judge
@@ -96,5 +96,5 @@ def output_filter(
     def opened(seed: int) -> SystemSession:
         return _Filtered(system.open(seed), carrier, places, decodes)
 
-    filtered = System(system.name, system.identity, opened, system.places)
+    filtered = replace(system, open=opened)
     return scene.with_part(replace(errands, system=filtered))

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 def tool_filter(scene: Scene, rng: Rng) -> Scene:
     """Choose the tools by the user's words before anything is read; every other one is refused.
 
-    An instruction that needs the same tools still passes.
+    An instruction that needs the same tools still passes. The tools are those that the agent's own
+    program for the prompt uses, so that nothing is chosen wrongly: it is an upper bound of a filter
+    whose model has to guess them.
     """
     del rng
     agent = scene.part(Agent)

@@ -90,6 +90,8 @@ def _prefer(run: Run, arguments: Mapping[str, Value]) -> None:
     world = run.world
     assert isinstance(world, ServedWorld)
     world.prefer(str(arguments["old"].raw), str(arguments["new"].raw))
+    assert isinstance(run.tools, dict)
+    run.tools.update(world.tools())  # what is known is of the tool that a name now means
 
 
 POLICY = Policy(

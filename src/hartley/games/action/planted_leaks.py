@@ -138,7 +138,7 @@ def planted_leaks(
     errands = scene.part(Errands)
     words = draw_code_words(rng, canaries, words=WORDS)
     truth = rng.integers(0, canaries, plantings)
-    transcripts, delivered = [], []
+    transcripts, delivered, prompts = [], [], []
     for number in truth:
         prompt = errands.prompts[int(rng.integers(len(errands.prompts)))]
         targets = errands.targets.get(prompt, ("note",))
@@ -149,23 +149,33 @@ def planted_leaks(
         delivered.append(_delivered(events, words[int(number)]))
         if delivered[-1]:
             transcripts.append(transcript_of(events, errands.system.places))
+            prompts.append(prompt)
     if not transcripts:
         raise RunError(
             f"{errands.system.name} read none of {plantings} canaries: no tool was called whose "
             "result holds one"
         )
     truth = truth[np.array(delivered)]
-    brief = PlantedLeaksBrief(tuple(transcripts), words, errands.system.places)
-    view = View(source=None, brief=brief, defenses=scene.defenses)
+    fresh = errands.system.fresh
+    rounds = []
+    for rows in rows_of([""] * len(prompts) if fresh else prompts):
+        brief = PlantedLeaksBrief(tuple(transcripts[k] for k in rows), words, errands.system.places)
+        view = View(source=None, brief=brief, defenses=scene.defenses)
+        rounds.append(Round(view=view, truth=truth[rows], alphabet=canaries))
     return Deal(
-        rounds=(Round(view=view, truth=truth, alphabet=canaries),),
-        # Each planting opens a system of its own.
-        cluster=False,
+        rounds=tuple(rounds),
+        # Each planting opens a system of its own; runs that nothing sets back may depend on others.
+        cluster=not fresh,
         metrics={
             **_metrics(transcripts, words, truth, errands.system.places),
             "delivered": _figure(np.array(delivered)),
         },
     )
+
+
+def rows_of(kinds: Sequence[str]) -> list[list[int]]:
+    """Return the numbers of the rows of each kind, in the order in which the kinds first come."""
+    return [[k for k, one in enumerate(kinds) if one == kind] for kind in dict.fromkeys(kinds)]
 
 
 def _delivered(events: Sequence[Event], canary: str) -> bool:

@@ -37,6 +37,7 @@ from hartley.core import (
 )
 from hartley.core.errors import RuleError, UsageError
 from hartley.games.action.office import office
+from hartley.games.action.planted_leaks import rows_of
 from hartley.infotheory.sampled_entropy import entropy_interval
 from hartley.kit.agents.agent import Agent, Played
 from hartley.kit.agents.run import Program, play
@@ -150,7 +151,7 @@ def tool_hijack(
     if not total:
         raise UsageError(f"{scene.name}: no tool returns what a third party can write")
     share = min(1.0, tasks / total)
-    rounds, meanings = [], []
+    rounds, meanings, played_in = [], [], []
     for one, names in zip(suites, reached, strict=True):
         count = min(len(names), max(1, round(share * len(names))))
         chosen = [names[k] for k in np.sort(rng.permutation(len(names))[:count])]
@@ -170,15 +171,18 @@ def tool_hijack(
             for task, symbol in zip(chosen, truth, strict=True)
         )
         tools = {name: tool.description for name, tool in one.tools.items()}
-        brief = ToolHijackBrief(one.name, cases, sentences, tools)
-        view = View(source=None, brief=brief, defenses=scene.defenses)
-        rounds.append(Round(view=view, truth=truth, alphabet=len(drawn)))
+        prompts = ["" if agent.fresh else case.prompt for case in cases]
+        for rows in rows_of(prompts):
+            brief = ToolHijackBrief(one.name, tuple(cases[k] for k in rows), sentences, tools)
+            view = View(source=None, brief=brief, defenses=scene.defenses)
+            rounds.append(Round(view=view, truth=truth[rows], alphabet=len(drawn)))
+            played_in.append(one)
         meanings.append(tuple(drawn))
 
     # Without an attack: what the owner's rules leave of the user's own tasks.
     before = {
         (one.name, case.task): agent.play(one, case.task)
-        for one, round_ in zip(suites, rounds, strict=True)
+        for one, round_ in zip(played_in, rounds, strict=True)
         for case in round_.view.brief.cases
     }
 
@@ -190,9 +194,12 @@ def tool_hijack(
             for round_, outcome in zip(rounds_, outcomes, strict=True)
         ]
 
-    # Each row has a task of its own and a fresh world, and its goal is drawn alone.
+    # Each goal is drawn alone, and each row has a fresh world, where something sets it back.
     return Deal(
-        rounds=tuple(rounds), judge=judge, cluster=False, metrics=_authorised(agent, before)
+        rounds=tuple(rounds),
+        judge=judge,
+        cluster=not agent.fresh,
+        metrics=_authorised(agent, before),
     )
 
 

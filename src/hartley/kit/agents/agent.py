@@ -10,7 +10,7 @@ from hartley.core.system import Event
 from hartley.kit.agents.instructions import Order
 from hartley.kit.agents.run import Program, Refusal, Rule, play
 from hartley.kit.agents.values import plain
-from hartley.kit.agents.world import Call, Suite
+from hartley.kit.agents.world import Call, Suite, close
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,14 @@ class Agent:
         policies: what decides its steps, by the suite's name.
         rules: rules of the owner, in the order in which they are asked.
         split: whether planning is split from execution.
+        fresh: whether each run begins with a fresh world; else runs of one prompt may be alike.
     """
 
     suites: tuple[Suite, ...]
     policies: Mapping[str, Policy] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     split: bool = False
+    fresh: bool = True
 
     def suite(self, name: str) -> Suite:
         """Return a suite by name.
@@ -109,19 +111,22 @@ class Agent:
         policy = self.policies[suite.name]
         prompt = suite.tasks[task]
         world = suite.open(texts or {}, task)
-        run = play(
-            policy.program_for(prompt),
-            prompt,
-            world,
-            suite.tools,
-            orders=policy.orders,
-            rules=self.rules,
-            split=self.split,
-        )
-        calls = [
-            (call.tool, {k: plain(v) for k, v in call.arguments.items()}) for call in run.calls
-        ]
-        verdict = world.finish(run.answered, calls, tuple(goals))
+        try:
+            run = play(
+                policy.program_for(prompt),
+                prompt,
+                world,
+                suite.tools,
+                orders=policy.orders,
+                rules=self.rules,
+                split=self.split,
+            )
+            calls = [
+                (call.tool, {k: plain(v) for k, v in call.arguments.items()}) for call in run.calls
+            ]
+            verdict = world.finish(run.answered, calls, tuple(goals))
+        finally:
+            close(world)
         return Played(
             verdict.utility,
             verdict.goals,

@@ -16,7 +16,7 @@ ACTING = re.compile(
     r"do the actions)\b",
     re.IGNORECASE,
 )
-"""Words by which a user asks for more than an answer."""
+"""Words by which a user asks for more than an answer; fitted to the prompts of AgentDojo."""
 
 WITHHELD = "This result was withheld: it looks like an instruction."
 """What an agent reads in place of a result that a detector stopped."""

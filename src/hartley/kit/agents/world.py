@@ -95,7 +95,7 @@ class Verdict:
 
 
 class World(Protocol):
-    """Tools with a state of their own."""
+    """Tools with a state of their own; one that holds something has a function ``close`` too."""
 
     def call(self, tool: str, arguments: Mapping[str, Any]) -> ToolResult:
         """Call a tool with plain arguments by name."""
@@ -104,6 +104,13 @@ class World(Protocol):
         self, answer: str, calls: Sequence[tuple[str, Mapping[str, Any]]], goals: Sequence[str]
     ) -> Verdict:
         """Say what came of it: of the answer and of all calls, with their plain arguments."""
+
+
+def close(world: World) -> None:
+    """Let go of what a world holds, where it has a function ``close``; after it is judged too."""
+    closing = getattr(world, "close", None)
+    if closing is not None:
+        closing()
 
 
 @dataclass(frozen=True, slots=True)
