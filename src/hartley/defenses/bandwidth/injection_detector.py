@@ -56,8 +56,10 @@ def _texts_of(agent: Agent, step: int) -> set[str]:
     texts: set[str] = set()
     for suite in agent.suites:
         foreign = {name for name, tool in suite.tools.items() if tool.foreign}
-        first = {prompt: task for task, prompt in reversed(suite.tasks.items())}
-        for task in [*reversed(first.values())][::step][:TASKS]:
+        first: dict[str, str] = {}
+        for task, prompt in suite.tasks.items():
+            first.setdefault(prompt, task)
+        for task in [*first.values()][::step][:TASKS]:
             texts |= {suite.vectors[place] for place in suite.vectors_of.get(task, ())}
             events = agent.play(suite, task).events
             texts |= {e.text for e in events if e.place is Place.TOOL_RESULT and e.actor in foreign}
