@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from hartley.core import Codec, Data, Modality, Model, Outcome, Scene, attack
 from hartley.core.errors import RuleError, UsageError
 from hartley.core.taxonomy import Access, Term
 from hartley.data import paired
+from hartley.defenses.signal.adversarial_tuning import adversarial_tuning
 from hartley.engine.defend import defended
 from hartley.engine.plan.plan import Plan
 from hartley.engine.plan.worklist import Skipped, expand
@@ -483,3 +485,8 @@ def test_clean_captions_are_read_as_changed_ones_are(scene: Scene) -> None:
     clean, loot = replace(part.test, facts={CAPTIONS: read}), pairs("same", part.test.x, read)
     got = changed_pairs(clean, Outcome(asset=loot), PairBudget(part.budget, 0.1, 1), part)
     assert not got.caption_changed.any() and not got.outside
+
+
+def test_a_tower_is_tuned_on_captions_unless_said_otherwise() -> None:
+    by_default = inspect.signature(adversarial_tuning.apply).parameters["preserves"].default
+    assert by_default == "captions"

@@ -40,7 +40,7 @@ HEIGHT, SPREAD, EPSILON = 0.012, 0.001, 8 / 255
 """Height of a pattern, deviation of the noise on it, and the budget of an attacker."""
 
 
-EPOCHS = 20
+EPOCHS = 5
 """Passes of a defense that trains anew, in place of the lexicon."""
 
 
