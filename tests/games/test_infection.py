@@ -93,6 +93,28 @@ def test_an_agent_that_fails_fails_the_play():
         hartley.play("prompt_infection", scene, game_params={"rounds": 2})
 
 
+def only_knows_itself(name, messages):
+    """An agent that answers with what its memory found of its own."""
+    return "\n".join(m.text for m in messages if m.place == "memory" and m.sender == name)
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (lambda name, messages: "", "of 4 conversations 0 gave any answer"),
+        (lambda name, messages: "hello", "0 brought the agent that is asked a fact of another"),
+        (only_knows_itself, "0 brought the agent that is asked a fact of another"),
+    ],
+)
+def test_agents_that_do_nothing_are_no_zero(reply, says):
+    part = conversation_of(
+        reply, [f"agent{k}" for k in range(20)], collecting(20), rounds=4, shows=False
+    )
+    scene = hartley.Scene(name="mine", modality=Modality.LANGUAGE, parts=(part,))
+    with pytest.raises(RunError, match=says):
+        hartley.play("prompt_infection", scene, game_params={"rounds": 2})
+
+
 def test_the_page_draws_the_course_without_a_defense_and_behind_it():
     curve = {name: [0.1, 0.5] for name in ("share", "low", "high")}
     row = {"attack": "worm", "status": "measured", "epidemic": curve, "rounds": 9, "metrics": {

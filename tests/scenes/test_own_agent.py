@@ -102,6 +102,23 @@ def test_rules_that_need_a_plan_say_that_there_is_none(mine: str) -> None:
     assert unfit(catalog.find("defense", "injection_detector"), scene) == ""
 
 
+def test_without_goals_the_run_says_that_injection_is_not_measured(mine: str) -> None:
+    from hartley import catalog
+    from hartley.engine.plan.applicability import unplayable
+
+    path = Path(mine)
+    path.write_text(re.sub(r"    goals=.*\n", "", path.read_text()))
+    scene = build("own_agent", {"agent": f"{mine}:audited"})
+    reasons = {
+        entry.name: unplayable(entry, scene)
+        for entry in catalog.entries("attack")
+        if entry.name in ("indirect_injection", "read_places", "tool_poisoning")
+    }
+    assert reasons["read_places"] is None and reasons["tool_poisoning"].cause == "scene"
+    assert reasons["indirect_injection"].cause == "access"
+    assert "injection is not measured" in reasons["indirect_injection"].reason
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [("nothing", "an AuditedAgent, got int"), ("auditd", "did you mean audited")],
@@ -267,7 +284,11 @@ def test_tools_of_a_server_are_watched_and_its_death_fails_the_run(tmp_path: Pat
         ({"prompts": "hi"}, r"got one text: write \['hi'\]"),
         ({"prompts": ["hi", " "]}, "not empty, got ' ' as prompt 2"),
         (
-            {"tools": [pay], "others": ["pay"], "goals": {"Pay": ("pay", {"user": "a"})}},
+            {
+                "tools": [pay],
+                "others": ["pay"],
+                "goals": {"Pay": ("pay", {"user": "a"}), "Pay b": ("pay", {"to": "b"})},
+            },
             "the goal 'Pay' cannot be reached: pay takes no argument 'user'; it takes to",
         ),
         ({"tools": []}, "tools of the agent"),
@@ -275,6 +296,7 @@ def test_tools_of_a_server_are_watched_and_its_death_fails_the_run(tmp_path: Pat
         ({"others": ["write"]}, "has no tool 'write'; it has read"),
         ({"places": {"read": "screen"}}, "must be among agent_message, memory_write, log, file"),
         ({"repeats": 0}, "above 0, got 0"),
+        ({"goals": {"Read": ("read", {})}}, "two or more.* got one: add another like 'Read'"),
     ],
 )
 def test_a_wrong_description_is_one_clear_line(change, says: str) -> None:

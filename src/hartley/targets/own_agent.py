@@ -118,6 +118,11 @@ class AuditedAgent:
                 "repeats and seconds of the agent must be above 0, got "
                 f"{self.repeats} and {self.seconds:g}"
             )
+        if len(self.goals) == 1:
+            raise UsageError(
+                "goals of the agent must be two or more, since one of them is drawn in each run, "
+                f"got one: add another like {_short(next(iter(self.goals)))}, or leave goals out"
+            )
         for place in self.places.values():
             if place not in {*map(str, WRITTEN)}:
                 among = ", ".join(map(str, WRITTEN))

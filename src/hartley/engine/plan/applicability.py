@@ -119,6 +119,12 @@ def unplayable(
             "`hartley canaries make` draws, and name them with --canaries",
         )
     whole = "members" in game.requires and _classifies_texts(scene)
+    if lacking == ["agent"] and scene.facts.get("goals") == 0:
+        return Obstacle(
+            "access",
+            f"injection is not measured, because the agent of {scene.name} has no goals: name "
+            "what an attacker may want of it in goals",
+        )
     if lacking or whole:
         words = [CALLED.get(name, name) for name in lacking]
         reason = f"the scene {scene.name} has no {_list(words)}"

@@ -42,7 +42,7 @@ from hartley.core.errors import RuleError, UsageError
 from hartley.games.interaction import live_infection
 from hartley.infotheory.reproduction import counted
 from hartley.kit.agents.contacts import distances
-from hartley.kit.agents.conversation import Conversation, talk
+from hartley.kit.agents.conversation import Conversation, check_works, talk
 from hartley.kit.agents.outbreak import Spread, spread
 
 if TYPE_CHECKING:
@@ -132,10 +132,13 @@ def infection(
 
     Raises:
         UsageError: the window is not shorter than a conversation.
+        RunError: agents of a user's own do not even what their user asks.
     """
     part = scene.part(Conversation)
     if window >= part.rounds:
         raise UsageError(f"window must be from 1 to {part.rounds - 1} rounds, got {window}")
+    if part.must_work:
+        check_works(part)
     alphabet = code_words(codes, rng)
     dealt, plays = [], []
     # A salt is the attacker's to see: nothing of the conversation can be drawn from it.

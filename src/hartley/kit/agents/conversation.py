@@ -16,7 +16,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Literal
@@ -114,6 +114,7 @@ class Conversation:
         shows: whether agents show what memory found.
         safeguards: what the owner put between the agents.
         limits: what it may use.
+        must_work: whether bits count only of agents who do what the user asks (``check_works``).
     """
 
     agents: tuple[str, ...]
@@ -128,6 +129,7 @@ class Conversation:
     shows: bool = True
     safeguards: Safeguards = field(default_factory=Safeguards)
     limits: Limits = field(default_factory=Limits)
+    must_work: bool = False
 
     def task_of(self, seed: int) -> Task:
         """Return the task of the conversation that ``talk`` holds with this seed."""
@@ -259,6 +261,51 @@ def talk(
         UsageError: the contacts are not possible, or the task does not fit.
     """
     return _Floor(conversation, seed).hold(injected or {})
+
+
+TRIALS = 4
+"""Conversations without an attacker in one of which the user's task must be done."""
+
+
+def check_works(conversation: Conversation) -> None:
+    """Hold conversations without an attacker or safeguards until agents do what the user asks.
+
+    The agent that is asked must answer with a fact that it did not know from the start; where the
+    task has no facts, somebody must say something.
+
+    Raises:
+        RunError: no conversation of ``TRIALS`` did, so that 0 bits would say nothing; or as
+            ``talk``.
+        UsageError: as ``talk``.
+    """
+    said = 0
+
+    def opened(seed: int) -> Reply:
+        reply = conversation.open(seed)
+
+        def counted(name: str, messages: Sequence[Message]) -> str:
+            nonlocal said
+            text = reply(name, messages)
+            said += bool(text)
+            return text
+
+        return counted
+
+    plain = replace(conversation, open=opened, safeguards=Safeguards())
+    for k in range(TRIALS):
+        seed = spawn(0, "works", k)
+        task = plain.task(spawn(seed, "task"))
+        answer = talk(plain, seed).answer
+        known = task.notes[task.collector]
+        if any(fact in answer and fact not in known for fact in task.facts):
+            return
+        if said and not task.facts:
+            return
+    what = "gave any answer" if not said else "brought the agent that is asked a fact of another"
+    raise RunError(
+        "agents must do what their user asks where nobody attacks: of "
+        f"{TRIALS} conversations 0 {what}, so that 0 bits would say nothing"
+    )
 
 
 class _Floor:
@@ -506,5 +553,5 @@ def conversation_of(
         opened,
         task,
         limits=limits or Limits(seconds=3600.0, answer=30.0),
-        **settings,  # type: ignore[arg-type]
+        **({"must_work": True} | settings),  # type: ignore[arg-type]
     )
