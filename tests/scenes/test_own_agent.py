@@ -121,11 +121,23 @@ def test_without_goals_the_run_says_that_injection_is_not_measured(mine: str) ->
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("nothing", "an AuditedAgent, got int"), ("auditd", "did you mean audited")],
+    [
+        ("nothing", "an AuditedAgent, got int"),
+        ("auditd", r"has no 'auditd'; did you mean audited\?"),
+        ("mine", "has no 'mine'; its AuditedAgent is audited"),
+    ],
 )
 def test_what_is_not_an_agent_is_refused(mine: str, name: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         build("own_agent", {"agent": f"{mine}:{name}"})
+
+
+def test_a_file_without_an_agent_says_so(mine: str) -> None:
+    """The class that it imports is not an agent, though its name is like what was asked for."""
+    path = Path(mine)
+    path.write_text(MINE.partition("audited = ")[0])
+    with pytest.raises(UsageError, match="has no 'audited': it has no AuditedAgent under any name"):
+        build("own_agent", {"agent": f"{mine}:audited"})
 
 
 def read() -> str:

@@ -36,7 +36,7 @@ def own_agent(*, agent: Annotated[str, Stronger.NEITHER] = "") -> Scene:
     """
     if not agent:
         raise UsageError(f"--agent must name an AuditedAgent, got none: {EXAMPLE}")
-    audited = load_object(agent, "--agent")
+    audited = load_object(agent, "--agent", AuditedAgent)
     if not isinstance(audited, AuditedAgent):
         raise UsageError(f"--agent must name an AuditedAgent, got {type(audited).__name__}")
     audited.check()

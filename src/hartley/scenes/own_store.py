@@ -45,7 +45,9 @@ def own_store(
         raise UsageError(f"search must be FILE.py:NAME, got none: {EXAMPLE}")
     check_there({"set search": search})
     names = tuple(dict.fromkeys(name.strip() for name in tenants.split(",") if name.strip()))
-    if not names or guest in names:
+    if not names:
+        raise UsageError(f"tenants must name at least one tenant, got none: {EXAMPLE}")
+    if guest in names:
         raise UsageError(f"tenants must be others than {guest!r}, got {tenants!r}: {EXAMPLE}")
     function, add = load_object(search, "search"), function_beside(search, "add")
     if not callable(function):

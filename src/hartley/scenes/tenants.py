@@ -13,7 +13,7 @@ from hartley.kit.cache import cached
 from hartley.kit.interval_values import Figure, mean_figure
 from hartley.kit.stores.array_store import ArrayStore
 from hartley.kit.stores.chunks import Chunk, VectorStore, recall
-from hartley.kit.stores.postgres_store import PostgresStore, refuse_passwords
+from hartley.kit.stores.postgres_store import PostgresStore, check_url, refuse_passwords
 from hartley.kit.stores.sqlite_store import SqliteStore
 from hartley.kit.stores.staged_store import StagedStore
 from hartley.kit.stores.tenant_store import Gate, Rules, TenantStore
@@ -57,9 +57,11 @@ def tenants(
         seed: of the searches by which recall is measured.
 
     Raises:
-        UsageError: the server cannot be reached, or ``url`` has a password.
+        UsageError: the server cannot be reached, or ``url`` is malformed or has a password.
     """
     refuse_passwords(url)
+    if url:
+        check_url(url)
     texts = texts_of_tenants(chunks)
     encodes = text_encoder(encoder)
     every = [Chunk(f"{name}-{i}", t, name) for name in texts for i, t in enumerate(texts[name])]

@@ -27,7 +27,7 @@ def is_object(text: str) -> bool:
     )
 
 
-def load_object(text: str, what: str) -> Any:
+def load_object(text: str, what: str, kind: type | None = None) -> Any:
     """Import a file or a module, and return what a name means in it.
 
     The file's folder comes first among those that imports are looked up in, as when Python runs
@@ -36,6 +36,7 @@ def load_object(text: str, what: str) -> Any:
     Args:
         text: ``FILE.py:NAME`` or ``MODULE:NAME``.
         what: it is for, for the message: "--fit".
+        kind: what is looked for; of a name that is not there, objects of this kind are suggested.
 
     Raises:
         UsageError: there is no such file, module or name, or its code fails as it is imported.
@@ -45,9 +46,25 @@ def load_object(text: str, what: str) -> Any:
     place, _, name = text.rpartition(":")
     module = _imported(place, what)
     if not hasattr(module, name):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise UsageError(f"{what}: {place} has no {name!r}{did_you_mean(name, public)}")
+        raise UsageError(f"{what}: {place} has no {name!r}{_nearest(module, name, kind)}")
     return getattr(module, name)
+
+
+def _nearest(module: ModuleType, name: str, kind: type | None) -> str:
+    """Return a suggestion for a name that is not there: of what the file itself defines."""
+    public = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+    if kind is not None:
+        fitting = [key for key, value in public.items() if isinstance(value, kind)]
+        if not fitting:
+            return f": it has no {kind.__name__} under any name"
+        return did_you_mean(name, fitting) or f"; its {kind.__name__} is {' or '.join(fitting)}"
+    defined = [
+        key
+        for key, value in public.items()
+        if not inspect.ismodule(value)
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
+    return did_you_mean(name, defined)
 
 
 def function_beside(text: str, name: str) -> Callable[..., Any] | None:

@@ -10,7 +10,9 @@ import pytest
 from hartley.core.errors import RunError, UsageError
 from hartley.kit.stores.chunks import Chunk
 from hartley.kit.stores.own_store import OwnStore
+from hartley.kit.stores.postgres_store import _one_line, check_url
 from hartley.scenes.own_store import own_store
+from hartley.scenes.tenants import tenants
 
 PLANTED = tuple(Chunk(f"c{i}", f"The access code of Ada Nr{i} is red.", "b") for i in range(4))
 
@@ -70,11 +72,39 @@ def test_a_store_that_hangs_is_left_after_its_time() -> None:
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:5432", "name: it does not begin with postgresql://"),
+        ("postgresql:/one", "name: it does not begin with postgresql://"),
+        ("postgresql://me@host:many/name", "name: Port could"),
+        ("postgresql://[::1/name", "Invalid IPv6 URL"),
+    ],
+)
+def test_a_malformed_address_is_refused_before_a_store_is_built(url: str, says: str) -> None:
+    with pytest.raises(UsageError, match="url must be like postgresql://") as refused:
+        tenants(url=url)
+    assert says in str(refused.value)
+
+
+def test_settings_of_a_server_are_an_address_too() -> None:
+    check_url("host=here dbname=notes")
+    check_url("postgresql:///notes?host=/run/postgresql")
+
+
+def test_the_lines_of_an_error_are_sentences_of_one_line() -> None:
+    said = _one_line("it failed.\n  Is the server running?\n\n- host a: refused")
+    assert said == "it failed. Is the server running? - host a: refused"
+
+
 def test_mistakes_of_a_user_are_one_line(tmp_path: Any) -> None:
     file = tmp_path / "lonely_store.py"
     file.write_text("def search(query, k, tenant):\n    return []\n")
     with pytest.raises(UsageError, match=r"must have add\(text, tenant\)"):
         own_store(search=f"{file}:search", tenants="a,b")
+    for none in ("", " , "):
+        with pytest.raises(UsageError, match="tenants must name at least one tenant, got none"):
+            own_store(search=f"{file}:search", tenants=none)
     with pytest.raises(UsageError, match="tenants must be others than 'guest', got 'guest'"):
         own_store(search=f"{file}:search", tenants="guest")
     with pytest.raises(UsageError, match=r"search must be FILE\.py:NAME, got none"):

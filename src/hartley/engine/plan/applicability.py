@@ -63,6 +63,12 @@ def obstacle(entry: Entry, scene: Scene, plan: Plan) -> Obstacle | None:
     return why_not
 
 
+NO_GOALS = (
+    "injection is not measured, because the agent has no goals: name what an attacker may want of "
+    "it in goals"
+)
+"""Why a user's own agent is not attacked."""
+
 UNASKED = (
     "it changes records until the model errs, at hundreds of calls a record, and is not part of "
     "what a model leaks: --only jailbreak plays it"
@@ -119,18 +125,13 @@ def unplayable(
             "`hartley canaries make` draws, and name them with --canaries",
         )
     whole = "members" in game.requires and _classifies_texts(scene)
-    if lacking == ["agent"] and scene.facts.get("goals") == 0:
-        return Obstacle(
-            "access",
-            f"injection is not measured, because the agent of {scene.name} has no goals: name "
-            "what an attacker may want of it in goals",
-        )
     if lacking or whole:
         words = [CALLED.get(name, name) for name in lacking]
         reason = f"the scene {scene.name} has no {_list(words)}"
         if not lacking:
             reason = f"it reads log-probabilities of tokens, and {scene.name} classifies texts"
-        return Obstacle("scene", reason)
+        of_goals = lacking == ["agent"] and scene.facts.get("goals") == 0
+        return Obstacle("access", NO_GOALS) if of_goals else Obstacle("scene", reason)
     parts = [part for part in scene.parts if {*part_names(type(part))} & {*game.requires}]
     for part in parts:
         if (unmet := getattr(part, "unmet", None)) is not None and (reason := unmet(scene)):

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -88,6 +89,33 @@ def place_of_server(url: str) -> str:
         return " ".join(re.findall(r"\b(?:host|port|dbname)\s*=\s*[\w./-]+", url))
     scheme, _, rest = url.partition("//")
     return f"{scheme}//{rest.rpartition('@')[2].partition('?')[0]}"
+
+
+def check_url(url: str) -> None:
+    """Refuse what is not the address of a server of PostgreSQL, before anything is started.
+
+    Raises:
+        UsageError: it is malformed: neither an address nor settings, ``host=… dbname=…``.
+    """
+    if "//" not in url and re.match(r"\s*\w+\s*=", url):
+        return
+    reason = ""
+    try:
+        parts = urlsplit(url)
+        if not url.startswith(("postgresql://", "postgres://")):
+            reason = "it does not begin with postgresql://"
+        _ = parts.port
+    except ValueError as error:
+        reason = _one_line(str(error))
+    if reason:
+        raise UsageError(f"url must be like postgresql://user@host:5432/name: {reason}")
+
+
+def _one_line(error: str) -> str:
+    """Return the lines of an error as sentences in one line."""
+    lines = [" ".join(line.split()) for line in error.splitlines() if line.strip()]
+    ended = [line if line[-1] in ".?!:" else f"{line}." for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
 
 
 def started() -> tuple[str, Any]:
@@ -175,7 +203,7 @@ class PostgresStore:
         except psycopg.Error as error:
             self._stop()
             where = place_of_server(url)
-            reason = " ".join(str(error).replace(url, where).split())[:200]
+            reason = _one_line(str(error).replace(url, where))[:200]
             raise UsageError(f"the store {where} cannot be used: {reason}") from error
         self._tables: dict[str, str] = {}
         self._indexed: set[str] = set()
