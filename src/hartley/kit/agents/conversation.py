@@ -278,15 +278,15 @@ def check_works(conversation: Conversation) -> None:
             ``talk``.
         UsageError: as ``talk``.
     """
-    said = 0
+    answers = 0
 
     def opened(seed: int) -> Reply:
         reply = conversation.open(seed)
 
         def counted(name: str, messages: Sequence[Message]) -> str:
-            nonlocal said
+            nonlocal answers
             text = reply(name, messages)
-            said += bool(text)
+            answers += bool(text)
             return text
 
         return counted
@@ -299,9 +299,9 @@ def check_works(conversation: Conversation) -> None:
         known = task.notes[task.collector]
         if any(fact in answer and fact not in known for fact in task.facts):
             return
-        if said and not task.facts:
+        if answers and not task.facts:
             return
-    what = "gave any answer" if not said else "brought the agent that is asked a fact of another"
+    what = "gave any answer" if not answers else "brought the agent that is asked a fact of another"
     raise RunError(
         "agents must do what their user asks where nobody attacks: of "
         f"{TRIALS} conversations 0 {what}, so that 0 bits would say nothing"
