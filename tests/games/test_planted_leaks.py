@@ -106,7 +106,8 @@ class Noting:
             self.note = event.text
             return ()
         words = self.note.split()
-        read = [Event(Place.TOOL_RESULT, "read_note", self.note)] if self.reads else []
+        folded = "\n  ".join(words)  # as a result may be written
+        read = [Event(Place.TOOL_RESULT, "read_note", folded)] if self.reads else []
         lines = [f"{' '.join(words[:2])} {'.' * self.size}", f"so {' '.join(words[2:])}"]
         return (*read, *(Event(Place.LOG, "agent", line) for line in lines))
 

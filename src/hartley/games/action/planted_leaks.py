@@ -180,7 +180,13 @@ def rows_of(kinds: Sequence[str]) -> list[list[int]]:
 
 def _delivered(events: Sequence[Event], canary: str) -> bool:
     """Return whether a canary is in something that the system read."""
-    return any(event.place in READ and canary in event.text for event in events)
+    # A result may break lines and quote: letters alone count.
+    letters = _letters(canary)
+    return any(event.place in READ and letters in _letters(event.text) for event in events)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text)).lower()
 
 
 def _figure(hits: Any) -> dict[str, float | int | None]:
