@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hartley import catalog
-from hartley.core import Data, Modality, Outcome, Scene
+from hartley.core import Data, Modality, Model, Outcome, Scene
 from hartley.core.errors import RuleError
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.games.memory import live_stores
 from hartley.games.memory.document_poisoning import TARGET, document_poisoning
 from hartley.games.memory.retrieval_extraction import retrieval_extraction
+from hartley.kit.stores.chunks import Chunk
 from hartley.kit.stores.extractive_reader import NO_ANSWER, ExtractiveReader
 from hartley.kit.stores.tenant_store import Rules, TenantStore
 
@@ -125,13 +127,15 @@ def test_facts_are_planted_in_chunks_of_the_assistant_that_are_drawn_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scene = live_stores.store("live", np.random.default_rng(0), owner="tenant2")
-    part, planted = scene.part(TenantStore), []
+    part = scene.part(TenantStore)
+    planted: list[tuple[Chunk, ...]] = []
     endpoint = TenantStore.endpoint
-    monkeypatch.setattr(
-        TenantStore, "endpoint",
-        lambda self, tenant, chunks=(), **more: (
-            planted.append(chunks) or endpoint(self, tenant, chunks, **more)),
-    )  # fmt: skip
+
+    def watched(self: TenantStore, tenant: str, chunks: tuple[Chunk, ...], **more: Any) -> Model:
+        planted.append(chunks)
+        return endpoint(self, tenant, chunks, **more)
+
+    monkeypatch.setattr(TenantStore, "endpoint", watched)
     retrieval_extraction.play(scene, np.random.default_rng(0), rounds=3, facts=6)
     theirs = {chunk.text for chunk in part.stored.chunks if chunk.tenant == "tenant2"}
     beside = [tuple(c.text.partition(" The access code")[0] for c in chunks) for chunks in planted]
@@ -140,4 +144,4 @@ def test_facts_are_planted_in_chunks_of_the_assistant_that_are_drawn_anew(
 
 def test_facts_of_a_session_are_one_cluster(scene: Scene) -> None:
     trials = play(catalog.load("attack", "id_enumeration"), scene, seed=0, game_params=SMALL)
-    assert len({*trials.cluster.tolist()}) == 2
+    assert trials.cluster is not None and len({*trials.cluster.tolist()}) == 2
