@@ -26,16 +26,16 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
 
-from hartley.attacks.data_to_model.action.forged_data import forged, values_in
-from hartley.attacks.data_to_model.action.indirect_injection import WORDINGS
+from hartley.attacks.data_to_model.injection.forged_data import forged, values_in
+from hartley.attacks.data_to_model.injection.indirect_injection import WORDINGS
 from hartley.core.seeds import spawn
 from hartley.engine.build_scene import build
 from hartley.engine.defend import defended
-from hartley.games.action.leaky_office import habit_of, leaky_office
-from hartley.games.action.locate import located, transcript_of
-from hartley.games.action.planted_leaks import run_errand
-from hartley.games.action.tool_hijack import EVERYWHERE, Case, texts_of
+from hartley.games.injection.tool_hijack import EVERYWHERE, Case, texts_of
 from hartley.games.judge_answers.judge import Judge
+from hartley.games.memory_leak.leaky_office import habit_of, leaky_office
+from hartley.games.memory_leak.locate import located, transcript_of
+from hartley.games.memory_leak.planted_leaks import run_errand
 from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.infotheory.sampled_entropy import entropy_interval
 from hartley.kit.agents.agent import Agent

@@ -14,7 +14,7 @@ from hartley import catalog
 from hartley.core import Data, Form, Modality, Outcome
 from hartley.core.errors import RuleError, RunError, UsageError
 from hartley.defenses.bandwidth.message_filter import EXAMPLES
-from hartley.games.interaction.infection import code_words, counts, infection, live
+from hartley.games.infection.infection import code_words, counts, infection, live
 from hartley.kit.agents.collecting import collecting
 from hartley.kit.agents.conversation import Conversation, Task, conversation_of, talk
 from hartley.kit.agents.outbreak import Case, Spread, spread
@@ -188,7 +188,7 @@ def test_the_salt_draws_nothing_of_the_conversation(monkeypatch):
     scene = live(Modality.LANGUAGE, np.random.default_rng(0))
     seeds = []
     monkeypatch.setattr(
-        "hartley.games.interaction.infection.talk",
+        "hartley.games.infection.infection.talk",
         lambda part, seed, sent: seeds.append(seed) or talk(part, seed, sent),
     )
     deal = infection.play(scene, np.random.default_rng(1), rounds=3)

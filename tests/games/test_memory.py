@@ -13,9 +13,9 @@ from hartley.core import Data, Modality, Model, Outcome, Scene
 from hartley.core.errors import RuleError
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
-from hartley.games.memory import live_stores
-from hartley.games.memory.document_poisoning import TARGET, document_poisoning
-from hartley.games.memory.retrieval_extraction import retrieval_extraction
+from hartley.games.memory_leak import live_stores
+from hartley.games.memory_leak.retrieval_extraction import retrieval_extraction
+from hartley.games.memory_poison.document_poisoning import TARGET, document_poisoning
 from hartley.kit.stores.chunks import Chunk
 from hartley.kit.stores.extractive_reader import NO_ANSWER, ExtractiveReader
 from hartley.kit.stores.tenant_store import Rules, TenantStore

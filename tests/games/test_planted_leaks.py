@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hartley.attacks.model_to_data.action.read_places import read_places
+from hartley.attacks.model_to_data.memory_leak.read_places import read_places
 from hartley.core import Modality, Scene
 from hartley.core.errors import RunError
 from hartley.core.system import OBSERVED, Event, Place, System
 from hartley.defenses.bandwidth.output_filter import WITHHELD, output_filter
-from hartley.games.action.leaky_office import habit_of, leaky_office
-from hartley.games.action.locate import WINDOW, located, transcript_of
-from hartley.games.action.planted_leaks import Errands, live, planted_leaks, run_errand
 from hartley.games.judge_answers.judge import Judge
+from hartley.games.memory_leak.leaky_office import habit_of, leaky_office
+from hartley.games.memory_leak.locate import WINDOW, located, transcript_of
+from hartley.games.memory_leak.planted_leaks import Errands, live, planted_leaks, run_errand
 from hartley.kit.encodings.code_words import draw_code_words
 
 WORDS = draw_code_words(np.random.default_rng(0), 8)

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from hartley import catalog
-from hartley.attacks.data_to_model.action._shared.offers import honest
+from hartley.attacks.data_to_model.injection._shared.offers import honest
 from hartley.core import Modality, Outcome
 from hartley.core.errors import RuleError, RunError
-from hartley.games.action import connected_office
-from hartley.games.action.server_tools import as_offers, live, server_tools
-from hartley.games.action.tool_hijack import tool_hijack
+from hartley.games.injection import connected_office
+from hartley.games.injection.server_tools import as_offers, live, server_tools
+from hartley.games.injection.tool_hijack import tool_hijack
 
 RNG = np.random.default_rng
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hartley.attacks.data_to_model.action.forged_data import forged
-from hartley.attacks.data_to_model.action.indirect_injection import WORDINGS, indirect_injection
+from hartley.attacks.data_to_model.injection.forged_data import forged
+from hartley.attacks.data_to_model.injection.indirect_injection import WORDINGS, indirect_injection
 from hartley.core import Modality, Outcome
 from hartley.core.errors import RuleError, RunError
 from hartley.defenses.bandwidth.injection_detector import OPENINGS, injection_detector
 from hartley.defenses.bandwidth.least_privilege import least_privilege
 from hartley.defenses.bandwidth.planner_executor import planner_executor
-from hartley.games.action.tool_hijack import Case, as_loot, decoded, live, tool_hijack
+from hartley.games.injection.tool_hijack import Case, as_loot, decoded, live, tool_hijack
 from hartley.kit.agents.agent import Agent
 
 RNG = np.random.default_rng

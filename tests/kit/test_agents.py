@@ -9,7 +9,7 @@ import pytest
 
 from hartley.core.errors import RunError
 from hartley.core.system import Place
-from hartley.games.action.office import NOTES, POLICY, TOOLS, Office, office
+from hartley.games.injection.office import NOTES, POLICY, TOOLS, Office, office
 from hartley.kit.agents.instructions import Order, read
 from hartley.kit.agents.rules import FlowRule, NeededTools, ReadOnly
 from hartley.kit.agents.run import Program, play

@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hartley.attacks.data_to_model.action.indirect_injection import indirect_injection
-from hartley.attacks.model_to_data.action.read_places import read_places
+from hartley.attacks.data_to_model.injection.indirect_injection import indirect_injection
+from hartley.attacks.model_to_data.memory_leak.read_places import read_places
 from hartley.core.errors import RunError, UsageError
 from hartley.core.system import Event, Place
 from hartley.defenses.bandwidth.least_privilege import least_privilege
 from hartley.engine.build_scene import build
 from hartley.engine.defend import unfit
 from hartley.engine.plan.own_scene import own_scene
-from hartley.games.action.planted_leaks import planted_leaks
-from hartley.games.action.tool_hijack import tool_hijack
+from hartley.games.injection.tool_hijack import tool_hijack
+from hartley.games.memory_leak.planted_leaks import planted_leaks
 from hartley.targets import own_agent
 from hartley.targets.own_agent import AuditedAgent, OwnRun, as_system
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hartley.core.errors import RunError
 from hartley.core.system import Event, Place, System
 from hartley.data import agentdojo
-from hartley.games.action.planted_leaks import Errands
+from hartley.games.memory_leak.planted_leaks import Errands
 from hartley.kit.agents.agent import Agent, PlannedAgent, Policy
 from hartley.kit.agents.world import Suite, Tool, ToolResult, Verdict
 

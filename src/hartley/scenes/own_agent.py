@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from hartley.core import Modality, Scene, Stronger, recipe
 from hartley.core.errors import UsageError
-from hartley.games.action.planted_leaks import Errands
+from hartley.games.memory_leak.planted_leaks import Errands
 from hartley.kit.agents.agent import Agent
 from hartley.kit.interval_values import Figure, share_figure
 from hartley.scenes._audited_agent import own_agent_of, tried_out

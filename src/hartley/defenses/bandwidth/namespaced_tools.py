@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hartley.core import Modality, Scene, Term, defense
-from hartley.games.action.connected_office import ConnectedAgent
+from hartley.games.injection.connected_office import ConnectedAgent
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from hartley.core import Modality, Scene, Term, defense
 from hartley.core.system import OBSERVED, Event, Place, SystemSession
-from hartley.games.action.locate import located, too_long, transcript_of
-from hartley.games.action.planted_leaks import Errands
 from hartley.games.judge_answers.judge import Judge
+from hartley.games.memory_leak.locate import located, too_long, transcript_of
+from hartley.games.memory_leak.planted_leaks import Errands
 
 if TYPE_CHECKING:
     from hartley.core.parts import Rng

@@ -1,1 +1,0 @@
-"""Attacks on what an agent was given in confidence, one file each."""

@@ -1,0 +1,1 @@
+"""The threat class infection: what one agent is made to do by others."""

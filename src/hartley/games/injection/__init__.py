@@ -1,0 +1,1 @@
+"""The threat class injection: what third parties make an agent do with its tools."""

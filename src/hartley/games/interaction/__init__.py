@@ -1,1 +1,0 @@
-"""Interaction: what one agent is made to do by others."""

@@ -1,1 +1,0 @@
-"""Memory: what attackers read out of a store of texts, and what they write into it."""
