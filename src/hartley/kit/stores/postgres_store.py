@@ -129,7 +129,7 @@ def started() -> tuple[str, Any]:
         UsageError: the server does not start.
     """
     try:
-        from pgserver import get_server as start  # type: ignore[attr-defined]
+        from pgserver import get_server as start
     except ImportError as error:
         raise MissingExtra("pgserver", "postgres") from error
     sweep()
