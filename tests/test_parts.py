@@ -26,7 +26,30 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize(("part", "check"), CASES, ids=[f"{p.name}-{c.name}" for p, c in CASES])
+SLOW = {
+    *("band_assignment-answers_every_question", "clean_clip-dead_stays_dead"),
+    *("deep_partition_aggregation-narrows_poisoning", "detector_evasion-keeps_to_its_access"),
+    *("key_sampling-keeps_to_its_access", "multi_key-narrows_watermark"),
+    *("neural_cleanse-narrows_poisoning", "ngram_climbing-keeps_to_its_access"),
+    *("ngram_climbing-narrows_under_noise", "prada-dead_stays_dead"),
+    *("safe_clip-dead_stays_dead", "washed_copy-answers_every_question"),
+    "washed_copy-keeps_to_its_access",
+}
+"""The dearest checks, of five to seventeen seconds each: `make test-slow` plays them. All other
+checks of the same parts are played each time."""
+
+IDS = [f"{part.name}-{check.name}" for part, check in CASES]
+PARAMS = [
+    pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name in SLOW))
+    for name, case in zip(IDS, CASES, strict=True)
+]
+
+
+def test_slow_checks_are_checks() -> None:
+    assert {*IDS} >= SLOW
+
+
+@pytest.mark.parametrize(("part", "check"), PARAMS)
 def test_part(part: Any, check: Check) -> None:
     check(part)
 
