@@ -151,6 +151,23 @@ def test_what_cannot_be_known_without_running_code_is_built(call, text):
     assert plan.scene and completed.inputs_digest(plan) == ""
 
 
+KNOWN = ("sensitive", "search", "tenants", "guest")
+"""Texts that name no file by themselves; ``search`` is a function, of which nothing is known."""
+
+
+@pytest.mark.parametrize(
+    ("scene", "name", "value"),
+    [
+        ("tenants", "url", "host=localhost dbname=x"),
+        ("own_store", "search", "store.py:search"),
+    ],
+)
+def test_servers_and_functions_that_search_are_asked_anew(call, scene, name, value):
+    Path("store.py").write_text("def search(query, k, tenant): return []\n")
+    plan = parse(f'scene = "{scene}"\n[scenes.{scene}]\n{name} = "{value}"')
+    assert completed.inputs_digest(plan) == ""
+
+
 def test_no_shipped_scene_reads_files_or_keys_that_its_parameters_do_not_name():
     for entry in catalog.entries("scene"):
         if entry.origin != "hartley" or entry.name in RECIPES:
@@ -159,8 +176,9 @@ def test_no_shipped_scene_reads_files_or_keys_that_its_parameters_do_not_name():
         for parameter in recipe.parameters:
             assert not parameter.secret, (entry.name, parameter.name)
             is_word = parameter.kind is not str or parameter.choices
-            listed = parameter.name in completed.LISTS
-            assert is_word or listed or parameter.name == "sensitive", (entry.name, parameter.name)
+            listed = parameter.name in (*completed.LISTS, *completed.SERVICES)
+            known = listed or parameter.name in KNOWN
+            assert is_word or known, (entry.name, parameter.name)
 
 
 def test_a_list_of_files_is_read_anew(call):

@@ -30,6 +30,9 @@ from hartley.targets.python_object import code_of_object, is_object
 LISTS = ("pairs",)
 """Parameters of scenes that name a list of further files."""
 
+SERVICES = ("url",)
+"""Parameters of scenes that name a server, which may hold something else today."""
+
 ADAPTER = "adapter_config.json"
 """The file of an adapter, whose base may be anywhere."""
 
@@ -136,7 +139,7 @@ def _of_scene(plan: Plan) -> Iterator[str]:
     for name, value in given.items():
         if not isinstance(value, str) or not value:
             continue
-        if "://" in value or name in LISTS:
+        if "://" in value or name in LISTS or name in SERVICES:
             yield ""
         elif is_object(value):
             # The weights of a network are a file of their own; what else code returns is not known.

@@ -97,7 +97,7 @@ class PlantedLeaksBrief:
 
 @game(
     cls="memory_leak",
-    flow=Flow.ACTION,
+    flow=Flow.MEMORY,
     role=Role.TAP,
     form=AnswerForm.SYMBOL,
     unit="planting",

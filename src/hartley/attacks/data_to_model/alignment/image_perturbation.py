@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from hartley.attacks.data_to_model.alignment._shared.furthest_pictures import Furthest, as_files
 from hartley.core import Access, Modality, Outcome, Range, Stronger, Term, View, attack
 from hartley.games.alignment.alignment import AlignmentBrief, alignment
 from hartley.games.alignment.pair_encoders import CAPTIONS, pairs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hartley.core.parts import Rng
-    from hartley.kit.pair_agreement import PairAgreement
 
 
 @attack(
@@ -64,7 +61,7 @@ def image_perturbation(
         rival = np.asarray(brief.rivals)[np.arange(len(clean)), alike.argmax(1)]
     box = rules.box(clean)
     length = np.full(len(clean), (step or 2.5 / steps) * rules.epsilon)
-    best = _Furthest(view, gate if careful else None, captions, rival, clean.copy())
+    best = Furthest(view, gate if careful else None, captions, rival, clean.copy())
     for _ in range(restarts):
         now = rules.projected(rules.random(clean, rng), clean, box)
         for _ in range(steps):
@@ -79,48 +76,10 @@ def image_perturbation(
             slope = view.model.calls["grad"](now, down)
             now = rules.projected(rules.moved(now, slope, length), clean, box)
             if careful:
-                best.look(_as_files(now, clean, box))
-        best.look(_as_files(now, clean, box))
+                best.look(as_files(now, clean, box))
+        best.look(as_files(now, clean, box))
     return Outcome(asset=pairs("changed pairs", best.pictures, tokens))
 
 
 SPARE = 0.01
 """Of the filter's score, above its threshold: what rounding to a file may take of it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Furthest:
-    """Of the pictures looked at, those of least cosine with the caption minus that with the rival.
-
-    With a filter, of those alone that it accepts with their own caption; the clean picture stays
-    where there is none. The filter is the one that the attacker knows, or None.
-    """
-
-    view: View[AlignmentBrief]
-    gate: PairAgreement | None
-    captions: NDArray[Any]
-    rival: NDArray[Any]
-    pictures: NDArray[np.float32]
-    least: NDArray[np.float64] | float = np.inf
-
-    def look(self, now: NDArray[np.float32]) -> None:
-        """Take those of ``now`` that are better."""
-        embedded = np.asarray(self.view.model.calls["query"](now))
-        alike = (embedded * (self.captions - self.rival)).sum(1)
-        if self.gate is not None:
-            accepted = self.gate.scores(embedded, self.captions) >= self.gate.threshold
-            alike = np.where(accepted, alike, np.inf)
-        better = (alike < self.least).reshape(-1, *(1,) * (now.ndim - 1))
-        self.pictures = np.where(better, now, self.pictures)
-        self.least = np.minimum(alike, self.least)
-
-
-def _as_files(
-    x: NDArray[Any], clean: NDArray[Any], box: tuple[NDArray[Any], NDArray[Any]]
-) -> NDArray[np.float32]:
-    """Return pictures as files round them, where both the rounding and the clean ones allow it."""
-    levels = clean * 255
-    if not np.allclose(levels, np.rint(levels), atol=1e-3):
-        return np.asarray(x, np.float32)
-    low, high = np.ceil(box[0] * 255 - 1e-3), np.floor(box[1] * 255 + 1e-3)
-    return np.asarray(np.clip(np.rint(x * 255), low, high) / np.float32(255), np.float32)
