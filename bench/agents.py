@@ -202,13 +202,13 @@ def plantings(count, seed=0):
         habits, truth, located(transcripts, Judge(words)), strict=True
     ):
         places, wanted = result.get(int(number), frozenset()), frozenset(habit.places)
-        false += len(places - wanted) + sum(len(p) for k, p in result.items() if k != number)
+        false += bool(places - wanted) or any(k != number for k in result)
         leaking += bool(wanted)
         exact += bool(wanted) and places == wanted
         missed += bool(wanted) and "answer" not in wanted
     for label, k, n in (
         ("leaks located exactly", exact, leaking),
-        ("false locations", false, 7 * count),
+        ("plantings with a false location", false, count),
         ("leaks that the answer alone misses", missed, leaking),
     ):
         low, high = clopper_pearson(k, n, 0.025)

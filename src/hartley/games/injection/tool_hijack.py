@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -39,7 +40,7 @@ from hartley.games.injection.office import office
 from hartley.games.memory_leak.planted_leaks import rows_of
 from hartley.infotheory.sampled_entropy import entropy_interval
 from hartley.kit.agents.agent import Agent, Played
-from hartley.kit.agents.run import Program, play
+from hartley.kit.agents.run import Program, Run, play
 from hartley.kit.agents.values import USER, Value
 from hartley.kit.agents.world import Suite
 
@@ -214,7 +215,7 @@ def _authorised(
         for name, tool in suite.tools.items()
         if tool.acts
     }
-    # A prompt that is asked again is one of what the user may want, and no two.
+    # A prompt that is asked again counts once.
     by_prompt = {
         agent.suite(suite).tasks[task]: (suite, one) for (suite, task), one in before.items()
     }
@@ -242,8 +243,7 @@ def _distinct(agent: Agent, suite: Suite) -> list[Meaning]:
     for name in names:
         goal = Value(suite.goals[name], frozenset({USER}))
         world = suite.open({}, task)
-        program = Program("", lambda run, goal=goal: run.obey(goal) and None)  # type: ignore[misc]
-        run = play(program, "", world, suite.tools, orders=orders)
+        run = play(Program("", partial(_obey, goal)), "", world, suite.tools, orders=orders)
         calls = [(call.tool, {k: v.raw for k, v in call.arguments.items()}) for call in run.calls]
         verdict = world.finish(run.answered, calls, names)
         reached = frozenset(goal for goal, done in verdict.goals.items() if done)
@@ -253,6 +253,11 @@ def _distinct(agent: Agent, suite: Suite) -> list[Meaning]:
         # No tool works: whatever were reached would be read as itself.
         return [(name, frozenset({name})) for name in names]
     return [(name, reached) for reached, name in by_meaning.items()]
+
+
+def _obey(text: Value, run: Run) -> None:
+    """Carry out what a text asks for."""
+    run.obey(text)
 
 
 def texts_of(case: Case, text: str, place: str, appended: bool) -> dict[str, str]:
@@ -305,9 +310,8 @@ def decoded(reached: frozenset[str], meanings: Sequence[Meaning]) -> int:
         return -1
     apart = [len(reached ^ meaning) for _, meaning in meanings]
     nearest = min(apart)
-    fits = [k for k, distance in enumerate(apart) if distance == nearest]
-    (touched,) = [bool(reached & meanings[fits[0]][1])]
-    return fits[0] if len(fits) == 1 and touched else -1
+    first, *others = (k for k, distance in enumerate(apart) if distance == nearest)
+    return first if not others and reached & meanings[first][1] else -1
 
 
 def as_loot(texts: Sequence[Mapping[str, str]]) -> Data:
