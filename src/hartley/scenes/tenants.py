@@ -24,13 +24,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-StoreKind = Literal["sqlite", "array", "postgres", "postgres-hnsw", "postgres-ivfflat"]
+StoreKind = Literal[
+    "sqlite",
+    "array",
+    "postgres",
+    "postgres-hnsw",
+    "postgres-hnsw-wide",
+    "postgres-hnsw-tables",
+    "postgres-ivfflat",
+]
 
 OWNER = "emma"
 """The tenant whose assistant answers customers."""
 
 SEARCHES, NEAREST = 200, 5
 """Searches, and chunks of each, by which recall is measured."""
+
+
+WIDE = 200
+"""Candidates of HNSW (``ef_search``) that leave enough behind a gate among ten tenants."""
 
 
 @recipe(modality=Modality.LANGUAGE, packs=("austen", "spam-assassin", "minilm"))
@@ -47,7 +59,9 @@ def tenants(
 
     Args:
         store: where chunks and vectors are kept: SQLite with sqlite-vec, an array in memory,
-            or PostgreSQL with pgvector, exact or by one of its indexes.
+            or PostgreSQL with pgvector, exact or by one of its indexes: HNSW as pgvector sets it
+            (wide: with 200 candidates in place of 40; tables: a table and an index for each
+            tenant), or IVFFlat.
         url: of a PostgreSQL server; empty starts one by pgserver. Its password comes from the
             environment variable PGPASSWORD.
         encoder: of texts.
@@ -102,8 +116,13 @@ def _opened(kind: StoreKind, url: str, width: int) -> VectorStore:
         return SqliteStore(width)
     if kind == "array":
         return ArrayStore(width)
-    indexes: dict[str, Any] = {"postgres-hnsw": "hnsw", "postgres-ivfflat": "ivfflat"}
-    return PostgresStore(width, url, index=indexes.get(kind, "none"))
+    settings: dict[StoreKind, dict[str, Any]] = {
+        "postgres-hnsw": {"index": "hnsw"},
+        "postgres-hnsw-wide": {"index": "hnsw", "effort": WIDE, "forced": True},
+        "postgres-hnsw-tables": {"index": "hnsw", "per_tenant": True, "forced": True},
+        "postgres-ivfflat": {"index": "ivfflat"},
+    }
+    return PostgresStore(width, url, **settings.get(kind, {}))
 
 
 def _utility(scene: Scene, *, seed: int) -> dict[str, Figure]:
