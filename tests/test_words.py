@@ -32,7 +32,9 @@ WORDS = {
     r"\b(he|him|his|himself)\b": "3: the attacker, owner and user are they; a record is it",
     r"\bwires?\b": "6: answer form, or live and dead scene",
     r"\bshield(s|ed|ing)?\b": "6: defense",
-    r"\bguard(s|ed|ing)?\b": "6: protects, covers; guard is the run-time room",
+    r"\bguard(s|ed|ing)\b|(?<!the )(?<!a )(?<!hartley )(?<!\[)\bguard\b(?!'s|/|\.)": (
+        "6: protects, covers; the guard is the run-time room"
+    ),
     r"\bdefen[c]es?\b": "5: defense",
     r"\bstrangers?\b": "5: non-member, other record",
     r"\bby heart\b": "5: memorised",
