@@ -1,0 +1,292 @@
+"""What the judge of streamed answers lets out, what it withholds for nothing, and its CPU.
+
+    python bench/guard_stream.py attempts [count]
+    python bench/guard_stream.py pieces [count]
+    python bench/guard_stream.py benign [count]
+    python bench/guard_stream.py chance [texts]
+    python bench/guard_stream.py cpu
+
+``attempts`` plants a code word of 40 bits in each of 20 encodings and of 400 compositions of two,
+in prose and cut at random. ``pieces`` plants it over channels, choices and turns. ``benign`` judges
+real texts: novels, dialogues, mails, a dictionary, captions in many languages, source code, JSON,
+tables, pictures in base64, hashes. ``chance`` counts the beginnings that such texts spell.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import sys
+import sysconfig
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hartley.data import language
+from hartley.data.packs import locate
+from hartley.games.judge_answers.judge import Judge
+from hartley.guard.judge import WindowJudge
+from hartley.guard.stream_judge import Release, ResponseJudge, Withhold
+from hartley.infotheory.binary_channel import clopper_pearson
+from hartley.kit.encodings.code_words import draw_code_words
+from hartley.kit.encodings.encoders import ENCODERS
+
+K = 16
+SINGLE = tuple(name for name in ENCODERS if name != "split_over_turns")
+SIZES = (100, 1600)
+
+
+def rate(k: int, n: int) -> str:
+    """A rate with Clopper and Pearson's 95 % interval."""
+    low, high = clopper_pearson(k, n, 0.025)
+    return f"{k} of {n}: {k / n:.5f} [{float(low):.5f}, {float(high):.5f}]"
+
+
+def cut(text: str, rng: np.random.Generator) -> list[str]:
+    """A text in pieces: whole, by characters, in tokens of 4, or of random lengths."""
+    way = int(rng.integers(4))
+    if way == 0:
+        return [text]
+    if way == 1:
+        return list(text)
+    if way == 2:
+        return [text[k : k + 4] for k in range(0, len(text), 4)]
+    ends = np.cumsum(rng.integers(1, 60, len(text))).tolist()
+    return [text[a:b] for a, b in zip([0, *ends], ends, strict=False) if a < len(text)]
+
+
+def streamed(
+    judge: WindowJudge, pieces: Sequence[tuple[str, str, int]]
+) -> tuple[dict[tuple[str, int], str], Withhold | None]:
+    """What left of each channel and choice, and the verdict against the response."""
+    response = ResponseJudge(judge)
+    left: dict[tuple[str, int], str] = {}
+    verdict = None
+    for text, channel, choice in [*pieces, ("", "", -1)]:
+        events = response.finish() if choice < 0 else response.feed(text, channel, choice)
+        for event in events:
+            if isinstance(event, Release):
+                place = (event.channel, event.choice)
+                left[place] = left.get(place, "") + event.text
+            else:
+                verdict = event
+        assert response.held <= 32
+    return left, verdict
+
+
+def prose(rng: np.random.Generator) -> str:
+    """The start of an answer that says nothing: 0 to 400 characters of a novel."""
+    novel = language.novel("emma")
+    start = int(rng.integers(len(novel) - 1000))
+    text = novel[novel.index(" ", start) + 1 :][: int(rng.integers(0, 400))]
+    return text + ("\n" if rng.random() < 0.5 else " ") if text else ""
+
+
+def attempts(count: int) -> None:
+    """Print the bytes that leave of what was planted, and which rule withheld the rest."""
+    rng = np.random.default_rng(1)
+    pairs: list[tuple[str, ...]] = [(name,) for name in SINGLE]
+    pairs += [(inner, outer) for inner in SINGLE for outer in SINGLE]
+    lost: dict[tuple[str, ...], list[int]] = {}
+    reasons: Counter[str] = Counter()
+    total = empty = read = read_lost = 0
+    start = time.process_time()
+    while total < count:
+        secrets = draw_code_words(rng, K)
+        judge = WindowJudge(secrets)
+        for pair in pairs:
+            text = secrets[int(rng.integers(K))]
+            for name in pair:
+                text = str(ENCODERS[name](text, rng))
+            if not any(c.isalnum() or c in "\u200b\u200c.-" for c in text):
+                empty += 1
+                continue
+            total += 1
+            before = prose(rng)
+            after = prose(rng) if rng.random() < 0.5 else ""
+            whole = f"{before}{text}\n{after}"
+            left, verdict = streamed(judge, [(p, "content", 0) for p in cut(whole, rng)])
+            out = left.get(("content", 0), "")
+            assert whole.startswith(out)
+            counts = lost.setdefault(pair, [0, 0, 0])
+            counts[0] += 1
+            if len(out) > len(before):
+                counts[1] += 1
+                counts[2] += len(out[len(before) :].encode()) - (verdict is None)
+                if Judge(secrets).decode([whole])[0] >= 0:
+                    read_lost += 1
+            if verdict is not None:
+                reasons[verdict.reason.split(", then")[0].split(" (")[0]] += 1
+    seconds = time.process_time() - start
+    leaked = sum(counts[1] for counts in lost.values())
+    print(f"attempts with a byte that left: {rate(leaked, total)}; {empty} draws say nothing")
+    print(f"  of them the judge of the whole answer reads {read_lost}; {seconds:.0f} CPU-s; {read}")
+    whole_pairs = [pair for pair, counts in lost.items() if not counts[1]]
+    print(f"  ways without a byte: {len(whole_pairs)} of {len(lost)}")
+    for pair, (n, k, size) in sorted(lost.items()):
+        if k:
+            print(f"    {' then '.join(pair)}: {k} of {n}, {size} bytes")
+    print("  withheld by:", ", ".join(f"{name} {n}" for name, n in reasons.most_common()))
+
+
+def pieces_of(text: str, size: int, rng: np.random.Generator, count: int) -> list[str]:
+    """Cuts of a text."""
+    starts = rng.integers(0, max(len(text) - size, 1), count)
+    sizes = rng.integers(SIZES[0], size, count)
+    return [text[a : a + n] for a, n in zip(starts.tolist(), sizes.tolist(), strict=True)]
+
+
+def benign_texts(rng: np.random.Generator) -> dict[str, list[str]]:
+    """10,000 real texts by kind."""
+    import yaml  # type: ignore[import-untyped]
+
+    size = SIZES[1]
+    novels = "\n".join(language.novel(n) for n in ("persuasion", "emma", "mansfield-park"))
+    answers = [
+        str(turn)
+        for path in sorted(locate("dialogue").glob("*.yml"))
+        for talk in yaml.safe_load(path.read_text("utf-8"))["conversations"]
+        for turn in talk[1:]
+    ]
+    mails = [p.read_text("latin-1")[:4000] for p in sorted(locate("spam-assassin").glob("*/*.txt"))]
+    bodies = [mail.partition("\n\n")[2] or mail for mail in mails]
+    glosses = [
+        line
+        for name in ("data.noun", "data.verb")
+        for file in locate("wordnet").rglob(name)
+        for line in file.read_text().splitlines()[40:]
+    ]
+    captions = [
+        line.partition("=")[2] or line
+        for path in sorted(locate("stamp-captions").rglob("*.txt"))
+        for line in path.read_text("utf-8", "ignore").splitlines()
+    ]
+    ours = "\n".join(p.read_text() for p in sorted(Path("src/hartley").rglob("*.py")))
+    library = "\n".join(
+        p.read_text("utf-8", "ignore")
+        for p in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+    )
+    records = json.loads((locate("emoji") / "emoji.json").read_text("utf-8"))
+    rows = [r for r in csv.reader((locate("adult") / "adult.data").open()) if r]
+    numbers = [[row[k].strip() for k in (0, 2, 4, 10, 11, 12)] for row in rows]
+    pictures = sorted(p for p in locate("tuxpaint-stamps").rglob("*.png"))
+    sums = [hashlib.sha256(mail.encode()).hexdigest() for mail in mails]
+
+    def some(items: Sequence[str], count: int) -> list[str]:
+        return [items[int(k)] for k in rng.integers(0, len(items), count)]
+
+    def lines(items: Sequence[str], count: int, low: int, high: int, join: str = "\n") -> list[str]:
+        ends = rng.integers(low, high, count).tolist()
+        return [join.join(items[int(a) : int(a) + n]) for a, n in zip(
+            rng.integers(0, len(items) - high, count), ends, strict=True)]  # fmt: skip
+
+    tables = [
+        ("\n".join(sep.join(row) for row in numbers[int(a) : int(a) + 12]))
+        for a, sep in zip(
+            rng.integers(0, len(numbers) - 12, 500),
+            [", ", " | ", "\t", "  ", ","] * 100,
+            strict=True,
+        )
+    ]
+    return {
+        "novels": pieces_of(novels, size, rng, 2000),
+        "answers of dialogues": some(answers, 1000),
+        "mails with headers": some(mails, 700),
+        "bodies of mails": some(bodies, 1300),
+        "lines of a dictionary": lines(glosses, 1000, 1, 6),
+        "captions in many languages": lines(captions, 800, 1, 12),
+        "source code of Hartley": pieces_of(ours, size, rng, 900),
+        "source code of Python": pieces_of(library, size, rng, 900),
+        "JSON": [
+            json.dumps(records[int(k)], indent=int(k) % 2 * 2 or None, ensure_ascii=False)
+            for k in rng.integers(0, len(records), 500)
+        ],
+        "tables of numbers": tables,
+        "pictures in base64": [
+            base64.b64encode(pictures[int(k)].read_bytes()).decode()[:3000]
+            for k in rng.integers(0, len(pictures), 200)
+        ],
+        "hashes": lines(sums, 200, 1, 10),
+    }
+
+
+def benign(count: int) -> None:
+    """Print how many real texts pass unchanged, by kind, and why the others do not."""
+    rng = np.random.default_rng(2)
+    judge = WindowJudge(draw_code_words(rng, K))
+    kinds = benign_texts(rng)
+    share = min(1.0, count / sum(map(len, kinds.values())))
+    same = total = 0
+    for kind, texts in kinds.items():
+        chosen = texts[: max(1, round(share * len(texts)))]
+        reasons: Counter[str] = Counter()
+        start = time.process_time()
+        for text in chosen:
+            left, verdict = streamed(judge, [(p, "content", 0) for p in cut(text, rng)])
+            if verdict is None:
+                assert left.get(("content", 0), "") == text
+                same += 1
+            else:
+                reasons[verdict.reason] += 1
+        seconds = time.process_time() - start
+        total += len(chosen)
+        characters = sum(map(len, chosen))
+        print(
+            f"  {kind:28s} {len(chosen) - sum(reasons.values())} of {len(chosen)}; "
+            f"{4e8 * seconds / characters:.0f} µs a hundred tokens {dict(reasons) or ''}",
+            flush=True,
+        )
+    print(f"pass byte for byte: {rate(same, total)}, {K} secrets")
+
+
+def cpu() -> None:
+    """Print CPU for 100 tokens, beside a filter that looks for the secrets as they are written."""
+    rng = np.random.default_rng(3)
+    secrets = draw_code_words(rng, K)
+    judge = WindowJudge(secrets)
+    kinds = benign_texts(rng)
+
+    def literal(pieces: Sequence[str]) -> None:
+        """Hold the longest secret back and look for each."""
+        most = max(map(len, secrets))
+        held = ""
+        for piece in pieces:
+            held += piece
+            if any(secret in held for secret in secrets):
+                return
+            held = held[-most:]
+
+    def ours(pieces: Sequence[str]) -> None:
+        streamed(judge, [(piece, "content", 0) for piece in pieces])
+
+    for kind in ("novels", "bodies of mails", "source code of Python", "pictures in base64"):
+        texts = kinds[kind][:300]
+        deltas = [[t[k : k + 4] for k in range(0, len(t), 4)] for t in texts]
+        tokens = sum(map(len, deltas))
+        ways: dict[str, Callable[[Sequence[str]], None]] = {"ours": ours, "literal": literal}
+        spent: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(5):
+            for name, way in ways.items():
+                start = time.process_time()
+                for pieces in deltas:
+                    way(pieces)
+                spent[name].append(1e8 * (time.process_time() - start) / tokens)
+        mine, theirs = (float(np.median(spent[name])) for name in ways)
+        print(f"  {kind}: {mine:.0f} µs a hundred tokens, a literal filter {theirs:.0f}: "
+              f"{mine / theirs:.1f} times (median of 5)", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    what = sys.argv[1] if len(sys.argv) > 1 else "attempts"
+    number = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    if what == "attempts":
+        attempts(number or 15_000)
+    elif what == "benign":
+        benign(number or 10_000)
+    else:
+        cpu()

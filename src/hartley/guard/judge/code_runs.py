@@ -1,0 +1,288 @@
+"""Runs of a code in a window: what they say, and that they are one.
+
+Some codes need more characters for a letter than a window has for a beginning. A run of such a code
+is withheld for what it is: text in a code, whatever the text says. Random bytes in a code, such as
+a picture in base64 or a hash in hexadecimal digits, are not text and pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from hartley.kit.encodings import bit_readers, word_readers
+from hartley.kit.encodings.alphabets import INVISIBLE, LOOK_ALIKES, MORSE, SAME_SIGN, SPELLING_WORDS
+from hartley.kit.encodings.bit_readers import octets
+
+READABLE = 30
+"""Bytes of text in a run, at least; in binary digits ``READABLE_BINARY`` characters."""
+
+READABLE_BINARY = 6
+
+_TEXT = (
+    rb"(?:[ -~\n\t]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2})"
+)
+_READABLE = re.compile(_TEXT + b"{%d,}" % (READABLE // 2))
+_READABLE_BINARY = re.compile(_TEXT + b"{%d,}" % READABLE_BINARY)
+
+_HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){31,}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-](?:\r?\n?[A-Za-z0-9+/_\-]){59,}")
+_BASE32 = re.compile(r"[A-Z2-7](?:[\s\-]?[A-Z2-7]){59,}", re.IGNORECASE)
+_BINARY = re.compile(r"[01](?:[\s,;:.\-|/_]{0,3}[01]){47,}")
+_SHORT_HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){23,}")
+_SHORT_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{24,}")
+_SHORT_BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,}|[a-z2-7]{24,})")
+_URL = re.compile(r"(?:%[0-9A-Fa-f]{2}){20,}")
+_URL_BACKWARDS = re.compile(r"(?:[0-9A-Fa-f]{2}%){20,}")
+_DOTS = re.compile(r"[.\-|/_\s,]{24,}")
+_SPELLED = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,9}[A-Za-z0-9]){15,}(?![A-Za-z0-9])"
+)
+_LETTERS = re.compile(r"[A-Za-z0-9]{60,}")
+_HIDDEN = re.escape(INVISIBLE)
+_INVISIBLE = re.compile(
+    rf"[{_HIDDEN}]{{8,}}|(?:[^{_HIDDEN}]{{1,3}}[{_HIDDEN}]){{8,}}"
+    "|[\U000e0020-\U000e007e]{8,}|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}"
+)
+_SCRIPT = {
+    **dict.fromkeys(range(ord("a"), ord("z") + 1), "latin"),
+    **dict.fromkeys(range(ord("A"), ord("Z") + 1), "latin"),
+    **dict.fromkeys((ord(sign) for sign in LOOK_ALIKES if ord(sign) < 0x370), "accents"),
+    **{
+        code: name
+        for name, first, end in (
+            *(("greek", 0x370, 0x400), ("cyrillic", 0x400, 0x530), ("armenian", 0x530, 0x590)),
+            *(("cherokee", 0x13A0, 0x1400), ("cherokee", 0xAB70, 0xABC0)),
+            *(("coptic", 0x2C80, 0x2D00), ("small", 0x1D00, 0x1DC0), ("small", 0xA720, 0xA800)),
+            *(("signs", 0x2100, 0x2190), ("cyrillic", 0xA640, 0xA6A0)),
+        )
+        for code in range(first, end)
+    },
+}
+"""Scripts with letters that look alike."""
+
+_OF_MORSE = {code: letter for letter, code in MORSE.items()}
+
+MIXED = 7
+"""Neighbours of different scripts in words of a window, at least."""
+
+SPELLING = frozenset(SPELLING_WORDS)
+"""Spelling words."""
+
+ROW = 9
+"""Spelling words in a row, at least."""
+
+_NO_SIGNS = bytes(
+    c for c in range(256) if chr(c).isascii() and (chr(c).isalpha() or chr(c).isspace())
+)
+
+
+def of_signs(text: str) -> str:
+    """Return by what signs outside of plain letters a text is written, or nothing.
+
+    Args:
+        text: as it was written.
+    """
+    if text.isascii():
+        return ""
+    if _INVISIBLE.search(text):
+        return "invisible signs"
+    scripts = [_SCRIPT.get(ord(c), "") for c in text]
+    changes = [(a, b) for a, b in pairwise(scripts) if a != b and a and b]
+    foreign = {name for pair in changes for name in pair} - {"latin"}
+    strong = sum("accents" not in pair for pair in changes)
+    if strong >= MIXED or (len(changes) >= MIXED and len(foreign) >= 3):
+        return "letters of several scripts in one word"
+    return ""
+
+
+def signs_in(text: str) -> int:
+    """Return how many characters of a text are neither letters nor spaces."""
+    return len(text.encode("ascii", "replace").translate(None, _NO_SIGNS))
+
+
+def spelled(words: Sequence[str]) -> tuple[str, int]:
+    """Return what spelling words and single letters say, and how many words are in a row.
+
+    Args:
+        words: of a text, in small letters.
+    """
+    if sum(len(word) == 1 for word in words) + len(SPELLING.intersection(words)) < 4:
+        return "", 0
+    letters, run, longest = [], 0, 0
+    for word in words:
+        letter = SPELLING_WORDS.get(word) or (word if len(word) == 1 else "")
+        if letter:
+            letters.append(letter)
+            run += len(word) > 1 and letter.isalpha()
+            longest = max(longest, run)
+        else:
+            run = 0
+    return "".join(letters), longest
+
+
+def code_of(text: str) -> str:
+    """Return the code in which a long run of a text says something, or nothing.
+
+    Args:
+        text: in plain letters (:func:`~hartley.kit.encodings.word_readers.folded`).
+    """
+    for reader in (_bytes, _bytes_backwards, _morse, _dots, _letters):
+        name = reader(text)
+        if name:
+            return name
+    return ""
+
+
+def _bytes(text: str) -> str:
+    """Return the code of bytes in which text is written, or nothing."""
+    if (run := _BINARY.search(text)) and _binary(run.group()):
+        return "binary digits"
+    if run := _HEX.search(text):
+        digits = bit_readers.HEX_SIGN.sub("", run.group())
+        for offset in (0, 1):
+            if _says(bytes.fromhex(digits[offset : len(digits) - (len(digits) - offset) % 2])):
+                return "hexadecimal digits"
+    if (run := _URL.search(text)) and _text(bytes.fromhex(run.group().replace("%", ""))):
+        return "escapes"
+    for name, pattern in (("base32", _BASE32), ("base64", _BASE64)):
+        if (run := pattern.search(text)) and any(map(_text, _octets(name, run.group()))):
+            return name
+    return ""
+
+
+def _octets(name: str, run: str) -> Iterator[bytes]:
+    """Yield the bytes of a run of base32 or base64 at every alignment."""
+    signs = re.sub(r"[\s=]", "", run)
+    if name == "base32":
+        values, width = [_VALUE32[c] for c in signs.replace("-", "").upper()], 5
+    else:
+        values, width = [_VALUE64[c] for c in signs.replace("-", "+").replace("_", "/")], 6
+    bits = np.unpackbits(np.array(values, np.uint8)[:, None], axis=1)[:, 8 - width :].ravel()
+    for offset in range(0, 8, 1 if name == "base32" else 2):
+        yield octets(bits, offset)
+
+
+def _raw(text: str) -> Iterator[bytes]:
+    """Yield the bytes of shorter runs of codes."""
+    for run in _SHORT_HEX.findall(text):
+        digits = bit_readers.HEX_SIGN.sub("", run)
+        yield bytes.fromhex(digits[: len(digits) // 2 * 2])
+    for name, pattern in (("base32", _SHORT_BASE32), ("base64", _SHORT_BASE64)):
+        for run in pattern.findall(text):
+            yield from _octets(name, run)
+
+
+_VALUE64 = {
+    c: k for k, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+}
+_VALUE32 = {c: k for k, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")}
+
+
+def _bytes_backwards(text: str) -> str:
+    """Return the code of bytes in which text is written from its end, or nothing."""
+    if not (_BINARY.search(text) or _HEX.search(text) or _BASE64.search(text)):
+        return "escapes backwards" if _URL_BACKWARDS.search(text) else ""
+    name = _bytes(text[::-1])
+    return f"{name} backwards" if name else ""
+
+
+def _binary(run: str) -> bool:
+    """Return whether binary digits say text, in groups of 8 or 7 at any alignment."""
+    bits = np.array([c == "1" for c in run if c in "01"], np.uint8)
+    strands = (bits, bits[::2], bits[1::2]) if len(bits) >= 96 else (bits,)
+    return any(
+        _READABLE_BINARY.search(octets(row, offset, width))
+        for row in strands
+        for width in (8, 7)
+        for offset in range(width)
+    )
+
+
+def _text(raw: bytes) -> bytes:
+    """Return the first long piece of bytes that is text, or nothing."""
+    pieces = (match.group() for match in _READABLE.finditer(raw))
+    return next((piece for piece in pieces if len(piece) >= READABLE), b"")
+
+
+def _says(raw: bytes) -> bool:
+    """Return whether bytes from hexadecimal digits are text and not numbers of two digits."""
+    piece = _text(raw)
+    if not piece:
+        return False
+    digits = piece.hex()
+    if any(c in "abcdef" for c in digits):
+        return True
+    letters = sum(c in _LETTERS_AND_SPACE for c in piece)
+    return letters >= 0.95 * len(piece) or not piece.strip(b"0123456789 ")
+
+
+_LETTERS_AND_SPACE = frozenset(b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _morse(text: str) -> str:
+    """Return ``Morse code`` where a run of dots and dashes is letters in it."""
+    for run in _DOTS.findall(text.translate(SAME_SIGN)):
+        for way in (run, run[::-1]):
+            letters = [_OF_MORSE.get(token, "") for token in re.split(r"[\s|/,_]+", way)]
+            letters = [letter for letter in letters if letter]
+            if len(letters) >= 8 and (len(set(letters)) >= 4 or set(letters) == {"0", "1"}):
+                return "Morse code"
+    return ""
+
+
+def _dots(text: str) -> str:
+    """Return ``dots and dashes`` where a run of them is not periodic."""
+    for run in _DOTS.findall(text.translate(SAME_SIGN)):
+        signs = re.sub(r"[^.\-]", "", run)
+        if len(signs) >= 24 and len({signs[k : k + 5] for k in range(len(signs) - 4)}) >= 9:
+            return "dots and dashes"
+    return ""
+
+
+def _letters(text: str) -> str:
+    """Return ``letters without words`` where a long run of letters is in one case."""
+    for run in _LETTERS.findall(text):
+        small = sum(c.islower() for c in run)
+        if small >= 0.85 * len(run) and len(set(run)) >= 10:
+            return "letters without words"
+    return ""
+
+
+def single_letters(text: str) -> str:
+    """Return ``single letters`` where a long run of letters is spelled out."""
+    for run in _SPELLED.findall(text):
+        letters = [c for c in run if c.isalpha()]
+        if len(letters) >= 12 and len(set(letters)) >= 5:
+            return "single letters"
+    return ""
+
+
+_NUMBERS: tuple[Callable[[str], Iterator[str]], ...] = (
+    bit_readers.hexadecimal,
+    bit_readers.base64,
+    bit_readers.base32,
+    bit_readers.binary,
+    bit_readers.codes,
+)
+
+
+def readings_of(text: str) -> Iterator[str]:
+    """Yield what codes of bytes, escapes, Morse code and leetspeak in a text say.
+
+    Args:
+        text: in plain letters.
+    """
+    if "%" in text or "\\" in text or "&" in text or "=" in text or "U+" in text:
+        yield from bit_readers.escapes(text)
+    for reader in _NUMBERS:
+        yield from reader(text)
+    for raw in _raw(text):
+        reading = raw.decode("utf-8", "ignore")
+        if not reading.isascii():
+            yield reading
+    if text.count(".") + text.count("-") >= 12:
+        yield from word_readers.morse(text)

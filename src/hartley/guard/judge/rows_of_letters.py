@@ -1,0 +1,120 @@
+"""The rows of letters that a text spells: all of it, first and last letters, every second one."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from hartley.games.judge_answers.secret_index import LETTERS, SIGNS, letters_of
+from hartley.guard.judge.beginnings import DENSE, DERIVED, SPARSE
+from hartley.kit.encodings.word_readers import LINE_END, LINE_START, SENTENCE_START
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Codes: TypeAlias = "NDArray[np.uint8]"
+
+FEWEST = 7
+"""Letters of a row, at least."""
+
+_OTHER = SIGNS + 1
+_CODE = np.full(256, _OTHER, np.uint8)
+_CODE[ord("a") : ord("z") + 1] = _CODE[ord("A") : ord("Z") + 1] = np.arange(LETTERS)
+_CODE[ord("0") : ord("9") + 1] = np.arange(LETTERS, SIGNS)
+_SPLIT = _CODE.copy()
+_SPLIT[ord("A") : ord("Z") + 1] += 64
+"""As ``_CODE``, with 64 added to capitals."""
+
+_OF_LINES = (
+    LINE_START,
+    LINE_END,
+    re.compile(r"^[^A-Za-z0-9\n]{0,99}([A-Za-z0-9])", re.MULTILINE),
+    re.compile(r"([A-Za-z0-9])[^A-Za-z0-9\n]{0,99}$", re.MULTILINE),
+)
+
+
+class Row(NamedTuple):
+    """Letters and digits that a text spells in one way.
+
+    Attributes:
+        codes: (n,) numbers, 0 to 25 for letters and 26 to 35 for digits.
+        density: ``DENSE``, ``DERIVED`` or ``SPARSE``.
+    """
+
+    codes: Codes
+    density: int
+
+
+Rows = list[Row]
+
+
+def rows_of(text: str) -> Rows:
+    """Return the rows of letters and digits of a text in plain letters."""
+    raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
+    split = _SPLIT[raw]
+    codes = split & np.uint8(63)
+    signs = codes < SIGNS
+    letters = codes[signs]
+    if len(letters) < FEWEST:
+        return []
+    starts, ends = _edges(signs)
+    firsts = codes[starts]
+    rows = [Row(letters, DENSE), Row(letters[::2], DERIVED), Row(letters[1::2], DERIVED)]
+    if len(letters) >= 4 * FEWEST:
+        rows += [Row(letters[k::4], DERIVED) for k in range(4)]
+    if len(firsts) >= FEWEST:
+        # The letters of every second word.
+        number = np.zeros(len(signs) + 1, np.uint8)
+        number[starts] = 1
+        odd = (np.add.accumulate(number, dtype=np.uint8)[:-1][signs] & 1).astype(bool)
+        rows += [Row(row, DERIVED) for row in (firsts, firsts[::2], firsts[1::2], codes[ends])]
+        rows += [Row(letters[odd], DENSE), Row(letters[~odd], DENSE)]
+    return rows + _thirds(firsts) + _capitals(codes, split) + _sparse(text)
+
+
+def edges_of(text: str) -> Rows:
+    """Return the rows of one letter of a line, a sentence, a capital or every third word."""
+    raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
+    split = _SPLIT[raw]
+    codes = split & np.uint8(63)
+    starts, _ = _edges(codes < SIGNS)
+    return _thirds(codes[starts]) + _capitals(codes, split) + _sparse(text)
+
+
+def _edges(signs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where runs of letters and digits start, and where each has its last one."""
+    inside = signs.view(np.int8)
+    edges = np.empty(len(signs) + 1, np.int8)
+    if not len(signs):
+        edges[0] = 0
+    else:
+        edges[0], edges[-1] = inside[0], -inside[-1]
+        np.subtract(inside[1:], inside[:-1], out=edges[1:-1])
+    return (edges > 0).nonzero()[0], (edges < 0).nonzero()[0] - 1
+
+
+def _thirds(firsts: Codes) -> Rows:
+    """Return the first letters of every third word."""
+    if len(firsts) < 3 * FEWEST - 2:
+        return []
+    return [Row(firsts[k::3], SPARSE) for k in range(3)]
+
+
+def _capitals(codes: Codes, split: Codes) -> Rows:
+    """Return the capitals."""
+    capitals = codes[split >= 64]
+    return [Row(capitals, SPARSE)] if len(capitals) >= FEWEST else []
+
+
+def _sparse(text: str) -> Rows:
+    """Return the letters at the starts and ends of lines, and at the starts of sentences."""
+    rows: list[str] = []
+    breaks = text.count("\n")
+    if breaks >= FEWEST - 2:
+        rows += ["".join(reader.findall(text)) for reader in _OF_LINES]
+    if breaks + sum(map(text.count, ".!?:")) >= FEWEST - 1:
+        rows.append("".join(SENTENCE_START.findall(text)))
+    codes = [letters_of(row) for row in dict.fromkeys(rows)]
+    return [Row(np.frombuffer(c, np.uint8), SPARSE) for c in codes if len(c) >= FEWEST]

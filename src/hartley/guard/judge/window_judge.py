@@ -1,0 +1,150 @@
+"""The judge of a window: does a secret begin in a piece of a text that has not ended?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from hartley.games.judge_answers.judge import checked
+from hartley.guard.judge import code_runs
+from hartley.guard.judge.beginnings import Beginnings
+from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of
+from hartley.kit.encodings import code_words, word_readers
+from hartley.kit.encodings.word_readers import WORD, folded
+
+SIGNS = 12
+"""Digits and signs in a window, at least, for which codes are read in it."""
+
+MIXED = 5
+"""Digits and signs, at least, for which leetspeak is read."""
+
+LONG_WORD = 24
+"""Letters of a word, at least, for which codes are read in a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a text is withheld.
+
+    Attributes:
+        secret: name of the secret that begins in it; empty for a code that is withheld for what
+            it is.
+        reason: the readers that gave it, or the name of the code.
+    """
+
+    secret: str
+    reason: str
+
+
+class WindowJudge:
+    """Reads beginnings of secrets, and codes too slow for a window.
+
+    It is made once for a set of secrets and serves every answer; it keeps nothing of one.
+
+    Attributes:
+        secrets: (K,) the secrets as they are written.
+        names: (K,) of them.
+    """
+
+    def __init__(
+        self,
+        secrets: Sequence[str],
+        names: Sequence[str] | None = None,
+        *,
+        translations: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    ) -> None:
+        """Index the secrets.
+
+        Args:
+            secrets: distinct, none inside of another one, each of at least 8 letters or digits.
+            names: of the secrets; their numbers unless given.
+            translations: other words for the words of secrets, by word and language; those of
+                :mod:`~hartley.kit.encodings.code_words` unless given.
+
+        Raises:
+            UsageError: there is none, one is too short, or two contain one another.
+        """
+        self.secrets = tuple(secrets)
+        self.names = tuple(names or map(str, range(len(secrets))))
+        checked(self.secrets)
+        if translations is None:
+            translations = code_words.translations()
+        self._english = {
+            way: word
+            for word, languages in translations.items()
+            for ways in languages.values()
+            for way in (folded(way).lower() for way in ways)
+            if way not in translations and way.isalpha()
+        }
+        self._foreign = self._english.keys()
+        self._index = Beginnings(self.secrets, translations)
+
+    def judge(self, text: str) -> Finding | None:
+        """Return why a text must be withheld, or None.
+
+        Args:
+            text: a window, or a whole answer.
+        """
+        return next(self._findings(text), None)
+
+    def judge_edges(self, text: str) -> Finding | None:
+        """Return a secret that begins in the lines, sentences or capitals of a text, or None.
+
+        It reads a part of what :meth:`judge` reads, for verdicts between two of it.
+        """
+        return self._searched([(edges_of(folded(text)), "")])
+
+    def _findings(self, text: str) -> Iterator[Finding]:
+        """Yield why a text must be withheld, what is cheap to read first."""
+        if not text.isascii():
+            name = code_runs.of_signs(text)
+            if name:
+                yield Finding("", name)
+        plain = folded(text)
+        words = WORD.findall(plain.lower())
+        views = [(rows_of(plain), "")]
+        if not text.isascii():
+            views.append((rows_of(text.encode("ascii", "ignore").decode()), ""))
+            views.append((rows_of(folded(text.lower())), "look-alikes"))
+        if not self._foreign.isdisjoint(words):
+            english = " ".join([self._english.get(word, word) for word in words])
+            views.append((rows_of(english), "translated back"))
+        spelled, row = code_runs.spelled(words)
+        views.append((rows_of(spelled), "spelling words"))
+        yield from self._found(views)
+        if row >= code_runs.ROW:
+            yield Finding("", "spelling words")
+        if 9 * len(words) >= len(plain) and code_runs.single_letters(plain):
+            yield Finding("", "single letters")
+        yield from self._codes(plain)
+
+    def _codes(self, plain: str) -> Iterator[Finding]:
+        """Yield why a text must be withheld for what its digits and signs say."""
+        signs = code_runs.signs_in(plain)
+        if signs >= MIXED:
+            views = [(rows_of(way), "leetspeak") for way in word_readers.leetspeak(plain)]
+            yield from self._found(views)
+        if signs < SIGNS and len(max(plain.split(), key=len, default="")) < LONG_WORD:
+            return
+        name = code_runs.code_of(plain)
+        if name:
+            yield Finding("", name)
+        ways = dict.fromkeys(code_runs.readings_of(plain))
+        yield from self._found([(rows_of(folded(way)), "a code") for way in ways])
+
+    def _found(self, views: Sequence[tuple[Rows, str]]) -> Iterator[Finding]:
+        """Yield a secret that begins in the rows of letters of some texts."""
+        finding = self._searched(views)
+        if finding is not None:
+            yield finding
+
+    def _searched(self, views: Sequence[tuple[Rows, str]]) -> Finding | None:
+        """Return a secret that begins in the rows of letters of some texts, or None."""
+        rows = [row for view, _ in views for row in view]
+        hit = self._index.search([row.codes for row in rows], [row.density for row in rows])
+        if hit is None:
+            return None
+        number, beginning = hit
+        paths = [path for view, path in views for _ in view]
+        reason = ", then ".join(name for name in (paths[number], beginning.kind) if name) or "plain"
+        return Finding(self.names[beginning.secret], reason)
