@@ -1,0 +1,55 @@
+"""The ledger of charges: what each account and group was charged, in one database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hartley.guard.audit_log import as_facts
+from hartley.guard.ledger.batches import BatchedLedger, Database
+from hartley.guard.ledger.book import LedgerError, Note
+
+if TYPE_CHECKING:
+    from hartley.guard.config import GuardConfig
+
+__all__ = ["BatchedLedger", "LedgerError", "open_ledger"]
+
+POSTGRES = ("postgresql://", "postgres://")
+"""How the address of a PostgreSQL server begins."""
+
+
+def open_database(config: GuardConfig, *, create: bool = True) -> Database:
+    """Open the database that a configuration names.
+
+    Args:
+        config: of the guard.
+        create: make the ledger where it is absent.
+
+    Raises:
+        UsageError: it cannot be used; the message says why in one line.
+        MissingExtra: psycopg is not installed.
+    """
+    if config.ledger.startswith(POSTGRES):
+        from hartley.guard.ledger.postgres import PostgresDatabase
+
+        return PostgresDatabase(config.ledger, config.durability, create=create)
+    from hartley.guard.ledger.sqlite import SqliteDatabase
+
+    return SqliteDatabase(Path(config.ledger), config.durability, create=create)
+
+
+def open_ledger(config: GuardConfig) -> BatchedLedger:
+    """Open the ledger of a guard that starts, and write the start into its audit log.
+
+    Raises:
+        UsageError: the database cannot be used; the message says why in one line.
+        LedgerError: it could be opened, and the start not written.
+    """
+    ledger = BatchedLedger(config, open_database(config))
+    facts = {"config": config.digest, "mode": config.mode, "outage": config.outage}
+    try:
+        ledger.ask_now(Note("start", as_facts(facts)))
+    except BaseException:
+        ledger.close_now()
+        raise
+    return ledger

@@ -1,0 +1,299 @@
+"""A ledger whose waiting operations are written together by one thread: one commit for a batch.
+
+A commit that outlives a loss of power costs one write to the disk, a few milliseconds. Whatever
+waits meanwhile goes into the next batch, so that a busy ledger pays it once for many answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hartley.guard.audit_log import as_facts
+from hartley.guard.ledger.book import (
+    Base,
+    Begin,
+    Book,
+    Finish,
+    LedgerError,
+    Look,
+    Note,
+    Operation,
+    Reserve,
+    Reset,
+    Stop,
+)
+
+if TYPE_CHECKING:
+    from hartley.guard.config import GuardConfig
+    from hartley.guard.protocols import Account, Charge, Event, Refused, Reservation, State
+
+MOST = 512
+"""Operations in a batch."""
+
+
+class Database(Protocol):
+    """Where a ledger is stored."""
+
+    name: str
+    """Of it, without a password."""
+
+    def transaction(self) -> contextlib.AbstractContextManager[Base]:
+        """Hold the lock on the ledger's head; commit durably at the end, roll back on an error.
+
+        Raises:
+            LedgerError: the database cannot be used.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close it; it may be closed twice."""
+        ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    operation: Operation | None
+    deliver: Callable[[Any], None]
+
+
+class BatchedLedger:
+    """The ledger of a running guard; its coroutines may be awaited from any event loop.
+
+    Operations are applied in the order in which they were called.
+    """
+
+    def __init__(self, config: GuardConfig, database: Database) -> None:
+        """Start the thread that writes.
+
+        Args:
+            config: of the guard.
+            database: open; closed with the ledger.
+        """
+        self.config, self.database = config, database
+        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
+        self._fault = ""
+        self._failed, self._failed_since = 0, 0.0
+        self._head: tuple[str, int, str] | None = None
+        self._clock: tuple[int, float] | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self._thread.start()
+
+    async def reserve(
+        self,
+        key: str,
+        principal: str,
+        group: str,
+        charge: Charge,
+        *,
+        digest: str,
+        facts: Mapping[str, Any],
+    ) -> Reservation | Refused:
+        """Charge an answer, if budgets and the group's state allow it.
+
+        A request whose key and body were charged and whose answer was not begun is not charged
+        again; each further attempt has an id of its own, and one of them may answer.
+
+        Args:
+            key: the client's Idempotency-Key; empty for none.
+            principal, group: that pay.
+            charge: what they pay; under the entropy of the secrets that it names.
+            digest: SHA-256 of the request's body.
+            facts: for the audit log.
+
+        Returns:
+            The reservation, or a refusal: 429 for a spent budget or a stopped group, 409 for a key
+            whose answer was begun, 422 for a key of another body.
+
+        Raises:
+            LedgerError: the database cannot be used: nothing may be forwarded.
+            ValueError: the charge or the facts are not valid.
+        """
+        from hartley.guard.ledger.amounts import charged
+
+        charged(charge.bits)
+        operation = Reserve(key, principal, group, charge, digest, as_facts(facts))
+        return await self._ask(operation)  # type: ignore[no-any-return]
+
+    async def begin(self, id: str) -> bool:
+        """Record durably that an answer's first byte is about to be sent.
+
+        Returns:
+            Whether it may be: False where another attempt of the same Idempotency-Key was first.
+
+        Raises:
+            LedgerError: the database cannot be used, or the request is unknown.
+        """
+        return await self._ask(Begin(id))  # type: ignore[no-any-return]
+
+    async def finish(self, id: str, facts: Mapping[str, Any], events: Sequence[Event]) -> State:
+        """Record how an answer ended and what its decoys showed; return the group's state.
+
+        Args:
+            id: of the reservation.
+            facts: for the audit log; ``planted`` lists the names of the decoys in the request.
+            events: of its decoys.
+
+        Raises:
+            LedgerError: the database cannot be used, or the request is unknown.
+        """
+        planted = tuple(str(name) for name in facts.get("planted", ()))
+        operation = Finish(id, as_facts(facts), planted, tuple(events))
+        return await self._ask(operation)  # type: ignore[no-any-return]
+
+    async def account(self, name: str) -> Account:
+        """Return what a group was charged."""
+        return await self._ask(Look(name))  # type: ignore[no-any-return]
+
+    async def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write an entry into the audit log."""
+        await self._ask(Note(kind, as_facts(facts)))
+
+    async def stop(self, group: str, by: str, reason: str) -> State:
+        """Stop a group until a human resets it, and return its state."""
+        return await self._ask(Stop(group, by, reason))  # type: ignore[no-any-return]
+
+    async def reset(self, group: str, by: str, reason: str, *, renewed: bool = False) -> Account:
+        """Open a group again, with fresh evidence.
+
+        Args:
+            group: its name.
+            by, reason: for the audit log.
+            renewed: its secrets were replaced: charges begin at 0 again.
+        """
+        return await self._ask(Reset(group, by, reason, renewed))  # type: ignore[no-any-return]
+
+    async def health(self) -> str:
+        """Return an empty text, or why the database cannot be used."""
+        try:
+            await self._ask(None)
+        except LedgerError as error:
+            return str(error)
+        return ""
+
+    async def close(self) -> None:
+        """Finish what waits, and close the database."""
+        await asyncio.to_thread(self.close_now)
+
+    def close_now(self) -> None:
+        """Finish what waits, and close the database; without an event loop."""
+        if not self._closing:
+            self._closing = True
+            self._queue.put(_Waiting(None, lambda _: None))
+        self._thread.join()
+
+    def ask_now(self, operation: Operation | None) -> Any:
+        """Apply one operation and wait for it, without an event loop."""
+        if self._closing:
+            raise LedgerError("the ledger is closed")
+        done, results = threading.Event(), []
+
+        def deliver(result: Any) -> None:
+            results.append(result)
+            done.set()
+
+        self._queue.put(_Waiting(operation, deliver))
+        done.wait()
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
+
+    async def _ask(self, operation: Operation | None) -> Any:
+        if self._closing:
+            raise LedgerError("the ledger is closed")
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def settle(result: Any) -> None:
+            if not future.done():
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+
+        def deliver(result: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop of a client that is gone
+                loop.call_soon_threadsafe(settle, result)
+
+        self._queue.put(_Waiting(operation, deliver))
+        return await future
+
+    def _batch(self) -> list[_Waiting]:
+        """Wait for an operation, and return it with all others that wait."""
+        batch = [self._queue.get()]
+        with contextlib.suppress(Empty):
+            while len(batch) < MOST:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _write(self) -> None:
+        """Write batches until the ledger is closed."""
+        while True:
+            batch = self._batch()
+            operations = [one.operation for one in batch if one.operation is not None]
+            try:
+                results: Iterator[Any] = iter(self._commit(operations))
+                self._fault = ""
+            except Exception as error:  # whatever it was, nothing of the batch was charged
+                reason = error if isinstance(error, LedgerError) else LedgerError(_line(error))
+                self._fault = str(reason)
+                self._failed_since = self._failed_since or time.monotonic()
+                self._failed += len(operations)
+                results = iter([reason] * len(operations))
+            for one in batch:
+                fault = LedgerError(self._fault) if self._fault else None
+                one.deliver(next(results) if one.operation is not None else fault)
+            if self._closing and self._queue.empty():
+                self.database.close()
+                return
+
+    def _commit(self, operations: Sequence[Operation]) -> list[Any]:
+        """Apply a batch in one transaction; return the results once they are durable."""
+        failed = self._failed
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self.database.transaction() as base:
+            book = Book(self.config, base, moment)
+            self._check_head(book)
+            now = time.monotonic()
+            if self._clock is None:
+                self._clock = book.clock_ms, now
+            clock, since = self._clock
+            # Seconds that pass while a guard runs: no machine's clock can set them back or forth.
+            book.clock_ms = max(book.clock_ms, clock + int((now - since) * 1000))
+            self._clock = book.clock_ms, now
+            if failed:
+                seconds = round(now - self._failed_since, 3)
+                facts = {"operations": failed, "seconds": seconds, "outage": self.config.outage}
+                book.apply(Note("outage", as_facts(facts)))
+            book.load(operations)
+            results = [book.apply(one) for one in operations]
+            book.flush()
+        self._head = book.ledger, book.seq, book.digest
+        self._failed, self._failed_since = 0, 0.0
+        return results
+
+    def _check_head(self, book: Book) -> None:
+        """Refuse a ledger that is not the one of the last batch, or an earlier copy of it."""
+        if self._head is None:
+            return
+        ledger, seq, digest = self._head
+        if book.ledger != ledger:
+            raise LedgerError(f"the ledger {self.database.name} was replaced by another one")
+        if book.seq < seq or (book.seq == seq and book.digest != digest):
+            raise LedgerError(
+                f"the ledger {self.database.name} must have entry {seq}, got {book.seq}: an "
+                "earlier copy was put in its place"
+            )
+
+
+def _line(error: Exception) -> str:
+    """Return an error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

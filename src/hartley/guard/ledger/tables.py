@@ -1,0 +1,63 @@
+"""The tables of a ledger, in the SQL that SQLite and PostgreSQL share."""
+
+from __future__ import annotations
+
+VERSION = 1
+"""Of the tables: a ledger of another one is refused."""
+
+APPLICATION = 0x48475244
+"""What marks a file of SQLite as a ledger (``HGRD``)."""
+
+TABLES = (
+    "create table head (one integer primary key, ledger text not null, "
+    "version integer not null, seq bigint not null, digest text not null, "
+    "requests bigint not null, clock_ms bigint not null)",
+    "create table groups (name text primary key, charged bigint not null, answers bigint not null, "
+    "unbounded bigint not null, notes text not null)",
+    "create table accounts (name text primary key, group_name text not null, "
+    "charged bigint not null, answers bigint not null, notes text not null)",
+    "create table requests (number bigint primary key, account text not null, "
+    "group_name text not null, repeat_key text not null, digest text not null, "
+    "charged bigint not null, attempts integer not null, began integer not null, "
+    "finished integer not null)",
+    "create index requests_by_key on requests (repeat_key) where repeat_key <> ''",
+    "create table audit (seq bigint primary key, body text not null, digest text not null)",
+)
+"""``head`` has one row; ``began`` is the attempt whose first byte was sent, 0 for none."""
+
+COLUMNS = {
+    "groups": ("name", "charged", "answers", "unbounded", "notes"),
+    "accounts": ("name", "group_name", "charged", "answers", "notes"),
+    "requests": (
+        *("number", "account", "group_name", "repeat_key", "digest", "charged"),
+        *("attempts", "began", "finished"),
+    ),
+    "audit": ("seq", "body", "digest"),
+}
+"""Of each table that rows are put in; the first is what finds a row."""
+
+HEAD = "select ledger, version, seq, digest, requests, clock_ms from head"
+
+SET_HEAD = "update head set seq = ?, digest = ?, requests = ?, clock_ms = ?"
+
+NEW_HEAD = "insert into head values (1, ?, ?, 0, ?, 0, 0)"
+
+OPEN_REQUESTS = "select group_name, count(*) from requests where finished = 0 group by group_name"
+
+ENTRIES = "select seq, body, digest from audit where seq > ? order by seq limit ?"
+
+
+def selection(table: str) -> str:
+    """Return a SELECT of a table's columns, without a condition."""
+    return f"select {', '.join(COLUMNS[table])} from {table}"
+
+
+def upsert(table: str) -> str:
+    """Return the statement that puts a row in a table, or in place of the one that is there."""
+    first, *rest = COLUMNS[table]
+    marks = ", ".join("?" * len(COLUMNS[table]))
+    values = ", ".join(f"{column} = excluded.{column}" for column in rest)
+    return (
+        f"insert into {table} ({', '.join(COLUMNS[table])}) values ({marks}) "
+        f"on conflict ({first}) do update set {values}"
+    )

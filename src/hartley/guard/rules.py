@@ -1,0 +1,213 @@
+"""The three rules of a group, and what follows when one trips: a trip stays until a human reset.
+
+T1: the bits charged exceed the budget. T2: the bits an hour that the decoys certify reach what the
+users are authorised to receive. T3: the evidence of one decoy reaches 1/alpha. T1 needs nothing but
+the charges, which no attacker can lower; T2 and T3 need decoys, whose values the guard draws itself
+(R80).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
+
+from hartley.guard.protocols import State
+from hartley.infotheory.e_values import Breaker, rate_sequence
+
+if TYPE_CHECKING:
+    from hartley.guard.config import GuardConfig, RuleSettings
+    from hartley.guard.protocols import Event
+
+STATES: tuple[State, ...] = get_args(State)
+"""From the mildest to the strictest."""
+
+RULES = ("T1", "T2", "T3", "human")
+"""What brings a state; ``human`` is an operator who stops a group."""
+
+HOUR = 60
+"""Minutes of the ledger's clock over which requests are counted for T2."""
+
+
+def action_of(settings: RuleSettings, rule: str) -> str:
+    """Return what the configuration declares for a rule: log, slow, coarsen or refuse."""
+    actions = {"T1": settings.budget, "T2": settings.rate, "T3": settings.evidence}
+    return actions.get(rule, "refuse")
+
+
+def state_of(trips: Iterable[str], settings: RuleSettings) -> tuple[State, str]:
+    """Return the strictest state that the tripped rules bring, and the rule that brings it."""
+    state, source = STATES[0], ""
+    for rule in trips:
+        action = action_of(settings, rule)
+        wanted: State = "open" if action == "log" else action  # type: ignore[assignment]
+        if not source or STATES.index(wanted) > STATES.index(state):
+            state, source = wanted, rule
+    return state, source
+
+
+def observable_rules(config: GuardConfig) -> int:
+    """Return the number of rules whose trips depend on answers, and can be observed by clients.
+
+    The moment of such a trip is one more thing that answers can say: of n requests, one of n + 1
+    moments for each rule, which is charged (:func:`moment_bits`).
+    """
+    if not config.enforces or not config.decoys:
+        return 0
+    settings = config.rules
+    rate = settings.authorised_bits_per_hour is not None and settings.rate != "log"
+    return int(rate) + int(settings.evidence != "log")
+
+
+def moment_bits(requests: int, rules: int) -> float:
+    """Return bits that the moments of trips can carry over a number of requests."""
+    return rules * math.log2(requests + 1)
+
+
+@dataclass(slots=True)
+class DecoyRecord:
+    """What one decoy showed of a group since its last reset.
+
+    Attributes:
+        k: candidates; evidence under another number of them is dropped.
+        planted: requests that it was planted in.
+        successes, n: events.
+        log2_e, peak: of its e-process.
+        bits: a request about it, certified at its last event.
+    """
+
+    k: int
+    planted: int = 0
+    successes: int = 0
+    n: int = 0
+    log2_e: float = 0.0
+    peak: float = 0.0
+    bits: float = 0.0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the rules remember of a group.
+
+    Attributes:
+        requests: since the last reset.
+        minutes: (minute of the ledger's clock, requests) over the last hour.
+        decoys: records by name.
+    """
+
+    requests: int = 0
+    minutes: list[list[int]] = field(default_factory=list)
+    decoys: dict[str, DecoyRecord] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Evidence:
+        """Return the evidence that :meth:`stored` wrote."""
+        records = {name: DecoyRecord(**row) for name, row in stored.get("decoys", {}).items()}
+        minutes = [list(pair) for pair in stored.get("minutes", [])]
+        return cls(stored.get("requests", 0), minutes, records)
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return asdict(self)
+
+    def count(self, clock_ms: int) -> None:
+        """Count a request at a moment of the ledger's clock."""
+        self.requests += 1
+        minute = clock_ms // 60_000
+        if self.minutes and self.minutes[-1][0] >= minute:
+            self.minutes[-1][1] += 1
+            return
+        self.minutes.append([minute, 1])
+        while self.minutes[0][0] <= minute - HOUR:
+            self.minutes.pop(0)
+
+    def per_hour(self, clock_ms: int) -> int:
+        """Return requests of the last 60 minutes of the ledger's clock."""
+        first = clock_ms // 60_000 - HOUR
+        return sum(count for minute, count in self.minutes if minute > first)
+
+    def certified_bits(self) -> float:
+        """Return bits a request that the decoys certify together: their draws are independent."""
+        return sum(record.bits for record in self.decoys.values())
+
+
+def take(
+    evidence: Evidence,
+    config: GuardConfig,
+    planted: Iterable[str],
+    events: Iterable[Event],
+    clock_ms: int,
+) -> dict[str, dict[str, Any]]:
+    """Take what an answer's decoys showed, and return the rules that it trips, with their facts.
+
+    A decoy's alpha bounds the chance that it ever trips a group falsely; where T2 is used too, each
+    of the two rules has half of it.
+
+    Args:
+        evidence: of the group, which is changed.
+        config: of the guard.
+        planted: names of the decoys in the request.
+        events: of its answer.
+        clock_ms: of the ledger.
+    """
+    decoys = {decoy.name: decoy for decoy in config.decoys}
+    authorised = config.rules.authorised_bits_per_hour
+    share = 1.0 if authorised is None else 0.5
+    trips: dict[str, dict[str, Any]] = {}
+    records = {}
+    for name in planted:
+        if name in decoys:
+            records[name] = _record(evidence, name, len(decoys[name].candidates))
+            records[name].planted += 1
+    for event in events:
+        if event.decoy not in decoys:
+            continue
+        k, alpha = len(decoys[event.decoy].candidates), decoys[event.decoy].alpha * share
+        record = _record(evidence, event.decoy, k)
+        breaker = Breaker(1.0 / k, alpha, record.successes, record.n, record.log2_e, record.peak)
+        tripped = breaker.update(event.success)
+        record.successes, record.n = breaker.successes, breaker.n
+        record.log2_e, record.peak = breaker.log2_e, breaker.peak
+        record.planted = max(record.planted, record.n)
+        if authorised is not None:
+            record.bits = certified_bits(record, alpha)
+        if tripped:
+            trips["T3"] = {
+                **{"decoy": event.decoy, "successes": record.successes, "events": record.n},
+                **{"chance": 1.0 / k, "log2_e": round(record.log2_e, 6), "alpha": alpha},
+            }
+    if authorised is not None:
+        bits, requests = evidence.certified_bits(), evidence.per_hour(clock_ms)
+        if bits > 0.0 and bits * requests >= authorised:
+            trips["T2"] = {
+                **{"bits_a_request": round(bits, 6), "requests_an_hour": requests},
+                "authorised_bits_an_hour": authorised,
+            }
+    return trips
+
+
+def _record(evidence: Evidence, name: str, k: int) -> DecoyRecord:
+    record = evidence.decoys.get(name)
+    if record is None or record.k != k:
+        record = evidence.decoys[name] = DecoyRecord(k)
+    return record
+
+
+def certified_bits(record: DecoyRecord, alpha: float) -> float:
+    """Return bits a request that a decoy's successes certify, at every number of requests at once.
+
+    Each request counts as one guess of the planted value: the candidate that the answer names, or
+    one at random. Its chance p of being right is at least q₁ + (1 − q)/K, with q₁ the rate of
+    successes and q the rate of events. It then carries at least d(p ‖ 1/K) bits, d being the binary
+    divergence.
+    """
+    if not record.successes:
+        return 0.0
+    low = rate_sequence(record.successes, record.planted, alpha / 2)[0]
+    high = rate_sequence(record.n, record.planted, alpha / 2)[1]
+    p, chance = low + (1.0 - high) / record.k, 1.0 / record.k
+    if p <= chance:
+        return 0.0
+    bits = p * math.log2(p / chance)
+    return bits + ((1 - p) * math.log2((1 - p) / (1 - chance)) if p < 1 else 0.0)
