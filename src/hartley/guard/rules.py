@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from hartley.guard.protocols import State
-from hartley.infotheory.e_values import Breaker, rate_sequence
+from hartley.infotheory.e_values import Breaker
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig, RuleSettings
@@ -151,6 +151,8 @@ def take(
         events: of its answer.
         clock_ms: of the ledger.
     """
+    from hartley.guard.decoys import certified_bits
+
     decoys = {decoy.name: decoy for decoy in config.decoys}
     authorised = config.rules.authorised_bits_per_hour
     share = 1.0 if authorised is None else 0.5
@@ -171,7 +173,7 @@ def take(
         record.log2_e, record.peak = breaker.log2_e, breaker.peak
         record.planted = max(record.planted, record.n)
         if authorised is not None:
-            record.bits = certified_bits(record, alpha)
+            record.bits = certified_bits(record.successes, record.n, record.planted, k, alpha)
         if tripped:
             trips["T3"] = {
                 **{"decoy": event.decoy, "successes": record.successes, "events": record.n},
@@ -192,22 +194,3 @@ def _record(evidence: Evidence, name: str, k: int) -> DecoyRecord:
     if record is None or record.k != k:
         record = evidence.decoys[name] = DecoyRecord(k)
     return record
-
-
-def certified_bits(record: DecoyRecord, alpha: float) -> float:
-    """Return bits a request that a decoy's successes certify, at every number of requests at once.
-
-    Each request counts as one guess of the planted value: the candidate that the answer names, or
-    one at random. Its chance p of being right is at least q₁ + (1 − q)/K, with q₁ the rate of
-    successes and q the rate of events. It then carries at least d(p ‖ 1/K) bits, d being the binary
-    divergence.
-    """
-    if not record.successes:
-        return 0.0
-    low = rate_sequence(record.successes, record.planted, alpha / 2)[0]
-    high = rate_sequence(record.n, record.planted, alpha / 2)[1]
-    p, chance = low + (1.0 - high) / record.k, 1.0 / record.k
-    if p <= chance:
-        return 0.0
-    bits = p * math.log2(p / chance)
-    return bits + ((1 - p) * math.log2((1 - p) / (1 - chance)) if p < 1 else 0.0)

@@ -68,7 +68,9 @@ class PostgresDatabase:
             self._set_up(create)
         except psycopg.Error as error:
             self.close()
-            raise UsageError(f"the ledger {self.name} cannot be used: {self._line(error)}") from None
+            raise UsageError(
+                f"the ledger {self.name} cannot be used: {self._line(error)}"
+            ) from None
         except BaseException:
             self.close()
             raise
@@ -107,9 +109,7 @@ class PostgresDatabase:
             there = run("select to_regclass(%s)", (f"{SCHEMA}.head",)).fetchone()[0]
             if there is None:
                 if not create:
-                    raise UsageError(
-                        f"the ledger {self.name} is absent: `hartley guard` makes it"
-                    )
+                    raise UsageError(f"the ledger {self.name} is absent: `hartley guard` makes it")
                 run(f"create schema if not exists {SCHEMA}")
                 for statement in TABLES:
                     run(statement)
