@@ -65,7 +65,7 @@ class _Waiting:
 
 
 class BatchedLedger:
-    """The ledger of a running guard; its coroutines may be awaited from any event loop.
+    """The ledger of the guard; its coroutines may be awaited from any event loop.
 
     Operations are applied in the order in which they were called.
     """
