@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -19,6 +20,9 @@ import pytest
 from hartley import catalog
 from hartley.core.errors import MissingPack
 from hartley.data import packs
+
+YOUNG = 20_000
+"""New objects between two searches for garbage among them."""
 
 STRANGERS = Path(__file__).parent / "strangers"
 
@@ -55,6 +59,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put slow groups first, in every process alike, where groups are dealt to workers."""
     if config.getoption("dist", "no") == "loadgroup" or hasattr(config, "workerinput"):
         items.sort(key=lambda item: slowness(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, half a million objects, out of each search for garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG)
 
 
 def slowness(nodeid: str) -> int:

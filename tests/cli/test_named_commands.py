@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,17 @@ def commands() -> dict[str, set[str]]:
     return where
 
 
-def flags(app) -> set[str]:
+@cache
+def application(verb: str, part: str = ""):
+    """The command of a verb, or that of an attack."""
+    return _application(part) if part else build(verb)[verb]
+
+
+@cache
+def flags(verb: str, part: str = "") -> set[str]:
+    """The flags of a verb, of one of its commands, or of an attack."""
+    app = application(verb, part if verb == "attack" else "")
+    app = app[part] if part and verb != "attack" else app
     if app.default_command is None:  # a verb of several commands, named alone
         return {"--help"}
     named_flags = {
@@ -75,17 +86,17 @@ def mistake(command: str) -> str:
     first = words[1].strip(".,:") if len(words) > 1 else ""
     if verb == "list" and first.islower() and first.isalpha() and first not in WHAT:
         return f"nothing to list named {first}"
-    app = build(verb)[verb]
+    part = ""
     if verb in {"pack", "new", "canaries"} and first.islower() and first.isalpha():
-        if first not in set(app):
+        if first not in set(application(verb)):
             return f"{verb} has no command {first}"
-        app = app[first]
+        part = first
     if verb == "attack":
         known = {entry.name for entry in catalog.entries("attack")}
-        app = _application(first if first in known else "lira")
-        if not given <= flags(app) and first not in known:
+        part = first if first in known else "lira"
+        if not given <= flags(verb, part) and first not in known:
             return ""  # an attack of the reader's own, with flags of its own
-    unknown = given - flags(app)
+    unknown = given - flags(verb, part)
     return f"{verb} has no flag {', '.join(unknown)}" if unknown else ""
 
 

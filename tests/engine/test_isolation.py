@@ -206,7 +206,7 @@ def test_results_do_not_depend_on_the_process_that_an_attack_plays_in():
             attack = catalog.load("attack", name)
             modality = next(m for m in attack.modalities if m in attack.game.modalities)
             scene = game_scene(attack.game, "live", modality)
-            table = shared_deal(attack, "live", modality, few=True)
+            table = shared_deal(attack, "live", modality, rounds=2)
             parts = checked_play(attack, scene, attack.light, {})
             here, there = (
                 play_rounds(*parts, seed=0, dealt=table, isolated=isolated).trials
@@ -243,7 +243,7 @@ def test_a_generator_that_is_lent_to_the_other_side_goes_on_where_that_side_left
         return [rng.random(), *rng.integers(5, size=3, dtype=np.uint32)]  # half a draw is left
 
     attack = catalog.load("attack", "lender")
-    view = shared_deal(attack, "live", attack.modalities[0], few=True).rounds[0].view
+    view = shared_deal(attack, "live", attack.modalities[0], rounds=2).rounds[0].view
     view = replace(view, brief=replace(view.brief, scheme=scheme))
     process = AttackProcess()
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -77,16 +77,30 @@ def holds(figures: Figures, floors: Figures) -> bool:
 def pictures(psnr: float = 34.0, ssim: float = 0.75) -> ItemQuality:
     """Floors of pictures (3, h, w) in 0..1, saved at 8 bits: PSNR in dB, structural similarity."""
 
-    def figures(candidate: NDArray[Any], published: NDArray[Any]) -> Figures:
-        return {
-            "psnr": image.psnr(candidate, published),
-            "ssim": image.ssim(candidate, published),
-        }
-
     def read(candidate: Any, published: NDArray[Any]) -> NDArray[Any]:
         return image.eight_bits(_numbers(candidate, published.shape))
 
-    return ItemQuality(read, figures, {"psnr": psnr, "ssim": ssim}, _mean_square)
+    return ItemQuality(read, _PictureFigures, {"psnr": psnr, "ssim": ssim}, _mean_square)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PictureFigures(Mapping[str, float]):
+    """Figures of a picture, each computed where it is asked for: the second is most of the time."""
+
+    candidate: NDArray[Any]
+    published: NDArray[Any]
+
+    def __getitem__(self, name: str) -> float:
+        return _OF_PICTURES[name](self.candidate, self.published)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_OF_PICTURES)
+
+    def __len__(self) -> int:
+        return len(_OF_PICTURES)
+
+
+_OF_PICTURES = {"psnr": image.psnr, "ssim": image.ssim}
 
 
 def sounds(spectral_snr: float = 5.0) -> ItemQuality:

@@ -40,10 +40,14 @@ from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, SEEDS, Check, expect, run_all
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
 from hartley.testing.shared_plays import (
+    FEW,
+    FIRST,
+    ONE,
     build_scene,
     few_rounds,
     fingerprint,
     game_scene,
+    looks,
     measured,
     played,
     shared_deal,
@@ -149,17 +153,18 @@ def repeats(attack: Attack) -> None:
 def answers_every_question(attack: Attack) -> None:
     """On both scenes and in every modality: finite answers of the right shape, loot of its kind."""
     for modality in attack.modalities:
-        for kind in ("live", "dead"):
+        # Those of the whole dead scene: it is played for what may be read of it.
+        for kind, rounds in (("live", FIRST), ("dead", 0)):
             try:
-                played(attack, kind, modality, light=True)
+                played(attack, kind, modality, light=True, rounds=rounds)
             except HartleyError as error:
                 raise_from(f"on the {kind} scene ({modality}): {error}", error)
 
 
 def keeps_to_its_access(attack: Attack) -> None:
-    """It never uses what it did not declare."""
+    """It never uses what it did not declare, at its defaults."""
     try:
-        played(attack, "live", _modality(attack))
+        played(attack, "live", _modality(attack), rounds=FIRST)
     except AccessDenied as error:
         raise_from(f"access denied: {error}", error)
     except TypeError as error:
@@ -187,9 +192,10 @@ def reads_the_live_scene(attack: Attack) -> None:
     """The certified bits are above zero where everything leaks, in every modality it claims.
 
     At its light setting, which dead scenes are played at: where that reads nothing, a dead scene
-    shows nothing. At its defaults in the first modality alone. Scores of an inverted sign would
-    read as many bits, and fail a game that compares them with a threshold: they are refused.
-    A control of chains must read nothing there either.
+    shows nothing. At its defaults in the first modality alone. In a first few rounds where they
+    show it, else in the whole play. Scores of an inverted sign would read as many bits, and fail a
+    game that compares them with a threshold: they are refused. A control of chains must read
+    nothing there either.
     """
     if attack.control:
         for modality in attack.modalities:
@@ -200,20 +206,30 @@ def reads_the_live_scene(attack: Attack) -> None:
     if attack.light:
         plays.append((_modality(attack), False))
     for modality, light in plays:
-        channel = measured(attack, "live", modality, light=light)
-        low, at = channel.bits.lower, f" at {dict(attack.light)}" if light and attack.light else ""
-        expect(
-            low is not None and low > DEAD and channel.bits.value > DEAD,
+        reason = ""
+        for rounds in looks(attack):
+            if not (reason := _not_read(attack, modality, light, rounds)):
+                break
+        expect(not reason, reason)
+
+
+def _not_read(attack: Attack, modality: Modality, light: bool, rounds: int) -> str:
+    """Return what shows that a play of so many rounds, 0 for all, does not read a live scene."""
+    channel = measured(attack, "live", modality, light=light, rounds=rounds)
+    low, at = channel.bits.lower, f" at {dict(attack.light)}" if light and attack.light else ""
+    if low is None or low <= DEAD or channel.bits.value <= DEAD:
+        return (
             f"reads {channel.bits.value:.4f} bit (certified {low}) on the live scene "
-            f"({modality}){at}",
+            f"({modality}){at}"
         )
-        if attack.game.form is AnswerForm.SCORE and attack.game.role is Role.TAP:
-            auc = _auc(played(attack, "live", modality, light=light))
-            expect(
-                auc >= 0.5,
+    if attack.game.form is AnswerForm.SCORE and attack.game.role is Role.TAP:
+        auc = _auc(played(attack, "live", modality, light=light, rounds=rounds))
+        if auc < 0.5:
+            return (
                 f"the AUC on the live scene is {auc:.2f} ({modality}){at}: the sign of the score "
-                "is inverted; larger scores must mean truth 1",
+                "is inverted; larger scores must mean truth 1"
             )
+    return ""
 
 
 def _auc(trials: Trials) -> float:
@@ -228,14 +244,17 @@ def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
 
     A point estimate may be high by chance: it counts where it is above all that the same estimator
     reads of redrawn secrets, and then the median of three fixed seeds counts. Where the first seeds
-    read nothing, the others are not played: two in the first modality, one in each of the others,
-    since who knows what they should not knows it in all of them.
+    read nothing, the others are not played: the whole deal of one, in the first modality a third of
+    another's as well, since who knows what they should not knows it in all of them.
     """
     for modality in attack.modalities:
-        enough = 2 if modality is attack.modalities[0] else 1
-        lows, points = _dead(attack, modality, SEEDS[:enough])
-        if max(points) > DEAD:
-            lows, points = _dead(attack, modality, SEEDS)
+        lows, points = _dead(attack, modality, SEEDS[:1])
+        if modality is attack.modalities[0]:
+            more = _dead(attack, modality, SEEDS[1:2], rounds=looks(attack)[-2:][0])
+            lows, points = lows + more[0], points + more[1]
+        for enough in (2, 3):
+            if max(points) > DEAD:
+                lows, points = _dead(attack, modality, SEEDS[:enough])
         expect(
             max(lows) <= DEAD and float(np.median(points)) <= DEAD,
             f"reads {points} bit (certified {lows}) from the dead scene ({modality})",
@@ -243,16 +262,16 @@ def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
 
 
 def _dead(
-    attack: Attack, modality: Modality, seeds: Sequence[int]
+    attack: Attack, modality: Modality, seeds: Sequence[int], rounds: int = 0
 ) -> tuple[list[float], list[float]]:
     """Certified bits and point estimates on the dead scene, by seed; 0 for those of the null."""
     lows, points = [], []
     for seed in seeds:
-        channel = measured(attack, "dead", modality, seed, light=True)
+        channel = measured(attack, "dead", modality, seed, light=True, rounds=rounds)
         value = channel.bits.value
         if value > DEAD:
-            whole = measure(played(attack, "dead", modality, seed, light=True))
-            value = value if value > (whole.null.upper or 0.0) else 0.0
+            trials = played(attack, "dead", modality, seed, light=True, rounds=rounds)
+            value = value if value > (measure(trials).null.upper or 0.0) else 0.0
         lows.append(channel.bits.lower or 0.0)
         points.append(value if value > DEAD else 0.0)
     return lows, points
@@ -266,7 +285,7 @@ def keeps_its_budget(attack: Attack) -> None:
     if not used:
         return
     scene = game_scene(attack.game, "live", _modality(attack))
-    table = shared_deal(attack, "live", _modality(attack), few=True)
+    table = shared_deal(attack, "live", _modality(attack), rounds=FEW)
     try:
         play(attack, scene, seed=0, dealt=table, params=attack.light, budget=used - 1)
     except BudgetSpent:
@@ -328,13 +347,18 @@ def narrows_under_noise(attack: Attack) -> None:
     """For a tap: the noisier its source, the fewer bits, beyond the interval's width.
 
     Half of the noise is tried only where it can show anything: nobody reads more than the ceiling,
-    and nothing is more than nothing.
+    and nothing is more than nothing. Where the first few rounds read nearly all that there is, so
+    that noise could add nothing, they are enough for that.
     """
     if attack.game.role is not Role.TAP or attack.control:
         return  # noise on a jam is the attack itself; an injector has no source to blur
-    modality = _modality(attack)
-    undefended = measured(attack, "live", modality, light=True)
-    scene, table = game_scene(attack.game, "live", modality), shared_deal(attack, "live", modality)
+    modality, rounds = _modality(attack), FIRST
+    undefended = measured(attack, "live", modality, light=True, rounds=rounds)
+    if undefended.bits.value + DEAD < undefended.ceiling.value:
+        rounds = 0
+        undefended = measured(attack, "live", modality, light=True)
+    scene = game_scene(attack.game, "live", modality)
+    table = shared_deal(attack, "live", modality, rounds=rounds)
 
     def behind(level: float) -> Channel:
         dealt = _blur(table, level)
@@ -401,7 +425,7 @@ def adapts_as_it_declares(attack: Attack) -> None:
     read = trained = False
     for modality in attack.modalities:
         scene = game_scene(attack.game, "live", modality)
-        table = shared_deal(attack, "live", modality, few=True)
+        table = shared_deal(attack, "live", modality, rounds=ONE)
         calls: list[int] = []
         _Watched.read = False
         round_ = table.rounds[0]
@@ -438,7 +462,7 @@ def plays_what_it_sweeps(attack: Attack) -> None:
         setting = dict(zip(attack.sweep, values, strict=True))
         reasons = []
         for modality in attack.modalities:
-            table = shared_deal(attack, "live", modality, few=True)
+            table = shared_deal(attack, "live", modality, rounds=ONE)
             scene = game_scene(attack.game, "live", modality)
             try:
                 play(attack, scene, seed=0, dealt=table, params={**attack.light, **setting})

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from hartley.core import Access, Attack, Data, Ensemble, Game, Model, Scene
+from hartley.core import Access, Attack, Data, Ensemble, Game, Modality, Model, Scene
 from hartley.testing.checks import Check, expect, run_all
 from hartley.testing.parameters import refuses_values_outside_its_ranges
-from hartley.testing.shared_plays import build_scene, few_rounds, game_scene, measured
+from hartley.testing.shared_plays import FIRST, build_scene, few_rounds, game_scene, measured
 
 NEAR = 0.8
 """Share of its ceiling that the best attack must read from a live scene."""
@@ -72,23 +72,36 @@ def scenes_hold_what_it_requires(game: Game) -> None:
 
 
 def has_an_oracle(game: Game, attacks: Sequence[Attack]) -> None:
-    """The best of its attacks reads nearly all bits of the live scene."""
+    """The best of its attacks reads nearly all bits of the live scene.
+
+    Whole plays show it, of one attack after the other: first of those that read most in a first
+    few rounds, each at its light setting and then at its defaults.
+    """
+    first = {
+        attack: measured(attack, "live", _modality(game, attack), light=True, rounds=FIRST)
+        for attack in attacks
+    }
+    ranked = sorted(attacks, key=lambda attack: -first[attack].bits.value)
     best, ceiling = 0.0, float("inf")
-    for attack in attacks:
-        modality = next(m for m in attack.modalities if m in game.modalities)
-        channel = measured(attack, "live", modality)
+    for attack, light in product(ranked, (True, False)):
+        channel = measured(attack, "live", _modality(game, attack), light=light)
         best = max(best, channel.bits.value)
         ceiling = min(ceiling, channel.ceiling.value)
-    expect(best >= NEAR * ceiling, f"the best attack reads {best:.3f} of {ceiling:.3f} bit")
+        if best >= NEAR * ceiling:
+            return
+    expect(False, f"the best attack reads {best:.3f} of {ceiling:.3f} bit")
 
 
 def carries_its_usual_metrics(game: Game, attacks: Sequence[Attack]) -> None:
     """Every usual metric that it declares is there beside the bits."""
     for attack in attacks[:1]:
-        modality = next(m for m in attack.modalities if m in game.modalities)
-        channel = measured(attack, "live", modality)
+        channel = measured(attack, "live", _modality(game, attack), light=True, rounds=FIRST)
         lacking = [name for name in game.metrics if name not in channel.metrics]
         expect(not lacking, f"declares {', '.join(lacking)}, which no channel carries")
+
+
+def _modality(game: Game, attack: Attack) -> Modality:
+    return next(m for m in attack.modalities if m in game.modalities)
 
 
 def hands_out_victims_as_attackers_may_see_them(game: Game, attacks: Sequence[Attack]) -> None:

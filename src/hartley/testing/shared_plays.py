@@ -18,8 +18,14 @@ from hartley.core import Attack, Channel, Data, Deal, Game, Modality, Round, Sce
 from hartley.core.brief import records_in
 from hartley.engine.run.play import deal, play
 
+ONE = 1
+"""Rounds that show that a setting can be played."""
 FEW = 2
 """Rounds for a claim that is not about bits: one seed, one answer; a budget; an untouched view."""
+FIRST = 4
+"""Rounds in which most live scenes show beyond doubt that bits are read, or lost."""
+THIRD = 3
+"""Where those do not show it, the share of a deal that often does: one of three rounds."""
 
 
 def build_scene(game: Game, kind: str, modality: Modality, seed: int = 0) -> Scene:
@@ -36,27 +42,56 @@ def game_scene(game: Game, kind: str, modality: Modality, seed: int = 0) -> Scen
     return build_scene(game, kind, modality, seed)
 
 
-def few_rounds(game: Game) -> dict[str, int]:
-    """Return the game's parameters for a play of few rounds."""
-    return {"rounds": FEW} if any(p.name == "rounds" for p in game.parameters) else {}
+def few_rounds(game: Game, rounds: int = FEW) -> dict[str, int]:
+    """Return the game's parameters for a play of few rounds: as few as it can be played in."""
+    declared = next((p for p in game.parameters if p.name == "rounds"), None)
+    if declared is None:
+        return {}
+    return {"rounds": rounds if declared.range is None else int(max(rounds, declared.range.low))}
+
+
+def _fewer(attack: Attack, rounds: int) -> int:
+    """Return how many rounds are played, or 0 where as many are the whole deal."""
+    size = few_rounds(attack.game, rounds).get("rounds", 0) if rounds else 0
+    return 0 if 0 < _whole(attack) <= size else size
+
+
+def _whole(attack: Attack) -> int:
+    """Return the rounds of a whole deal, or 0 where the scene alone says how many there are."""
+    whole = next((p.default for p in attack.game.parameters if p.name == "rounds"), 0)
+    return int(attack.game_params.get("rounds", whole))
+
+
+def looks(attack: Attack) -> tuple[int, ...]:
+    """Return how many rounds are played until they show a claim, from a few to 0 for all."""
+    third = -(-_whole(attack) // THIRD)
+    return tuple(dict.fromkeys((_fewer(attack, FIRST), _fewer(attack, max(FIRST, third)), 0)))
 
 
 def shared_deal(
-    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, few: bool = False
+    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, rounds: int = 0
 ) -> Deal:
     """Return a deal on a live or dead scene, the same one for all attacks that are dealt alike.
 
     What an attack has spoilt in spite of the seal is made anew, for the next one.
+
+    Args:
+        attack: that plays it.
+        kind: ``live`` or ``dead``.
+        modality: of the scene.
+        seed: of scene and deal.
+        rounds: how many, of a game that deals in rounds, or 0 for the whole deal.
     """
-    game = attack.game
+    game, rounds = attack.game, _fewer(attack, rounds)
     settled = tuple(sorted(attack.game_params.items()))
-    key = (game, settled, attack.requires, kind, modality, seed, few)
+    key = (game, settled, attack.requires, kind, modality, seed, rounds)
     if key in _deals and fingerprint(_deals[key][0].rounds) != _deals[key][1]:
         _deals.clear()
         game_scene.cache_clear()
     if key not in _deals:
         scene = game_scene(game, kind, modality, seed)
-        table = deal(attack, scene, seed=seed, params=few_rounds(game) if few else None)
+        size = {"rounds": rounds} if rounds else None
+        table = deal(attack, scene, seed=seed, params=size)
         _deals[key] = (table, fingerprint(table.rounds))
     return _deals[key][0]
 
@@ -78,9 +113,15 @@ def fingerprint(rounds: Iterable[Round]) -> bytes:
 
 
 def played(
-    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, light: bool = False
+    attack: Attack,
+    kind: str,
+    modality: Modality,
+    seed: int = 0,
+    *,
+    light: bool = False,
+    rounds: int = 0,
 ) -> Trials:
-    """Return the trials of one play of the whole deal on a live or dead scene.
+    """Return the trials of one play on a live or dead scene.
 
     Args:
         attack: at its defaults, or at its light setting.
@@ -88,24 +129,37 @@ def played(
         modality: of the scene.
         seed: of scene, deal and play.
         light: whether the light setting is enough.
+        rounds: how many, of a game that deals in rounds, or 0 for the whole deal.
     """
-    return _played(attack, kind, modality, seed, light and bool(attack.light))
+    light = light and bool(attack.light)
+    return _played(attack, kind, modality, seed, light, _fewer(attack, rounds))
 
 
 @lru_cache(maxsize=1024)
-def _played(attack: Attack, kind: str, modality: Modality, seed: int, light: bool) -> Trials:
-    table = shared_deal(attack, kind, modality, seed)
+def _played(
+    attack: Attack, kind: str, modality: Modality, seed: int, light: bool, rounds: int
+) -> Trials:
+    table = shared_deal(attack, kind, modality, seed, rounds=rounds)
     scene, params = game_scene(attack.game, kind, modality, seed), attack.light if light else {}
     return play(attack, scene, seed=seed, dealt=table, params=params)
 
 
 def measured(
-    attack: Attack, kind: str, modality: Modality, seed: int = 0, *, light: bool = False
+    attack: Attack,
+    kind: str,
+    modality: Modality,
+    seed: int = 0,
+    *,
+    light: bool = False,
+    rounds: int = 0,
 ) -> Channel:
     """Return the channel that is measured from that play, with a null arm of one redraw."""
-    return _measured(attack, kind, modality, seed, light and bool(attack.light))
+    light = light and bool(attack.light)
+    return _measured(attack, kind, modality, seed, light, _fewer(attack, rounds))
 
 
 @lru_cache(maxsize=1024)
-def _measured(attack: Attack, kind: str, modality: Modality, seed: int, light: bool) -> Channel:
-    return measure(_played(attack, kind, modality, seed, light), redraws=1)
+def _measured(
+    attack: Attack, kind: str, modality: Modality, seed: int, light: bool, rounds: int
+) -> Channel:
+    return measure(_played(attack, kind, modality, seed, light, rounds), redraws=1)

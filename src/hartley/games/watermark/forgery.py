@@ -256,7 +256,7 @@ def _judge(
         """Return what the victim's reader attributes to a forged item."""
         candidate = marked_items.loot_of(outcome, "forgery")
         item = marked_items.read_as(quality, candidate, victim.unmarked, "forgery")
-        figures = victim.figures(item)
+        figures = dict(victim.figures(item))
         violated = not holds(figures, floors)
         replayed = any(np.array_equal(item, one) for one in victim.others)
         item = victim.unmarked if violated or replayed else item

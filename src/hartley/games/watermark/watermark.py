@@ -396,7 +396,7 @@ def _judge(
         """Return what the owner reads in a cleaned item and in the published one."""
         candidate = marked_items.loot_of(outcome, "watermark")
         cleaned = marked_items.read_as(quality, candidate, item.published, "watermark")
-        figures = quality.figures(cleaned, item.published)
+        figures = dict(quality.figures(cleaned, item.published))
         before = reading(marker, item.published, item.key, item.message, "before")
         violated = not holds(figures, floors)
         after = reading(
