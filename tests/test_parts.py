@@ -27,13 +27,10 @@ CASES = (
 
 
 SLOW = {
-    *("band_assignment-answers_every_question", "clean_clip-dead_stays_dead"),
-    *("deep_partition_aggregation-narrows_poisoning", "detector_evasion-keeps_to_its_access"),
-    *("key_sampling-keeps_to_its_access", "multi_key-narrows_watermark"),
-    *("neural_cleanse-narrows_poisoning", "ngram_climbing-keeps_to_its_access"),
+    *("clean_clip-dead_stays_dead", "deep_partition_aggregation-narrows_poisoning"),
+    *("multi_key-narrows_watermark", "neural_cleanse-narrows_poisoning"),
     *("ngram_climbing-narrows_under_noise", "prada-dead_stays_dead"),
-    *("safe_clip-dead_stays_dead", "washed_copy-answers_every_question"),
-    "washed_copy-keeps_to_its_access",
+    *("safe_clip-dead_stays_dead", "washed_copy-reads_the_live_scene"),
 }
 """The dearest checks, of five to seventeen seconds each: `make test-slow` plays them. All other
 checks of the same parts are played each time."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hartley.kit.item_quality import holds, own_words, tables, texts
+from hartley.kit.item_quality import column_distance, holds, own_words, tables, texts
 
 WORDS = [f"word{k}" for k in range(60)]
 
@@ -50,3 +50,14 @@ def test_a_forged_table_has_few_rows_that_are_not_the_forger_s():
     assert passes(np.concatenate([own, theirs[:5]]))
     assert not passes(np.concatenate([own, theirs[:20]]))
     assert not passes(np.concatenate([own, own]))
+
+
+def test_columns_are_as_far_apart_as_scipy_says():
+    from scipy.stats import ks_2samp
+
+    rng = np.random.default_rng(0)
+    table, other = rng.integers(0, 9, (40, 6)), rng.integers(1, 12, (57, 6))
+    other[:, 0] = rng.permutation(np.resize(table[:, 0], len(other)))
+    gaps = [ks_2samp(table[:, c], other[:, c]).statistic for c in range(6)]
+    assert column_distance(table, other) == pytest.approx(np.mean(gaps), abs=1e-12)
+    assert column_distance(table, rng.permutation(table)) == 0

@@ -251,9 +251,12 @@ def _placed(entry: Entry, games: dict[str, Entry]) -> Entry:
 
 def _collided(placed: Iterable[Entry]) -> Iterator[Entry]:
     """Mark parts of the same kind and name as unusable, with an error that names both origins."""
+    named: dict[tuple[str, str], list[Entry]] = {}
     all_entries = list(placed)
     for entry in all_entries:
-        twins = [e for e in all_entries if (e.kind, e.name) == (entry.kind, entry.name)]
+        named.setdefault((entry.kind, entry.name), []).append(entry)
+    for entry in all_entries:
+        twins = named[entry.kind, entry.name]
         if len(twins) > 1 and entry.kind != "plugin":
             places = " and ".join(f"{e.origin} ({e.module})" for e in twins)
             yield replace(entry, error=f"two {entry.kind}s are named {entry.name!r}: {places}")

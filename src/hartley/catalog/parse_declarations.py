@@ -18,6 +18,8 @@ from hartley.core.taxonomy import Modality
 
 _DECORATORS = {record.__name__.lower(): kind for kind, record in RECORDS.items()}
 _MARK = re.compile(rb"^@(?:\w+\.)*(?:attack|defense|game|recipe)\(", re.MULTILINE)
+_DECORATED = re.compile(rb"^@(?!(?:dataclass|lru_cache|cache|contextmanager)\b)", re.MULTILINE)
+"""A line of what may be a part's decorator, under whatever name it was imported."""
 _FUNCTION = re.compile(rb"^def \w", re.MULTILINE)
 _DOCSTRING = re.compile(
     rb'^\) ?[^\n]*:\n    """.*?"""\n|^def [^\n]*:\n    """.*?"""\n', re.MULTILINE | re.DOTALL
@@ -185,10 +187,13 @@ def _parts(tree: ast.Module, source: Source) -> Iterator[Entry]:
 def _parsed(source: Source) -> ast.Module:
     """Parse a file; one of Hartley's own only to the end of its part's docstring, else of its part.
 
-    The rest is most of a file, and a listing does not need it. A plugin is parsed whole, so that a
-    syntax error anywhere in it is reported.
+    The rest is most of a file, and a listing does not need it; nor does it need a file of Hartley's
+    own that holds no part. A plugin is parsed whole, so that a syntax error anywhere in it is
+    reported.
     """
     text = read_bytes(source.path, "the module", UsageError, LARGEST_MODULE)
+    if source.kind and not _DECORATED.search(text):
+        return ast.Module([], [])
     marks = list(_MARK.finditer(text)) if source.kind else []
     if marks and (begun := _FUNCTION.search(text, marks[-1].end())):
         end = _STATEMENT.search(text, begun.end())

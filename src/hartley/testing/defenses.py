@@ -33,10 +33,8 @@ from hartley.engine.defend import as_static, defended
 from hartley.engine.run.play import deal, play
 from hartley.testing.checks import DEAD, Check, CheckFailed, expect, run_all
 from hartley.testing.parameters import accepts, refuses_values_outside_its_ranges
-from hartley.testing.shared_plays import few_rounds, game_scene
+from hartley.testing.shared_plays import FIRST, ONE, few_rounds, game_scene
 
-FIRST = 4
-"""Rounds that show most defenses' loss beyond doubt."""
 FEW = 8
 """Victims where each has to be trained or answers for many records: enough to compare by."""
 
@@ -236,7 +234,7 @@ def _narrowed(defense: Defense, attack: Attack, scene: Scene) -> bool:
         return _bare[key]
 
     if few_rounds(attack.game):
-        first = {"rounds": FIRST}
+        first = few_rounds(attack.game, FIRST)
         bits, answers = undefended(first)
         if (bits.lower or 0.0) > DEAD:
             left, behind = residual(first)
@@ -280,9 +278,9 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
     """Applied twice, it still plays."""
     for attack, scene in _scenes(defense, attacks, "live"):
         twice = defended(_defended(defense, attack, scene)[0], defense)
-        few = few_rounds(attack.game)
+        one = few_rounds(attack.game, ONE)
         try:
-            play(attack, twice, seed=0, params=attack.light, game_params=few)
+            play(attack, twice, seed=0, params=attack.light, game_params=one)
         except HartleyError as error:
             raise CheckFailed(f"applied twice, {attack.name} fails: {error}") from error
 
@@ -290,27 +288,34 @@ def composes_twice(defense: Defense, attacks: Sequence[Attack]) -> None:
 def _scenes(defense: Defense, attacks: Sequence[Attack], kind: str) -> list[tuple[Attack, Scene]]:
     """The lightest attack on each game it protects, with the scene of the first modality."""
     scenes: dict[str, tuple[Attack, Scene]] = {}
-    for game, modality in dict.fromkeys((a.game.name, m) for a in attacks for m in a.modalities):
+    ordered = sorted(attacks, key=_weight)
+    for game, modality in dict.fromkeys((a.game.name, m) for a in ordered for m in a.modalities):
         if game not in scenes and (pairs := _pairs(defense, attacks, kind, game, modality)):
             scenes[game] = pairs[0]
     expect(bool(scenes), "no scene of a game it protects holds what it requires")
     return list(scenes.values())
 
 
+def _weight(attack: Attack) -> tuple[bool, bool, bool, str]:
+    """Sort attacks by what a play of them costs, as far as they declare it.
+
+    What a defense does to training it does to the reference models of every attack as well, so that
+    the attacks without reference models show the same in a fraction of the time. A light setting is
+    declared where a play at the defaults takes long. Attacks that see labels alone ask many times
+    as many questions as those that see scores.
+    """
+    dear = Access.TRAIN | Access.WEIGHTS | Access.GRADIENTS
+    labels = not attack.access & ~Access.LABELS
+    return bool(attack.access & dear), bool(attack.light), labels, attack.name
+
+
 def _pairs(
     defense: Defense, attacks: Sequence[Attack], kind: str, game: str, modality: Modality
 ) -> list[tuple[Attack, Scene]]:
-    """Attacks on one game in one modality that it claims, lightest first, each with its scene.
-
-    What a defense does to training it does to the reference models of every attack as well, so that
-    the attacks without reference models show the same in a fraction of the time. Attacks that see
-    labels alone ask many times as many questions as those that see scores.
-    """
-    dear = Access.TRAIN | Access.WEIGHTS | Access.GRADIENTS
-    weight = {a: (bool(a.access & dear), not a.access & ~Access.LABELS, a.name) for a in attacks}
+    """Attacks on one game in one modality that it claims, lightest first, each with its scene."""
     fitting = [
         attack
-        for attack in sorted(attacks, key=weight.__getitem__)
+        for attack in sorted(attacks, key=_weight)
         if attack.game.name == game
         and modality in attack.modalities
         and modality in attack.game.modalities

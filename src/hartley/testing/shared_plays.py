@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -112,6 +113,13 @@ def fingerprint(rounds: Iterable[Round]) -> bytes:
     return state.digest()
 
 
+class _Size(NamedTuple):
+    """How much is played: at the light setting or not, and how many rounds, or 0 for all."""
+
+    light: bool
+    rounds: int
+
+
 def played(
     attack: Attack,
     kind: str,
@@ -131,16 +139,15 @@ def played(
         light: whether the light setting is enough.
         rounds: how many, of a game that deals in rounds, or 0 for the whole deal.
     """
-    light = light and bool(attack.light)
-    return _played(attack, kind, modality, seed, light, _fewer(attack, rounds))
+    size = _Size(light and bool(attack.light), _fewer(attack, rounds))
+    return _played(attack, kind, modality, seed, size)
 
 
 @lru_cache(maxsize=1024)
-def _played(
-    attack: Attack, kind: str, modality: Modality, seed: int, light: bool, rounds: int
-) -> Trials:
-    table = shared_deal(attack, kind, modality, seed, rounds=rounds)
-    scene, params = game_scene(attack.game, kind, modality, seed), attack.light if light else {}
+def _played(attack: Attack, kind: str, modality: Modality, seed: int, size: _Size) -> Trials:
+    table = shared_deal(attack, kind, modality, seed, rounds=size.rounds)
+    scene = game_scene(attack.game, kind, modality, seed)
+    params = attack.light if size.light else {}
     return play(attack, scene, seed=seed, dealt=table, params=params)
 
 
@@ -154,12 +161,10 @@ def measured(
     rounds: int = 0,
 ) -> Channel:
     """Return the channel that is measured from that play, with a null arm of one redraw."""
-    light = light and bool(attack.light)
-    return _measured(attack, kind, modality, seed, light, _fewer(attack, rounds))
+    size = _Size(light and bool(attack.light), _fewer(attack, rounds))
+    return _measured(attack, kind, modality, seed, size)
 
 
 @lru_cache(maxsize=1024)
-def _measured(
-    attack: Attack, kind: str, modality: Modality, seed: int, light: bool, rounds: int
-) -> Channel:
-    return measure(_played(attack, kind, modality, seed, light, rounds), redraws=1)
+def _measured(attack: Attack, kind: str, modality: Modality, seed: int, size: _Size) -> Channel:
+    return measure(_played(attack, kind, modality, seed, size), redraws=1)

@@ -65,13 +65,14 @@ def spectra(sounds: NDArray[Any]) -> NDArray[np.float64]:
 
     if sounds.shape[-1] % HOP:
         raise UsageError(f"samples must be a multiple of {HOP}, got {sounds.shape[-1]}")
-    room = [(0, 0)] * (sounds.ndim - 1) + [(HOP, HOP)]
-    blocks = np.pad(np.asarray(sounds, dtype=np.float64), room)
-    blocks = blocks.reshape(*sounds.shape[:-1], -1, HOP)
-    pairs = np.concatenate([blocks[..., :-1, :], blocks[..., 1:, :]], -1) * _window()
-    a, b, c, d = np.split(pairs, 4, axis=-1)
-    folded = np.concatenate([-c[..., ::-1] - d, a - b[..., ::-1]], -1)
-    return np.asarray(dct(folded, type=4, norm="ortho", axis=-1))
+    blocks, half = sounds.reshape(*sounds.shape[:-1], -1, HOP), HOP // 2
+    rising, falling = np.split(_window(), 2)
+    folded = np.zeros((*blocks.shape[:-2], blocks.shape[-2] + 1, HOP))
+    # Each block is the second half of one frame, and the first half of the next.
+    ends, begins = blocks * falling, blocks * rising
+    folded[..., :-1, :half] = -ends[..., half - 1 :: -1] - ends[..., half:]
+    folded[..., 1:, half:] = begins[..., :half] - begins[..., : half - 1 : -1]
+    return np.asarray(dct(folded, type=4, norm="ortho", axis=-1, overwrite_x=True))
 
 
 def waves(frames: NDArray[Any]) -> NDArray[np.float32]:

@@ -42,12 +42,12 @@ def band_assignment(
     album = view.data.x[0]
     if album.ndim > 2:  # bytes: of a sound that is not scrambled but encrypted
         album = album.mean(-1) / 255 - 0.5
-    usual = _statistics(view.brief.public.x)
+    usual, frames = _statistics(spectra(view.brief.public.x)), spectra(album)
     rebuilt = np.array(album, dtype=np.float32)
     for stretch in stretches(view):
         if np.isin(stretch, view.brief.question.x).any():
-            order, inverted = _solved(_statistics(album[stretch]), usual, sweeps)
-            rebuilt[stretch] = waves(unmoved(spectra(album[stretch]), order, inverted))
+            order, inverted = _solved(_statistics(frames[stretch]), usual, sweeps)
+            rebuilt[stretch] = waves(unmoved(frames[stretch], order, inverted))
     return Outcome(
         guess=np.full(len(view.brief.question), -1),
         asset=Data("album", Modality.AUDIO, rebuilt[None], role="plaintext"),
@@ -58,8 +58,7 @@ Statistics = tuple["NDArray[Any]", "NDArray[Any]"]
 """Log level of every bin (bands, bins), and correlation of the bands' levels over time."""
 
 
-def _statistics(sounds: NDArray[Any]) -> Statistics:
-    frames = spectra(np.asarray(sounds))
+def _statistics(frames: NDArray[Any]) -> Statistics:
     power = frames.reshape(-1, BANDS, frames.shape[-1] // BANDS) ** 2
     level = np.log(power.mean(0) + 1e-12)
     moving = np.log(power.mean(2) + 1e-9)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     modalities=(Modality.VISION, Modality.TABULAR),
     paper="arXiv:1805.12185",
     loot=Loot.MODEL,
-    light={"steps": 100, "tuning": 50},
+    light={"doubt": False, "steps": 100, "tuning": 50},
 )
 def washed_copy(
     view: View[OwnershipBrief],
