@@ -214,7 +214,7 @@ def reads_the_live_scene(attack: Attack) -> None:
 
 
 def _not_read(attack: Attack, modality: Modality, light: bool, rounds: int) -> str:
-    """Return what shows that a play of so many rounds, 0 for all, does not read a live scene."""
+    """Return what shows that a play of some rounds, 0 for all, does not read a live scene."""
     channel = measured(attack, "live", modality, light=light, rounds=rounds)
     low, at = channel.bits.lower, f" at {dict(attack.light)}" if light and attack.light else ""
     if low is None or low <= DEAD or channel.bits.value <= DEAD:
