@@ -48,6 +48,7 @@ VERBS = {
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
     "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
+    "evidence": "Write what a stored run says about a law or a standard, sentence by row.",
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
     "canaries": "Draw harmless secrets for your own training, for assess --canaries or --withheld.",
     "pack": "List packs of real data and weights, or fetch one.",

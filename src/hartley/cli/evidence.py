@@ -1,0 +1,65 @@
+"""``hartley evidence``: what a stored run says about the clauses of a standard or a law."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import note, say
+from hartley.core.errors import DamagedRun, RunError, UsageError
+
+app = App(name="evidence")
+
+
+@app.default
+def evidence(
+    run: str,
+    /,
+    *,
+    for_: Annotated[list[str], Parameter(name="--for", negative="")],
+    out: Path | None = None,
+    store: Path = Path("runs"),
+) -> int:
+    """Write what a stored run says about a standard or a law: a page, Markdown, OSCAL, CycloneDX.
+
+    Each sentence carries the id of the row or fact that it rests on, and a clause without a
+    measurement says so. No clause is said to be fulfilled: evidence by attacks is a lower bound. A
+    run that is damaged, or that no journal vouches for, gives none and exits with 3. Nothing uses
+    the network.
+
+    Parameters
+    ----------
+    run
+        A run's name in the store, its folder, its run.json, or latest.
+    for_
+        edpb (Opinion 28/2024), aisvs (OWASP AISVS 1.0), ai-act-15 (Article 15(5)), ai-act-50
+        (Article 50(2)), nist (AI 100-2 E2025 and AI RMF) or mcp (OWASP MCP Top 10); several by
+        repeating it.
+    out
+        The folder to write; by default the folder evidence in that of the run.
+    store
+        The folder of all runs.
+    """
+    from hartley.cli.find_run import path_of
+    from hartley.reference.clauses import clauses
+    from hartley.report.evidence.pack import files_of, write_pack
+    from hartley.store import read_verified
+
+    if not for_:
+        raise UsageError("--for must name a document; see: hartley evidence --help")
+    for name in for_:
+        clauses(name)
+    path = path_of(run, store)
+    try:
+        reading = read_verified(path)
+    except DamagedRun as damage:
+        raise RunError(f"a damaged run gives no evidence: {damage}") from damage
+    folder = path if path.is_dir() else path.parent
+    files = files_of(folder, reading, for_)
+    out = out or folder / "evidence"
+    write_pack(out, files)
+    say(f"{out}: {len(files)} files about {', '.join(dict.fromkeys(for_))}")
+    note(f"open {out / 'evidence.html'}")
+    return 0

@@ -1,0 +1,342 @@
+"""A pack of evidence: each sentence has its source, both formats validate, none overclaims."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from tests.report.sample import document
+
+from hartley import catalog
+from hartley.cli.main import run
+from hartley.core.errors import RunError, UnknownName
+from hartley.reference import entries
+from hartley.reference.clauses import KINDS, clause_sets, clauses
+from hartley.report.evidence.collect import collect, matching
+from hartley.report.evidence.lint import faults
+from hartley.report.evidence.pack import DRAWN, files_of, write_pack
+from hartley.report.evidence.statements import Source, Statement, row_id, token
+from hartley.store import read_verified
+
+SETS = tuple(clause_sets())
+
+
+def source_of(run_document):
+    return Source(run_document, run_document["verdict"], "ab" * 32, "cd" * 32)
+
+
+def drawn(evidence):
+    return {name: render(evidence).encode() for name, render in DRAWN.items()}
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return collect(source_of(document()), SETS)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two runs: the live scene of membership judged by a limit that it breaks, and a dead one."""
+    store = tmp_path_factory.mktemp("runs")
+    limits = store.parent / "limits.toml"
+    limits.write_text("[limits]\nmembership = 0.05\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARTLEY_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name in ("live", "dead"):
+            words = ["assess", "--scene", f"{name}:membership", "--only", "loss_threshold"]
+            assert run([*words, "--workers", "0", "--store", str(store), "--run", name]) == 0
+        gate = ["gate", "live", "--store", str(store), "--limits", str(limits), "--save"]
+        assert run(gate) == 1
+    return store
+
+
+# The tables.
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_measure_of_a_clause_is_one_of_hartley(name):
+    parts = {
+        kind: {e.name for e in catalog.entries(kind)} for kind in ("game", "attack", "defense")
+    }
+    classes = {entry.cls for entry in catalog.entries("game")}
+    known = {**parts, "class": classes, "defended": classes, "tag": set(entries()),
+             "fact": {"/suspects"}}  # fmt: skip
+    listed = clauses(name)
+    assert set(known) == set(KINDS) and listed
+    for clause in listed:
+        for measure in clause.measures:
+            kind, _, what = measure.partition(":")
+            assert measure == "any" or what in known[kind], (clause.id, measure)
+        assert clause.checked and clause.words.endswith(".") and clause.never.endswith(".")
+    assert len({token(clause.id) for clause in listed}) == len(listed)
+
+
+def test_the_metrics_of_the_tables_are_those_of_games():
+    metrics = {name for entry in catalog.entries("game") for name in entry.metrics}
+    metrics |= {"epsilon_lower", "auc", "tpr_at_fpr_1e2"}
+    for name in SETS:
+        for clause in clauses(name):
+            assert set(clause.metrics) <= metrics, (clause.id, set(clause.metrics) - metrics)
+
+
+def test_an_unknown_document_offers_the_nearest():
+    with pytest.raises(UnknownName, match="did you mean aisvs"):
+        clauses("aisv")
+
+
+# The sentences.
+
+
+def test_a_pack_of_everything_a_run_may_hold_has_no_fault(sample):
+    assert not faults(sample, drawn(sample))
+    words = " ".join(one.text for one in sample.all())
+    assert "flagged" in words and "failed" in words and "Over the limit" in words
+    assert "<b>twice</b>" in words and b"<b>twice" not in drawn(sample)["evidence.html"]
+
+
+def test_a_clause_says_not_measured_where_and_only_where_no_row_answers_it(sample):
+    channels = document()["channels"]
+    sound = [r for r in channels if r["status"] == "measured" and not r.get("flags")]
+    for part in sample.parts:
+        for answer in part.answers:
+            rows = [r for m in answer.clause.measures for r in matching(m, sound, [])]
+            assert bool(rows) == (answer.state in ("measured", "partly measured")), answer.clause
+            says = any(one.text.startswith("Not measured:") for one in answer.statements)
+            assert says == (answer.state in ("not measured", "partly measured")), answer.clause
+    states = {a.clause.id: a.state for p in sample.parts for a in p.answers}
+    assert states["55(i)"] == "partly measured" and states["55(iii)"] == "not measured"
+    assert states["11.2.5"] == "measured"
+
+
+def test_another_figure_of_a_row_changes_the_sentences_of_that_row_alone(sample):
+    changed = document()
+    row = next(r for r in changed["channels"] if r["attack"] == "lira_online")
+    row["bits"] = {**row["bits"], "point": 0.25, "low": 0.123}
+    other = collect(source_of(changed), SETS)
+    before = {one.text: one.rests for one in sample.all()}
+    after = {one.text: one.rests for one in other.all()}
+    differ = {text: rests for text, rests in {**before, **after}.items()
+              if (text in before) != (text in after)}  # fmt: skip
+    assert any("0.123" in text for text in differ)
+    assert all(row_id(row) in rests for rests in differ.values()), differ
+
+
+def test_a_measured_sentence_has_the_figures_of_its_row(sample):
+    for row, one in sample.rows:
+        value = row["bits"]
+        assert one.rests == (row_id(row),)
+        assert f"[{value['low']:.3f}, {value['high']:.3f}]" in one.text.replace("\u202f", "")
+        assert "certified" in one.text and "calibrated" in one.text and " n " in one.text
+
+
+# The lint.
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        (Statement("A claim that rests on nothing.", ()), "has no row"),
+        (Statement("A claim about another run.", ("row:lira-0",)), "which is not in the run"),
+        (Statement("A wrong fact.", ("run:/scene/nothing",)), "which is not in the run"),
+        (Statement("One claim. And another.", ("set:edpb",)), "must be one sentence, got 2"),
+        (Statement("A claim without an end", ("set:edpb",)), "must be one sentence, got 0"),
+    ],
+)
+def test_the_lint_finds_a_sentence_without_a_source(sample, statement, fault):
+    evidence = replace(sample, run=(*sample.run, statement))
+    found = faults(evidence, {})
+    assert len(found) == 1 and fault in found[0]
+
+
+def test_the_lint_reads_quoted_text_of_others_as_one_piece(sample):
+    one = Statement("It failed: “Bad. Very bad!”.", ("set:edpb",))
+    assert not faults(replace(sample, run=(*sample.run, one)), {})
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_lint_finds_a_sentence_that_a_format_adds_or_changes(sample, name):
+    text = drawn(sample)[name].decode()
+    figure = "0.262"
+    assert figure in text
+    found = faults(sample, {name: text.replace(figure, "0.001").encode()})
+    assert found and all(fault.startswith(f"{name}: ") for fault in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("evidence.md", r" `row:lira_online[^\n]*"),
+        ("evidence.html", r' data-rests="[^"]*lira_online[^"]*"'),
+    ],
+)
+def test_the_lint_finds_a_line_whose_ids_are_gone(sample, name, cut):
+    text = drawn(sample)[name].decode()
+    bare = re.sub(cut, "", text)
+    assert bare != text
+    assert any("has no row" in fault for fault in faults(sample, {name: bare.encode()}))
+
+
+def test_the_lint_finds_a_json_sentence_whose_ids_are_gone(sample):
+    bare = json.loads(drawn(sample)["evidence.oscal.json"])
+    bare["assessment-results"]["results"][0]["observations"][3].pop("props")
+    bare["assessment-results"]["results"][0].pop("props")
+    found = faults(sample, {"evidence.oscal.json": json.dumps(bare).encode()})
+    assert any("has no row" in fault for fault in found)
+    bare = json.loads(drawn(sample)["evidence.cdx.json"])
+    bare["declarations"]["claims"].pop(5)
+    found = faults(sample, {"evidence.cdx.json": json.dumps(bare).encode()})
+    assert len(found) == 1 and "is missing" in found[0]
+
+
+# The formats.
+
+
+def test_oscal_validates_and_a_broken_limit_is_the_only_finding(sample, tmp_path):
+    from trestle.oscal.assessment_results import AssessmentResults
+
+    path = tmp_path / "results.json"
+    path.write_bytes(drawn(sample)["evidence.oscal.json"])
+    results = AssessmentResults.oscal_read(path).results
+    assert len(results) == len(SETS)
+    targets = {f.target.target_id for r in results for f in r.findings or ()}
+    over = {f"{p.set.name}_{token(a.clause.id)}" for p in sample.parts for a in p.answers if a.over}
+    assert targets == over and "aisvs_11.2.5" in targets
+    assert b'"satisfied"' not in path.read_bytes()
+    ids = re.findall(rb'"uuid": "([^"]+)"', path.read_bytes())
+    assert len(ids) == len(set(ids))
+    named = set(re.findall(rb'"observation-uuid": "([^"]+)"', path.read_bytes()))
+    assert named and named <= set(ids)
+
+
+def test_oscal_validates_where_nothing_was_measured(tmp_path):
+    from trestle.oscal.assessment_results import AssessmentResults
+
+    empty = document() | {"channels": [], "defenses": [], "edges": []}
+    empty["verdict"] = {"status": "pass", "reasons": []}
+    evidence = collect(source_of(empty), SETS)
+    files = drawn(evidence)
+    assert not faults(evidence, files)
+    assert {a.state for p in evidence.parts for a in p.answers} == {"not measured"}
+    path = tmp_path / "results.json"
+    path.write_bytes(files["evidence.oscal.json"])
+    assert len(AssessmentResults.oscal_read(path).results) == len(SETS)
+
+
+def test_cyclonedx_validates_and_every_reference_leads_somewhere(sample):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    text = drawn(sample)["evidence.cdx.json"].decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bom = json.loads(text)
+    refs = re.findall(r'"bom-ref": ("[^\n]*")', text)
+    assert len(refs) == len(set(refs))
+    known = {json.loads(ref) for ref in refs}
+    declared = bom["declarations"]
+    for claim in declared["claims"]:
+        assert {claim["target"], *claim["evidence"]} <= known
+    for attestation in declared["attestations"]:
+        for line in attestation["map"]:
+            assert {line["requirement"], *line["claims"]} <= known
+    card = bom["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]
+    assert len(card["performanceMetrics"]) == len(sample.rows)
+
+
+# The command.
+
+
+def evidence_of(store, name, *words):
+    return run(["evidence", name, "--store", str(store), *words])
+
+
+def test_a_real_run_gives_the_same_pack_twice(store, tmp_path, capsys):
+    out = tmp_path / "pack"
+    words = [word for name in SETS for word in ("--for", name)]
+    assert evidence_of(store, "live", *words, "--out", str(out)) == 0
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert evidence_of(store, "live", *words, "--out", str(out)) == 0
+    assert first == {path.name: path.read_bytes() for path in out.iterdir()}
+    assert first["run.json"] == (store / "live" / "run.json").read_bytes()
+    page = first["evidence.html"].decode()
+    assert "Over the limit" in page and "limits.toml" in page  # the saved verdict
+    assert "http" not in re.sub(r"https?://\S+ is not loaded", "", page)
+    assert not [p for p in tmp_path.iterdir() if p.name.endswith((".partial", ".old"))]
+    findings = json.loads(first["evidence.oscal.json"])["assessment-results"]["results"]
+    assert any("findings" in result for result in findings)
+    assert str(out) in capsys.readouterr().out
+
+
+def test_the_pack_is_in_the_folder_of_the_run_unless_said_otherwise(store):
+    assert evidence_of(store, "dead", "--for", "nist") == 0
+    page = (store / "dead" / "evidence" / "evidence.md").read_text()
+    assert "NISTAML.033: measured" in page and "No limits were set" in page
+    assert not read_verified(store / "dead").doubt  # the pack is not a damage
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["live", "--for", "aisv"], "did you mean aisvs"),
+        (["live", "--for", "soc2"], "choose from"),
+        (["live"], "for"),
+        (["lve", "--for", "edpb"], "did you mean live"),
+    ],
+)
+def test_what_is_not_there_is_a_usage_error(store, words, message, capsys):
+    assert evidence_of(store, *words) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_a_folder_that_is_not_a_pack_is_left_alone(store, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("mine")
+    assert evidence_of(store, "live", "--for", "edpb", "--out", str(tmp_path)) == 2
+    assert "which is neither" in capsys.readouterr().err
+    assert evidence_of(store, "live", "--for", "edpb", "--out", str(tmp_path / "notes.txt")) == 2
+    assert evidence_of(store, str(tmp_path), "--for", "edpb") == 2  # a folder without a run
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_pack_of_another_run_or_with_other_files_is_left_alone(store, tmp_path, capsys):
+    out = tmp_path / "pack"
+    assert evidence_of(store, "live", "--for", "edpb", "--out", str(out)) == 0
+    before = (out / "manifest.json").read_bytes()
+    assert evidence_of(store, "dead", "--for", "edpb", "--out", str(out)) == 2
+    assert "is a pack of the run live" in capsys.readouterr().err
+    (out / "notes.txt").write_text("mine")
+    assert evidence_of(store, "live", "--for", "nist", "--out", str(out)) == 2
+    assert "notes.txt" in capsys.readouterr().err
+    assert (out / "manifest.json").read_bytes() == before
+
+
+def test_a_damaged_or_unverified_run_gives_no_evidence(store, tmp_path, capsys):
+    shutil.copytree(store / "live", tmp_path / "live")
+    edited = (tmp_path / "live" / "run.json").read_text().replace('"seed": 0', '"seed": 1', 1)
+    (tmp_path / "live" / "run.json").write_text(edited)
+    assert evidence_of(tmp_path, "live", "--for", "edpb") == 3
+    assert "a damaged run gives no evidence" in capsys.readouterr().err
+    alone = tmp_path / "copy.json"
+    shutil.copy(store / "live" / "run.json", alone)
+    assert evidence_of(tmp_path, str(alone), "--for", "edpb") == 3
+    error = capsys.readouterr().err
+    assert "an unverified run gives no evidence" in error and error.count("\n") == 1
+    shutil.copytree(store / "live", tmp_path / "verdict" / "live")
+    (tmp_path / "verdict" / "live" / "verdict.json").unlink()
+    assert evidence_of(tmp_path / "verdict", "live", "--for", "edpb") == 3
+    assert not list(tmp_path.rglob("evidence*"))
+
+
+def test_nothing_is_written_where_a_sentence_has_no_source(store, monkeypatch, tmp_path):
+    folder = store / "live"
+    reading = read_verified(folder)
+    whole = files_of(folder, reading, ["edpb"])
+    bad = {**DRAWN, "evidence.md": lambda evidence: "- A claim of nobody's.\n"}
+    monkeypatch.setattr("hartley.report.evidence.pack.DRAWN", bad)
+    with pytest.raises(RunError, match="nothing was written"):
+        files_of(folder, reading, ["edpb"])
+    write_pack(tmp_path / "new" / "pack", copy.copy(whole))
+    assert {p.name for p in (tmp_path / "new" / "pack").iterdir()} == set(whole)
