@@ -59,7 +59,7 @@ class SqliteDatabase:
             raise UsageError(f"the ledger {path} must be in a folder that exists")
         try:
             self._base = self._opened()
-            self._set_up(durability)
+            self._set_up(durability, create)
         except sqlite3.Error as error:
             with contextlib.suppress(AttributeError):
                 self._base.close()
@@ -77,7 +77,7 @@ class SqliteDatabase:
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
 
-    def _set_up(self, durability: Durability) -> None:
+    def _set_up(self, durability: Durability, create: bool) -> None:
         run = self._base.execute
         (application,), (version,) = (
             run(f"pragma {name}").fetchone() for name in ("application_id", "user_version")
@@ -90,6 +90,8 @@ class SqliteDatabase:
                 f"the ledger {self.path} must be of version {VERSION} or earlier, got {version}: a "
                 "newer Hartley wrote it"
             )
+        if "head" not in tables and not create:
+            raise UsageError(f"the ledger {self.path} is empty: `hartley guard` makes it")
         ((mode,),) = run("pragma journal_mode = wal").fetchall()
         if mode != "wal":
             raise UsageError(
@@ -113,7 +115,8 @@ class SqliteDatabase:
             self._roll_back()
             raise
         self._check()
-        self._allot()
+        if create:
+            self._allot()
 
     def _check(self) -> None:
         """Refuse a damaged file, and one whose head is not its last entry."""

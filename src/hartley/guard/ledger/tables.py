@@ -21,6 +21,7 @@ TABLES = (
     "charged bigint not null, attempts integer not null, began integer not null, "
     "finished integer not null)",
     "create index requests_by_key on requests (repeat_key) where repeat_key <> ''",
+    "create index requests_open on requests (group_name) where finished = 0",
     "create table audit (seq bigint primary key, body text not null, digest text not null)",
 )
 """``head`` has one row; ``began`` is the attempt whose first byte was sent, 0 for none."""
