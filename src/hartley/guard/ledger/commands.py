@@ -63,8 +63,8 @@ def status(config: GuardConfig) -> list[str]:
             + (f", {one.facts['unbounded']} without a guarantee" if one.facts["unbounded"] else "")
         )
         for rule, facts in one.facts["trips"].items():
-            said = ", ".join(f"{key} {value}" for key, value in facts.items() if key != "seq")
-            lines.append(f"  {rule} tripped at entry {facts['seq']}: {said}")
+            words = ", ".join(f"{key} {value}" for key, value in facts.items() if key != "seq")
+            lines.append(f"  {rule} tripped at entry {facts['seq']}: {words}")
         for name, record in one.facts["decoys"].items():
             lines.append(
                 f"  decoy {name}: {record['successes']} of {record['n']} events are the planted "
