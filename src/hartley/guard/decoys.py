@@ -96,6 +96,18 @@ def _written(body: dict[str, Any], note: str) -> bool:
     return False
 
 
+def planted_in(instructions: Sequence[str], decoys: Sequence[Decoy]) -> Planted:
+    """Return the decoys that :func:`plant` wrote into system prompts, as a log shows them."""
+    text = "\n".join(instructions)
+    pairs = [
+        (decoy, [SENTENCE.format(name=decoy.name, value=word) in text for word in decoy.candidates])
+        for decoy in decoys
+    ]
+    # A prompt that holds two values of one decoy was not written by one draw.
+    once = [(decoy, row.index(True)) for decoy, row in pairs if sum(row) == 1]
+    return Planted(tuple(decoy for decoy, _ in once), tuple(value for _, value in once))
+
+
 def events(planted: Planted, answers: Sequence[str]) -> list[Event]:
     """Return what an answer shows about each decoy of which it names exactly one candidate.
 
