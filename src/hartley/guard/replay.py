@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -26,7 +26,8 @@ from hartley.infotheory.e_values import Breaker
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
-    from hartley.guard.protocols import Event, Ledger
+    from hartley.guard.ledger import BatchedLedger
+    from hartley.guard.protocols import Event
 
 Format = Literal["litellm", "otel"]
 READERS = {"litellm": litellm_calls, "otel": otel_calls}
@@ -55,7 +56,8 @@ class Exposure:
         budget_bits: of the group; None for no budget.
         spent_at: place of the call that the budget would have refused; empty for none.
         secrets: places of the answers in which each secret, or a code without a name, was read.
-        planted, shown, successes: of each decoy: requests that held it, events, and successes.
+        breakers: the evidence of each decoy.
+        planted: requests that held each decoy.
         tripped: place at which the evidence of a decoy reached 1/alpha.
     """
 
@@ -71,6 +73,27 @@ class Exposure:
     breakers: dict[str, Breaker] = field(default_factory=dict)
     planted: dict[str, int] = field(default_factory=dict)
     tripped: dict[str, str] = field(default_factory=dict)
+
+    def add(self, config: GuardConfig, call: LoggedCall, bits: float, total: float) -> None:
+        """Count a call of the group.
+
+        Args:
+            config: of the proxy.
+            call: of a log.
+            bits: it was charged.
+            total: that the group was charged with it.
+        """
+        self.calls += 1
+        self.bits += bits
+        self.failed += call.failed
+        self.unread += call.answers is None
+        if self.budget_bits is not None and total > self.budget_bits and not self.spent_at:
+            self.spent_at = call.place
+        form = form_of(config, {"model": call.model, "n": call.choices})
+        if not isinstance(form, Alphabet):
+            self.unbounded += not form.guaranteed
+        elif call.answers is not None:
+            self.outside += not set(call.answers) <= set(form.symbols)
 
 
 @dataclass(slots=True)
@@ -116,10 +139,11 @@ def replay(
             f"format must be one of {', '.join(known)}, got {kind!r}{did_you_mean(kind, known)}"
         )
     entries = list(READERS[kind](logs))
-    calls = [entry for entry in entries if isinstance(entry, LoggedCall)]
+    logged = [entry for entry in entries if isinstance(entry, LoggedCall)]
+    calls = _distinct(logged)
     address = ledger or str(config.path.parent / f"{config.path.stem}.exposure.sqlite")
     settings = _counting(config, calls, address)
-    result = Replayed(ledger=address)
+    result = Replayed(repeated=len(logged) - len(calls), ledger=address)
     for entry in entries:
         if isinstance(entry, BadLine):
             result.bad.append(entry)
@@ -128,6 +152,15 @@ def replay(
     book = open_ledger(settings)
     asyncio.run(_charged(config, settings, calls, book, result))
     return result
+
+
+def _distinct(calls: Sequence[LoggedCall]) -> list[LoggedCall]:
+    """Return each call once, from the first log that has its answer."""
+    distinct: dict[str, LoggedCall] = {}
+    for call in calls:
+        if distinct.setdefault(call.id, call).answers is None and call.answers is not None:
+            distinct[call.id] = call
+    return list(distinct.values())
 
 
 def _counting(config: GuardConfig, calls: Iterable[LoggedCall], address: str) -> GuardConfig:
@@ -159,7 +192,7 @@ async def _charged(
     config: GuardConfig,
     settings: GuardConfig,
     calls: Sequence[LoggedCall],
-    book: Ledger,
+    book: BatchedLedger,
     result: Replayed,
 ) -> None:
     judge = _judge(config)
@@ -177,7 +210,8 @@ async def _charged(
                 result.calls += 1
                 exposure = result.groups.setdefault(group, _begun(config, group))
                 totals[group] += bits
-                facts, events = _taken(config, call, bits, exposure, totals[group], judge)
+                exposure.add(config, call, bits, totals[group])
+                facts, events = _judged(config, call, exposure, judge)
                 finished.append(_finished(book, number, facts, events))
             await asyncio.gather(*finished)
     finally:
@@ -190,7 +224,7 @@ def _begun(config: GuardConfig, group: str) -> Exposure:
 
 
 async def _reserved(
-    settings: GuardConfig, call: LoggedCall, book: Ledger
+    settings: GuardConfig, call: LoggedCall, book: BatchedLedger
 ) -> tuple[str, float, str | None]:
     """Return the group of a call, its bits and the number of its charge; None if charged before."""
     account, group = _payer(settings, call)
@@ -209,30 +243,13 @@ async def _reserved(
     return group, result.bits, result.id
 
 
-def _taken(
-    config: GuardConfig,
-    call: LoggedCall,
-    bits: float,
-    exposure: Exposure,
-    total: float,
-    judge: Any,
+def _judged(
+    config: GuardConfig, call: LoggedCall, exposure: Exposure, judge: Callable[[Sequence[str]], str]
 ) -> tuple[dict[str, Any], list[Event]]:
-    """Add a call to what its group gave away; return its facts and events for the ledger."""
-    exposure.calls += 1
-    exposure.bits += bits
-    exposure.failed += call.failed
-    if exposure.budget_bits is not None and total > exposure.budget_bits and not exposure.spent_at:
-        exposure.spent_at = call.place
-    form = form_of(config, {"model": call.model, "n": call.choices})
-    answers = call.answers
-    if isinstance(form, Alphabet):
-        symbols = set(form.symbols)
-        exposure.outside += answers is not None and not set(answers) <= symbols
-    else:
-        exposure.unbounded += not form.guaranteed
+    """Read the answers of a call, and return facts and events for the ledger."""
     facts: dict[str, Any] = {"outcome": "failed" if call.failed else "answered"}
+    answers = call.answers
     if answers is None:
-        exposure.unread += 1
         return facts, []
     secret = judge(answers)
     if secret:
@@ -252,13 +269,13 @@ def _taken(
 
 
 async def _finished(
-    book: Ledger, number: str, facts: Mapping[str, Any], events: Sequence[Event]
+    book: BatchedLedger, number: str, facts: Mapping[str, Any], events: Sequence[Event]
 ) -> None:
     await book.begin(number)
     await book.finish(number, facts, events)
 
 
-def _judge(config: GuardConfig) -> Any:
+def _judge(config: GuardConfig) -> Callable[[Sequence[str]], str]:
     """Return what reads the name of a secret, or of a code, in some answers; empty for nothing."""
     if not config.secrets:
         return lambda _answers: ""

@@ -67,9 +67,9 @@ def _call(place: str, row: object) -> Entry:
     response = table(row.get("response"))
     answers = _answers(row.get("response"), response)
     # Spend logs have the request, where they have it, in another column.
-    asked = table(row.get("proxy_server_request"))
-    parameters = table(row.get("model_parameters")) or asked
-    messages = array(row.get("messages")) or array(asked.get("messages"))
+    request = table(row.get("proxy_server_request"))
+    parameters = table(row.get("model_parameters")) or request
+    messages = array(row.get("messages")) or array(request.get("messages"))
     return LoggedCall(
         id=f"litellm:{call}",
         account=first_of(
@@ -104,7 +104,7 @@ def _answers(raw: object, response: dict[str, Any]) -> tuple[str, ...] | None:
         texts += content_texts(item.get("summary"))
         texts += [text(item.get("name")), text(item.get("arguments"))]
     texts += content_texts(response.get("content"))
-    if isinstance(raw, str) and not response:
+    if isinstance(raw, str) and raw[:1] != "{":
         texts.append(raw)
     texts = [part for part in texts if part]
     if any(REDACTED in part for part in texts) or REDACTED in text(response.get("text")):

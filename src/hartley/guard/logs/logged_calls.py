@@ -18,13 +18,13 @@ class LoggedCall:
 
     Attributes:
         id: of the call, the same in every log that it is in.
-        account, team: who called, as far as the log says; empty else.
+        account, team: of the client, as far as the log says; empty else.
         model: as the client named it.
         choices: answers that were asked for.
         answers: everything that the client received as text, of all choices and channels; None
             where the log does not hold it.
         instructions: system prompts.
-        failed: whether the client received an error.
+        failed: whether the client received an error, as far as the log says.
         place: file and line.
     """
 

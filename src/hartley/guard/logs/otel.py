@@ -38,6 +38,7 @@ ACCOUNTS = ("user.id", "enduser.id", "user.name", "gen_ai.user.id", "llm.user")
 """Attributes of a span, or of one above it, that say who called."""
 
 DETAILS = "gen_ai.client.inference.operation.details"
+CONTENT = "gen_ai.content.completion"
 PLAIN = re.compile(r"gen_ai\.(prompt|completion)\.(\d+)\.(.+)")
 MOST_ABOVE = 64
 """Spans above a span that are asked who called."""
@@ -146,7 +147,9 @@ def value_of(value: object) -> Any:
     if "intValue" in row:
         number = row["intValue"]
         return int(number) if re.fullmatch(r"-?\d{1,19}", str(number)) else None
-    return next((row[name] for name in ("stringValue", "doubleValue", "boolValue") if name in row), None)
+    return next(
+        (row[name] for name in ("stringValue", "doubleValue", "boolValue") if name in row), None
+    )
 
 
 def _call(
@@ -199,7 +202,7 @@ def _part_texts(part: Mapping[str, Any]) -> list[str]:
     texts = [*content_texts(part.get("content")), text(part.get("text"))]
     if "arguments" in part:
         texts += [text(part.get("name")), arguments_text(part["arguments"])]
-    return [said for said in texts if said]
+    return [line for line in texts if line]
 
 
 def _answers(span: _Span, values: Mapping[str, Any]) -> tuple[int, tuple[str, ...] | None]:
@@ -207,28 +210,25 @@ def _answers(span: _Span, values: Mapping[str, Any]) -> tuple[int, tuple[str, ..
     if "gen_ai.output.messages" in values:
         messages = [table(message) for message in array(values["gen_ai.output.messages"])]
         parts = [table(part) for message in messages for part in array(message.get("parts"))]
-        return len(messages), tuple(said for part in parts for said in _part_texts(part))
+        return len(messages), tuple(line for part in parts for line in _part_texts(part))
     choices = [body for name, body, _ in span.events if name == "gen_ai.choice"]
     if choices:
         bodies = [table(body) for body in choices]
         if all("message" in body for body in bodies):
-            texts = [said for body in bodies for said in message_texts(body["message"])]
+            texts = [line for body in bodies for line in message_texts(body["message"])]
             return len(bodies), tuple(texts)
         return len(bodies), None  # the settings left the content out
     plain = _plain(values, "completion")
     if plain:
-        return len(plain), tuple(said for message in plain for said in message_texts(message))
-    for name, _, more in span.events:
-        if name == "gen_ai.content.completion" and "gen_ai.completion" in more:
-            return 1, (str(more["gen_ai.completion"]),)
-    if isinstance(values.get("gen_ai.completion"), str):
-        return 1, (values["gen_ai.completion"],)
-    return 0, None
+        return len(plain), tuple(line for message in plain for line in message_texts(message))
+    events = [more.get("gen_ai.completion") for name, _, more in span.events if name == CONTENT]
+    line = first_of(*events, values.get("gen_ai.completion"))
+    return (1, (line,)) if line else (0, None)
 
 
 def _instructions(span: _Span, values: Mapping[str, Any]) -> tuple[str, ...]:
     parts = [table(part) for part in array(values.get("gen_ai.system_instructions"))]
-    texts = [said for part in parts for said in _part_texts(part)]
+    texts = [line for part in parts for line in _part_texts(part)]
     texts += system_texts(values.get("gen_ai.input.messages"))
     for name, body, _ in span.events:
         if name == "gen_ai.system.message":
