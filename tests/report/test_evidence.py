@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import hashlib
 import json
 import re
 import shutil
@@ -13,12 +13,12 @@ from tests.report.sample import document
 
 from hartley import catalog
 from hartley.cli.main import run
-from hartley.core.errors import RunError, UnknownName
+from hartley.core.errors import UnknownName
 from hartley.reference import entries
 from hartley.reference.clauses import KINDS, clause_sets, clauses
 from hartley.report.evidence.collect import collect, matching
 from hartley.report.evidence.lint import faults
-from hartley.report.evidence.pack import DRAWN, files_of, write_pack
+from hartley.report.evidence.pack import DRAWN
 from hartley.report.evidence.statements import Source, Statement, row_id, token
 from hartley.store import read_verified
 
@@ -330,13 +330,21 @@ def test_a_damaged_or_unverified_run_gives_no_evidence(store, tmp_path, capsys):
     assert not list(tmp_path.rglob("evidence*"))
 
 
-def test_nothing_is_written_where_a_sentence_has_no_source(store, monkeypatch, tmp_path):
-    folder = store / "live"
-    reading = read_verified(folder)
-    whole = files_of(folder, reading, ["edpb"])
+def test_nothing_is_written_where_a_sentence_has_no_source(store, monkeypatch, tmp_path, capsys):
     bad = {**DRAWN, "evidence.md": lambda evidence: "- A claim of nobody's.\n"}
     monkeypatch.setattr("hartley.report.evidence.pack.DRAWN", bad)
-    with pytest.raises(RunError, match="nothing was written"):
-        files_of(folder, reading, ["edpb"])
-    write_pack(tmp_path / "new" / "pack", copy.copy(whole))
-    assert {p.name for p in (tmp_path / "new" / "pack").iterdir()} == set(whole)
+    assert evidence_of(store, "live", "--for", "edpb", "--out", str(tmp_path / "pack")) == 3
+    assert "nothing was written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_manifest_has_the_digest_of_every_file(store, tmp_path):
+    out = tmp_path / "new" / "pack"
+    assert evidence_of(store, "live", "--for", "edpb", "--for", "nist", "--out", str(out)) == 0
+    manifest = json.loads((out / "manifest.json").read_bytes())
+    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()}
+    files.pop("manifest.json")
+    assert manifest["files"].items() <= files.items()
+    assert {"run.json", "journal.jsonl", "verdict.json", "evidence.html"} <= set(manifest["files"])
+    assert manifest["run_sha256"] == files["run.json"] and manifest["run"] == "live"
+    assert manifest["facts"]["for"]["edpb"] == clause_sets()["edpb"].edition

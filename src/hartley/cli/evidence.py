@@ -44,7 +44,7 @@ def evidence(
     """
     from hartley.cli.find_run import path_of
     from hartley.reference.clauses import clauses
-    from hartley.report.evidence.pack import files_of, write_pack
+    from hartley.report.evidence.pack import draw, write_pack
     from hartley.store import read_verified
 
     if not for_:
@@ -57,9 +57,9 @@ def evidence(
     except DamagedRun as damage:
         raise RunError(f"a damaged run gives no evidence: {damage}") from damage
     folder = path if path.is_dir() else path.parent
-    files = files_of(folder, reading, for_)
+    drawn = draw(folder, reading, for_)
     out = out or folder / "evidence"
-    write_pack(out, files)
+    files = write_pack(out, folder, reading, drawn, for_)
     say(f"{out}: {len(files)} files about {', '.join(dict.fromkeys(for_))}")
     note(f"open {out / 'evidence.html'}")
     return 0

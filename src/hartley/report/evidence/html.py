@@ -7,7 +7,18 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from hartley.report.evidence.statements import MEASURED, NOT, PARTLY, Evidence, Statement, row_id
+from hartley.report.evidence.statements import (
+    MEASURED,
+    NOT,
+    OPEN,
+    PARTLY,
+    Answer,
+    Evidence,
+    Part,
+    Statement,
+    clause_id,
+    row_id,
+)
 
 CSS = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;
@@ -15,8 +26,9 @@ color:#1b1f24;background:#fff}
 h1{font-size:1.6rem}h2{font-size:1.25rem;border-bottom:1px solid #d0d7de;margin-top:2.5rem}
 h3{font-size:1rem;margin-bottom:.3rem}ul{margin:.3rem 0 1rem;padding-left:1.2rem}
 li{margin:.2rem 0}code{font-size:.72rem;color:#57606a;overflow-wrap:anywhere}
-code a{color:inherit}.state{font-weight:600;border-radius:.3rem;padding:0 .4rem;
-border:1px solid currentColor;font-size:.8rem}.measured{color:#0b5394}.partly{color:#7a5c00}
+code a,nav a{color:inherit}nav p{margin:.3rem 0}.state{font-weight:600;
+border-radius:.3rem;padding:0 .4rem;border:1px solid currentColor;font-size:.8rem}
+.measured{color:#0b5394}.partly{color:#7a5c00}
 .open{color:#a40e26}.not{color:#57606a}details{display:inline}summary{display:inline;
 cursor:pointer;font-size:.72rem;color:#57606a}:target{background:#fff8c5}
 @media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}code,summary,.not{
@@ -43,9 +55,10 @@ def render(evidence: Evidence) -> str:
     for part in evidence.parts:
         blocks.append(f"<h2>{escape(part.set.title)}, {escape(part.set.edition)}</h2>")
         blocks.append(_list(part.statements, anchors))
+        blocks.append(_overview(part))
         for answer in part.answers:
             blocks.append(
-                f"<h3>{escape(answer.clause.id)} "
+                f'<h3 id="{_place(answer)}">{escape(answer.clause.id)} '
                 f'<span class="state {_tone(answer.state)}">{answer.state}</span></h3>'
             )
             blocks.append(_list(answer.statements, anchors))
@@ -53,6 +66,23 @@ def render(evidence: Evidence) -> str:
     if evidence.unplayed:
         blocks += ["<h2>What was not played</h2>", _list(evidence.unplayed, anchors)]
     return "\n".join([*blocks, "</body>", "</html>"]) + "\n"
+
+
+def _overview(part: Part) -> str:
+    """Draw links to the clauses of a document, by state."""
+    lines = []
+    for state in (MEASURED, PARTLY, OPEN, NOT):
+        here = [answer for answer in part.answers if answer.state == state]
+        links = ", ".join(
+            f'<a href="#{quote(_place(one))}">{escape(one.clause.id)}</a>' for one in here
+        )
+        if here:
+            lines.append(f'<p><span class="state {_tone(state)}">{state}</span> {links}</p>')
+    return f"<nav>{''.join(lines)}</nav>"
+
+
+def _place(answer: Answer) -> str:
+    return clause_id(answer.clause)
 
 
 def _tone(state: str) -> str:

@@ -94,7 +94,7 @@ def _plain(words: str) -> str:
 class _Page(HTMLParser):
     """Collect the texts of a page outside of headings, each with the ids of its element."""
 
-    SILENT = ("style", "title", "h1", "h2", "h3", "code", "script")
+    SILENT = ("style", "title", "h1", "h2", "h3", "code", "nav")
     VOID = ("meta", "br", "hr", "link", "img")
 
     def __init__(self) -> None:

@@ -6,11 +6,11 @@
         evidence.md          the same sentences as Markdown
         evidence.oscal.json  assessment results (OSCAL)
         evidence.cdx.json    ML-BOM (CycloneDX)
+        plan.toml            the plan of the run
         run.json             the run document, as the journal vouches for it
         journal.jsonl        the journal of the run
-        plan.toml            its plan
         verdict.json         the verdict that was saved, if any
-        manifest.json        SHA-256 of every other file, the run, its digest, the journal's chain
+        manifest.json        SHA-256 of every other file, the run and its digest
 
 The same run gives the same bytes: nothing in a pack is of the time at which it was written.
 """
@@ -27,28 +27,29 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import RunError, UsageError
+from hartley.reference.clauses import clause_sets
 from hartley.report.evidence import cyclonedx, html, markdown, oscal
 from hartley.report.evidence.collect import collect
 from hartley.report.evidence.lint import faults
 from hartley.report.evidence.statements import Source
 from hartley.store import Reading, as_bytes, saved_verdict
 from hartley.store.disk import as_store_error
-from hartley.store.verify import digest_of
+from hartley.store.verify import digest_of, is_intact
 
-SCHEMA = "hartley.evidence/1"
+SCHEMA = "hartley.pack/1"
 MANIFEST = "manifest.json"
-SIGNATURE = "manifest.sig"
+BESIDE = {MANIFEST, "manifest.sig", "public_key.pem", "verify_pack.py"}
+"""Files of a pack that its manifest may leave out."""
 DRAWN = {
     "evidence.html": html.render,
     "evidence.md": markdown.render,
     "evidence.oscal.json": oscal.render,
     "evidence.cdx.json": cyclonedx.render,
 }
-COPIED = ("run.json", "journal.jsonl", "plan.toml", "verdict.json")
 
 
-def files_of(folder: Path, reading: Reading, names: Sequence[str]) -> dict[str, bytes]:
-    """Return the files of a pack, by name.
+def draw(folder: Path, reading: Reading, names: Sequence[str]) -> dict[str, bytes]:
+    """Return the files of a pack that are drawn from a run, by name.
 
     Args:
         folder: of the run.
@@ -76,54 +77,89 @@ def files_of(folder: Path, reading: Reading, names: Sequence[str]) -> dict[str, 
     if wrong := faults(evidence, drawn):
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise RunError(f"nothing was written, please report it: {wrong[0]}{more}")
-    copied = {name: (folder / name).read_bytes() for name in COPIED if (folder / name).exists()}
-    if verdict is None:
-        copied.pop("verdict.json", None)  # of another document than this one
-    if digest_of(copied["run.json"]) != reading.digest:
-        raise RunError(f"the run in {folder} changed while the pack was written; try again")
-    out = drawn | copied
-    out[MANIFEST] = _manifest(source, list(dict.fromkeys(names)), out)
-    return out
+    return drawn
 
 
-def _manifest(source: Source, names: list[str], files: Mapping[str, bytes]) -> bytes:
-    facts = {
-        "schema": SCHEMA,
-        "run": source.document["id"],
-        "run_sha256": source.run_sha256,
-        "chain": source.chain,
-        "version": source.document["version"],
-        "for": names,
-        "files": {name: digest_of(files[name]) for name in sorted(files)},
-    }
-    return as_bytes(json.dumps(facts, indent=1, ensure_ascii=False)) + b"\n"
-
-
-def write_pack(out: Path, files: Mapping[str, bytes]) -> None:
+def write_pack(
+    out: Path, folder: Path, reading: Reading, drawn: Mapping[str, bytes], names: Sequence[str]
+) -> list[str]:
     """Write a pack into a folder that is new, empty, or a pack of the same run.
 
     It is written beside the folder and then renamed: a process that is killed leaves no half pack.
 
+    Args:
+        out: the folder to write.
+        folder: of the run.
+        reading: the run, verified.
+        drawn: the files of ``draw``.
+        names: of the documents.
+
+    Returns:
+        The names of its files.
+
     Raises:
         UsageError: the folder is something else, or has files that are not the pack's.
-        StoreError: it cannot be written.
+        RunError: the run changed since it was read.
+        StoreError: the folder cannot be written.
     """
-    run = json.loads(files[MANIFEST])["run"]
-    _check_place(out, run)
+    _check_place(out, str(reading.document["id"]))
+    sets = clause_sets()
+    facts = {"for": {name: sets[name].edition for name in dict.fromkeys(names)}}
     with as_store_error(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
         try:
             beside.chmod(0o755)
-            for name, content in files.items():
-                with (beside / name).open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
+            for name, content in drawn.items():
+                (beside / name).write_bytes(content)
+            shutil.copyfile(folder / "plan.toml", beside / "plan.toml")
+            seal_pack(beside, folder, facts=facts)
+            if not is_intact(beside / "run.json", reading.digest):
+                raise RunError(f"the run in {folder} changed while the pack was written; try again")
+            files = sorted(path.name for path in beside.iterdir())
+            for path in beside.iterdir():
+                _sync(path)
             _replace(out, beside)
         finally:
             with contextlib.suppress(OSError):
                 shutil.rmtree(beside)
+    return files
+
+
+def seal_pack(folder: Path, run: Path, *, facts: Mapping[str, Any]) -> Path:
+    """Copy the documents of a run into a pack, and write its manifest.
+
+    Args:
+        folder: of the pack, with every other file of it.
+        run: the folder of the run.
+        facts: what the manifest says besides.
+
+    Returns:
+        The manifest.
+    """
+    for name in ("run.json", "journal.jsonl", "verdict.json"):
+        if (run / name).exists():
+            shutil.copyfile(run / name, folder / name)
+    files = {path.name: digest_of(path.read_bytes()) for path in sorted(folder.iterdir())}
+    document = json.loads((folder / "run.json").read_bytes())
+    manifest = {
+        "schema": SCHEMA,
+        "run": document["id"],
+        "run_sha256": files["run.json"],
+        "journal_sha256": files["journal.jsonl"],
+        "journal_lines": (folder / "journal.jsonl").read_bytes().count(b"\n"),
+        "hartley": document["version"],
+        "facts": dict(facts),
+        "files": files,
+    }
+    content = as_bytes(json.dumps(manifest, indent=1, ensure_ascii=False)) + b"\n"
+    (folder / MANIFEST).write_bytes(content)
+    return folder / MANIFEST
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _replace(out: Path, beside: Path) -> None:
@@ -162,7 +198,7 @@ def _check_place(out: Path, run: str) -> None:
     if manifest.get("run") != run:
         raise UsageError(f"{out} is a pack of the run {manifest.get('run')}; choose another --out")
     listed = manifest.get("files")
-    others = names - set(listed if isinstance(listed, dict) else ()) - {MANIFEST, SIGNATURE}
+    others = names - set(listed if isinstance(listed, dict) else ()) - BESIDE
     if others:
         raise UsageError(
             f"{out} has files that are not the pack's, such as {min(others)}; choose another --out"

@@ -53,17 +53,25 @@ def measured(row: Mapping[str, Any]) -> Statement:
     """Say what a row measured."""
     role = row.get("role")
     if role == "inject":
-        what = "gets this much into the behaviour"
+        what = "gets this much through"
     elif role == "jam":
         what = "destroys this much of what the owner's channel carries"
     else:
         what = f"reads this much about {what_is_read(row)}"
-    who = access_in_words(row)
+    who = _who(row)
     behind = behind_words(row)
     return Statement(
-        f"{name_of(row)}, played by {who[:1].lower()}{who[1:]}{behind}, {what}: {figures(row)}.",
+        f"{name_of(row)}, played by {who}{behind}, {what}: {figures(row)}.",
         (row_id(row),),
     )
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    """Say who could play a row's attack."""
+    if not row.get("access") and row.get("role") == "inject":
+        return "someone without access to the model"
+    words = access_in_words(row)
+    return f"{words[:1].lower()}{words[1:]}"
 
 
 def without(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> Statement:
@@ -91,7 +99,8 @@ def usual_metrics(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[Stat
             words = words.replace(", n ", " with n ")
             chance = ", where chance is 0.5" if name == "auc" else ""
             yield Statement(
-                f"{metric(name)} of {name_of(row)} is {point} ({words}){chance}.", (row_id(row),)
+                f"The metric {metric(name)} of {name_of(row)} is {point} ({words}){chance}.",
+                (row_id(row),),
             )
 
 

@@ -45,9 +45,14 @@ def of_run(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statement]
     scene = document["scene"]
     yield Statement(
         f"It is about the scene {quoted(scene['name'])} of the modality {scene['modality']}, whose "
-        f"digest is {scene['digest']}.",
+        f"digest is {quoted(scene['digest'])}.",
         tuple(fact("run", "scene", key) for key in ("name", "modality", "digest")),
     )
+    if str(scene["name"]).partition(":")[0] in ("live", "dead"):
+        yield Statement(
+            "That scene is one that Hartley builds to check its games, and not a system in use.",
+            (fact("run", "scene", "name"),),
+        )
     for name, value in (scene.get("facts") or {}).items():
         yield Statement(
             f"The scene states {quoted(name)}: {quoted(_value(value))}.",
