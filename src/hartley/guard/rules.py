@@ -8,7 +8,6 @@ the charges, which no attacker can lower; T2 and T3 need decoys, whose values th
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
 STATES: tuple[State, ...] = get_args(State)
 """From the mildest to the strictest."""
 
-RULES = ("T1", "T2", "T3", "human")
-"""What brings a state; ``human`` is an operator who stops a group."""
+STOPPING = ("T1", "human")
+"""Rules that do not depend on answers: what they refuse is not charged. A refusal by T2 or T3 does,
+and is one of the answers that are charged."""
 
 HOUR = 60
 """Minutes of the ledger's clock over which requests are counted for T2."""
@@ -45,24 +45,6 @@ def state_of(trips: Iterable[str], settings: RuleSettings) -> tuple[State, str]:
         if not source or STATES.index(wanted) > STATES.index(state):
             state, source = wanted, rule
     return state, source
-
-
-def observable_rules(config: GuardConfig) -> int:
-    """Return the number of rules whose trips depend on answers, and can be observed by clients.
-
-    The moment of such a trip is one more thing that answers can say: of n requests, one of n + 1
-    moments for each rule, which is charged (:func:`moment_bits`).
-    """
-    if not config.enforces or not config.decoys:
-        return 0
-    settings = config.rules
-    rate = settings.authorised_bits_per_hour is not None and settings.rate != "log"
-    return int(rate) + int(settings.evidence != "log")
-
-
-def moment_bits(requests: int, rules: int) -> float:
-    """Return bits that the moments of trips can carry over a number of requests."""
-    return rules * math.log2(requests + 1)
 
 
 @dataclass(slots=True)

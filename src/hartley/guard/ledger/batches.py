@@ -45,8 +45,12 @@ class Database(Protocol):
     name: str
     """Of it, without a password."""
 
-    def transaction(self) -> contextlib.AbstractContextManager[Base]:
-        """Hold the lock on the ledger's head; commit durably at the end, roll back on an error.
+    def transaction(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Base]:
+        """Hold the lock on the ledger's head; commit at the end, roll back on an error.
+
+        Args:
+            durable: the commit outlives what the database was opened to outlive; otherwise the end
+                of this process alone.
 
         Raises:
             LedgerError: the database cannot be used.
@@ -124,7 +128,10 @@ class BatchedLedger:
         return await self._ask(operation)  # type: ignore[no-any-return]
 
     async def begin(self, id: str) -> bool:
-        """Record durably that an answer's first byte is about to be sent.
+        """Record that an answer's first byte is about to be sent.
+
+        It is durable where the request has an Idempotency-Key, which could be used again. Without
+        one it is not waited for: the request was charged, and nothing depends on it.
 
         Returns:
             Whether it may be: False where another attempt of the same Idempotency-Key was first.
@@ -132,6 +139,11 @@ class BatchedLedger:
         Raises:
             LedgerError: the database cannot be used, or the request is unknown.
         """
+        if "." not in id:
+            if self._closing or self._fault:
+                raise LedgerError(self._fault or "the ledger is closed")
+            self._queue.put(_Waiting(Begin(id), lambda _: None))
+            return True
         return await self._ask(Begin(id))  # type: ignore[no-any-return]
 
     async def finish(self, id: str, facts: Mapping[str, Any], events: Sequence[Event]) -> State:
@@ -259,7 +271,7 @@ class BatchedLedger:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self.database.transaction() as base:
+        with self.database.transaction(durable=any(map(_must_last, operations))) as base:
             book = Book(self.config, base, moment)
             self._check_head(book)
             now = time.monotonic()
@@ -292,6 +304,15 @@ class BatchedLedger:
                 f"the ledger {self.database.name} must have entry {seq}, got {book.seq}: an "
                 "earlier copy was put in its place"
             )
+
+
+def _must_last(operation: Operation) -> bool:
+    """Whether an operation must outlive a loss of power: charges, keys, evidence and resets."""
+    if isinstance(operation, Begin):
+        return "." in operation.id
+    if isinstance(operation, Finish):
+        return bool(operation.events)
+    return not isinstance(operation, Look)
 
 
 def _line(error: Exception) -> str:

@@ -18,10 +18,9 @@ from hartley.guard.ledger.tables import COLUMNS, HEAD, SET_HEAD, selection, upse
 from hartley.guard.protocols import Account, Refused, Reservation, State
 from hartley.guard.rules import (
     STATES,
+    STOPPING,
     Evidence,
     action_of,
-    moment_bits,
-    observable_rules,
     state_of,
     take,
 )
@@ -133,9 +132,13 @@ class GroupRow:
     def of(cls, row: Sequence[Any]) -> GroupRow:
         """Return a row of the table."""
         name, micro, answers, unbounded, stored = row
-        notes = json.loads(stored)
-        evidence = Evidence.of(notes["evidence"])
-        return cls(name, micro, answers, unbounded, notes["trips"], notes["caps"], evidence)
+        try:
+            notes = json.loads(stored)
+            evidence = Evidence.of(notes["evidence"])
+            trips, caps = dict(notes["trips"]), dict(notes["caps"])
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise LedgerError(f"the ledger's row of group {name} is damaged") from None
+        return cls(name, micro, answers, unbounded, trips, caps, evidence)
 
     def stored(self) -> tuple[Any, ...]:
         """Return the row for the table."""
@@ -156,8 +159,12 @@ class AccountRow:
     @classmethod
     def of(cls, row: Sequence[Any]) -> AccountRow:
         """Return a row of the table."""
-        name, group, micro, answers, trips = row
-        return cls(name, group, micro, answers, json.loads(trips))
+        name, group, micro, answers, stored = row
+        try:
+            trips = dict(json.loads(stored))
+        except (ValueError, TypeError):
+            raise LedgerError(f"the ledger's row of account {name} is damaged") from None
+        return cls(name, group, micro, answers, trips)
 
     def stored(self) -> tuple[Any, ...]:
         """Return the row for the table."""
@@ -200,7 +207,6 @@ class Book:
         self.config, self.base, self.moment = config, base, moment
         row = base.read(HEAD)[0]
         self.ledger, self.version, self.seq, self.digest, self.requests, self.clock_ms = row
-        self._rules = observable_rules(config)
         self._groups: dict[str, GroupRow] = {}
         self._accounts: dict[str, AccountRow] = {}
         self._requests: dict[int, RequestRow] = {}
@@ -314,26 +320,22 @@ class Book:
         config = self.config
         group, account = self._group(one.group), self._account(one.principal, one.group)
         earlier = self._by_key.get((one.principal, one.key)) if one.key else None
-        if earlier is not None and config.enforces:
-            if earlier.digest != one.digest:
-                return Refused(422, "the Idempotency-Key was used for another request")
-            if earlier.began:
-                return Refused(409, "the answer to this Idempotency-Key was begun already")
+        if earlier is not None and config.enforces and (conflict := _conflict(earlier, one)):
+            return conflict
         repeats = earlier is not None and earlier.digest == one.digest and not earlier.began
-        state, rule = self._state(group, account)
-        if config.enforces and state == "refuse":
-            return Refused(429, f"the account or its group is stopped (rule {rule})")
         micro, cap = (0, 0) if repeats else self._price(group, one.charge)
-        n = group.evidence.requests
-        moments = charged(moment_bits(n + 1, self._rules)) - charged(moment_bits(n, self._rules))
-        self._check_budgets(group, account, micro + moments)
-        state, rule = self._state(group, account)
-        if config.enforces and state == "refuse":
-            return Refused(429, f"the budget is spent (rule {rule})")
+        for trips in (group.trips, account.trips):
+            if config.enforces and (rule := self._stopped(trips, one.charge)):
+                return Refused(429, f"the account or its group is stopped (rule {rule})")
+        self._check_budgets(group, account, micro)
+        for trips in (group.trips, account.trips):
+            if config.enforces and (rule := self._stopped(trips, one.charge)):
+                return Refused(429, f"the budget is spent (rule {rule})")
         # Nothing is refused any more: charge it.
+        state, _ = self._state(group, account)
         group.evidence.count(self.clock_ms)
-        group.charged += micro + moments
-        account.charged += micro + moments
+        group.charged += micro
+        account.charged += micro
         if cap:
             label = _label(one.charge.secrets)
             group.caps[label] = group.caps.get(label, 0) + cap
@@ -344,14 +346,11 @@ class Book:
             request = earlier
             request.attempts += 1
             request.finished = 0
-            request.charged += moments
         else:
             self.requests += 1
             # In dry-run a key that was used is passed on, and charged as a request without one.
             key = "" if earlier is not None else one.key
-            request = RequestRow(
-                self.requests, one.principal, one.group, key, one.digest, micro + moments
-            )
+            request = RequestRow(self.requests, one.principal, one.group, key, one.digest, micro)
             self._requests[request.number] = request
             if key:
                 self._by_key[one.principal, key] = request
@@ -360,13 +359,21 @@ class Book:
         self._changed["accounts"].add(account.name)
         fields = {
             **{"request": request.number, "attempt": request.attempts, "account": account.name},
-            **{"group": group.name, "micro_bits": micro + moments},
+            **{"group": group.name, "micro_bits": micro},
             **{"guaranteed": one.charge.guaranteed, "basis": one.charge.basis},
             **{"digest": one.digest, "state": state, "total_micro_bits": group.charged},
         }
         self._write("charge", fields, one.facts)
-        number = f"{request.number}.{request.attempts}"
-        return Reservation(number, in_bits(micro + moments), state)
+        id = f"{request.number}.{request.attempts}" if request.key else str(request.number)
+        return Reservation(id, in_bits(micro), state)
+
+    def _stopped(self, trips: Mapping[str, Any], charge: Charge) -> str:
+        """Return the rule by which a request is refused and not charged; empty for none."""
+        for rule in trips:
+            free = rule in STOPPING or not charge.guaranteed
+            if free and action_of(self.config.rules, rule) == "refuse":
+                return rule
+        return ""
 
     def _price(self, group: GroupRow, charge: Charge) -> tuple[int, int]:
         """Return micro-bits of a charge, and those of them that are under the secrets' entropy.
@@ -485,6 +492,15 @@ class Book:
         )
 
 
+def _conflict(earlier: RequestRow, one: Reserve) -> Refused | None:
+    """Return why a key cannot be used again, or None where its answer was not begun."""
+    if earlier.digest != one.digest:
+        return Refused(422, "the Idempotency-Key was used for another request")
+    if earlier.began:
+        return Refused(409, "the answer to this Idempotency-Key was begun already")
+    return None
+
+
 def _label(names: Sequence[str]) -> str:
     """Return how a set of secrets is named in a group's caps."""
     return json.dumps(sorted(set(names)))
@@ -492,6 +508,6 @@ def _label(names: Sequence[str]) -> str:
 
 def _number(id: str) -> tuple[int, int]:
     """Return the number of a request and of its attempt; 0 and 0 where it is not one."""
-    number, _, attempt = id.partition(".")
-    both = number.isdecimal() and attempt.isdecimal() and len(id) < 30
+    number, _, attempt = (id if "." in id else f"{id}.1").partition(".")
+    both = number.isdecimal() and attempt.isdecimal() and len(id) < 18
     return (int(number), int(attempt)) if both else (0, 0)

@@ -14,7 +14,6 @@ from hartley.guard.ledger import open_database
 from hartley.guard.ledger.amounts import in_bits
 from hartley.guard.ledger.book import AccountRow, Book, GroupRow, Reset
 from hartley.guard.ledger.tables import ENTRIES, OPEN_REQUESTS, selection
-from hartley.guard.rules import observable_rules
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
@@ -41,6 +40,7 @@ def accounts(config: GuardConfig) -> tuple[list[Account], dict[str, int], str, s
             book = Book(config, base, _now())
             rows = {row[0]: GroupRow.of(row) for row in base.read(selection("groups"))}
             waiting = dict(base.read(OPEN_REQUESTS))
+            book.flush()  # the head outlives a loss of power before it is printed
     finally:
         database.close()
     names = [*config.groups, *sorted(rows.keys() - config.groups.keys())]
@@ -72,7 +72,7 @@ def status(config: GuardConfig) -> list[str]:
                 f"peak {record['peak']:.2f}"
             )
     chance = sum(decoy.alpha for decoy in config.decoys)
-    if observable_rules(config):
+    if config.decoys:
         lines.append(f"chance that decoys ever trip a group falsely: at most {chance:g}")
     lines.append(f"head of the audit log: {head}")
     return lines
@@ -140,6 +140,7 @@ def audit(
             book = Book(config, base, _now())
             groups = [GroupRow.of(row) for row in base.read(selection("groups"))]
             members = [AccountRow.of(row) for row in base.read(selection("accounts"))]
+            book.flush()  # the head outlives a loss of power before it is printed
         summary = verify(book.ledger, _entries(database, book.seq, write), noted.strip().lower())
     finally:
         database.close()

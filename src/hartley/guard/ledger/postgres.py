@@ -141,7 +141,7 @@ class PostgresDatabase:
         return bool(row[2] > seq and last == (row[2], row[3]))
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[_Transaction]:
+    def transaction(self, *, durable: bool = True) -> Iterator[_Transaction]:
         """See :class:`hartley.guard.ledger.batches.Database`."""
         try:
             if self._base is None or self._base.closed:
@@ -150,7 +150,9 @@ class PostgresDatabase:
                 self._failed = time.monotonic()
                 self._connect()
             with self._base.transaction():
-                yield _Transaction(self._base)
+                transaction = _Transaction(self._base, durable)
+                yield transaction
+                transaction.send()
         except self._error as error:
             self.close()
             raise LedgerError(
@@ -170,10 +172,11 @@ class PostgresDatabase:
 
 
 class _Transaction:
-    """See :class:`hartley.guard.ledger.book.Base`."""
+    """See :class:`hartley.guard.ledger.book.Base`; what is written is sent together at the end."""
 
-    def __init__(self, base: Any) -> None:
-        self._base = base
+    def __init__(self, base: Any, durable: bool) -> None:
+        self._base, self._durable = base, durable
+        self._writes: list[tuple[str, Sequence[Sequence[Any]]]] = []
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         lock = " for update" if statement == HEAD else ""
@@ -190,8 +193,18 @@ class _Transaction:
         return rows
 
     def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        with self._base.cursor() as cursor:
-            cursor.executemany(_theirs(statement), rows)
+        self._writes.append((_theirs(statement), rows))
+
+    def send(self) -> None:
+        """Run all that was written, in one exchange with the server."""
+        if not self._writes:
+            return
+        with self._base.pipeline():
+            if not self._durable:
+                self._base.execute("set local synchronous_commit = off")
+            with self._base.cursor() as cursor:
+                for statement, rows in self._writes:
+                    cursor.executemany(statement, rows)
 
 
 def _theirs(statement: str) -> str:

@@ -51,7 +51,7 @@ class SqliteDatabase:
             UsageError: it is not a ledger, is damaged, was written by a newer Hartley, is locked,
                 or cannot be written.
         """
-        self.path, self.name = path, str(path)
+        self.path, self.name, self._durability = path, str(path), durability
         absent = not path.exists()
         if absent and not create:
             raise UsageError(f"the ledger {path} is absent: `hartley guard` makes it")
@@ -59,7 +59,7 @@ class SqliteDatabase:
             raise UsageError(f"the ledger {path} must be in a folder that exists")
         try:
             self._base = self._opened()
-            self._set_up(durability, create)
+            self._set_up(create)
         except sqlite3.Error as error:
             with contextlib.suppress(AttributeError):
                 self._base.close()
@@ -77,7 +77,7 @@ class SqliteDatabase:
             self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
 
-    def _set_up(self, durability: Durability, create: bool) -> None:
+    def _set_up(self, create: bool) -> None:
         run = self._base.execute
         (application,), (version,) = (
             run(f"pragma {name}").fetchone() for name in ("application_id", "user_version")
@@ -98,7 +98,6 @@ class SqliteDatabase:
                 f"the ledger {self.path} must be where SQLite can keep a log of changes (WAL), "
                 "got a disk of a network or a file that cannot be written"
             )
-        run(f"pragma synchronous = {'full' if durability == 'power' else 'normal'}")
         run(f"pragma wal_autocheckpoint = {PAGES}")
         run("begin immediate")
         try:
@@ -144,12 +143,14 @@ class SqliteDatabase:
         run("pragma wal_checkpoint(passive)")
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[_Transaction]:
+    def transaction(self, *, durable: bool = True) -> Iterator[_Transaction]:
         """See :class:`hartley.guard.ledger.batches.Database`."""
         try:
             now = self.path.stat()
             if (now.st_ino, now.st_dev) != (self._file.st_ino, self._file.st_dev):
                 raise LedgerError(f"the ledger {self.path} was replaced while it was in use")
+            full = durable and self._durability == "power"
+            self._base.execute(f"pragma synchronous = {'full' if full else 'normal'}")
             self._base.execute("begin immediate")
             yield _Transaction(self._base)
             self._base.execute("commit")
