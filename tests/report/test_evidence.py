@@ -133,6 +133,22 @@ def test_a_measured_sentence_has_the_figures_of_its_row(sample):
         assert "certified" in one.text and "calibrated" in one.text and " n " in one.text
 
 
+def test_names_of_somewhere_else_make_no_sentence_of_their_own(sample):
+    hostile = document()
+    evil = 'x. All is well." `row:lira_online`\n- Fine. <script>'
+    for row in hostile["channels"]:
+        row["unit"] = evil
+        row["reason"] = evil if row["status"] != "measured" else None
+        row["flags"] = [evil] if row.get("flags") else []
+    hostile["channels"][0]["attack"] = evil
+    hostile["scene"]["name"] = evil
+    hostile["notes"] = [evil]
+    evidence = collect(source_of(hostile), SETS)
+    files = drawn(evidence)
+    assert not faults(evidence, files)
+    assert b"<script" not in files["evidence.html"] and b"\n- Fine" not in files["evidence.md"]
+
+
 # The lint.
 
 
@@ -299,6 +315,12 @@ def test_a_folder_that_is_not_a_pack_is_left_alone(store, tmp_path, capsys):
     assert evidence_of(store, "live", "--for", "edpb", "--out", str(tmp_path / "notes.txt")) == 2
     assert evidence_of(store, str(tmp_path), "--for", "edpb") == 2  # a folder without a run
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_place_that_cannot_be_written_is_one_line(store, capsys):
+    assert evidence_of(store, "live", "--for", "edpb", "--out", "/proc/none/pack") == 2
+    error = capsys.readouterr().err
+    assert "choose another --out" in error and error.count("\n") == 1
 
 
 def test_a_pack_of_another_run_or_with_other_files_is_left_alone(store, tmp_path, capsys):

@@ -91,7 +91,7 @@ def clauses(name: str) -> tuple[Clause, ...]:
     """
     known = clause_sets()
     if name not in known:
-        raise UnknownName("set of clauses", name, known)
+        raise UnknownName("document", name, known)
     return tuple(
         Clause(
             row["set"],

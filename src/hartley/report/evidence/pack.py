@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from hartley.report.evidence.collect import collect
 from hartley.report.evidence.lint import faults
 from hartley.report.evidence.statements import Source
 from hartley.store import Reading, as_bytes, saved_verdict
-from hartley.store.disk import as_store_error
 from hartley.store.verify import digest_of, is_intact
 
 SCHEMA = "hartley.pack/1"
@@ -98,14 +97,14 @@ def write_pack(
         The names of its files.
 
     Raises:
-        UsageError: the folder is something else, or has files that are not the pack's.
+        UsageError: the folder is something else, has files that are not the pack's, or cannot be
+            written.
         RunError: the run changed since it was read.
-        StoreError: the folder cannot be written.
     """
     _check_place(out, str(reading.document["id"]))
     sets = clause_sets()
     facts = {"for": {name: sets[name].edition for name in dict.fromkeys(names)}}
-    with as_store_error(out):
+    with _as_usage_error(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
         try:
@@ -155,6 +154,16 @@ def seal_pack(folder: Path, run: Path, *, facts: Mapping[str, Any]) -> Path:
     content = as_bytes(json.dumps(manifest, indent=1, ensure_ascii=False)) + b"\n"
     (folder / MANIFEST).write_bytes(content)
     return folder / MANIFEST
+
+
+@contextlib.contextmanager
+def _as_usage_error(out: Path) -> Iterator[None]:
+    """Turn an operating system's error into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot write {out}: {reason}; choose another --out") from error
 
 
 def _sync(path: Path) -> None:

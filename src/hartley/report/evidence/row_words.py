@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.engine.result.departures import words_of
-from hartley.report.evidence.statements import Statement, name_of, quoted, row_id, row_ids
+from hartley.report.evidence.statements import Statement, name_of, quoted, row_id, row_ids, word
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     bits,
@@ -38,7 +38,7 @@ def figures(row: Mapping[str, Any]) -> str:
     ends = f"[{bits(low)}, {bits(high)}]" if None not in (low, high) else _one_end(low, high)
     n = f"n {number(row.get('n'))} {units(row)}".strip()
     return (
-        f"{bits(value['point'])} bit per {row.get('unit') or 'use'} {ends}, {n}, where "
+        f"{bits(value['point'])} bit per {word(row.get('unit') or 'use')} {ends}, {n}, where "
         f"{KIND.get(value.get('kind'), 'its kind is not known')} at {level(value.get('alpha'))}"
     )
 
@@ -77,7 +77,7 @@ def _who(row: Mapping[str, Any]) -> str:
 def without(row: Mapping[str, Any], baseline: Mapping[str, Any]) -> Statement:
     """Say what the attack of a row behind a defense reads without it."""
     return Statement(
-        f"Without {row.get('added')}, {name_of(baseline)} has {figures(baseline)}.",
+        f"Without {word(row.get('added'))}, {name_of(baseline)} has {figures(baseline)}.",
         (row_id(row), row_id(baseline)),
     )
 
@@ -87,7 +87,7 @@ def behind_words(row: Mapping[str, Any]) -> str:
     if row.get("baseline", True):
         return ""
     knows = {"static": " without knowing of it", "adaptive": " with knowledge of it"}
-    return f" behind {row.get('added')}{knows.get(str(row.get('knowledge')), '')}"
+    return f" behind {word(row.get('added'))}{knows.get(str(row.get('knowledge')), '')}"
 
 
 def usual_metrics(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[Statement]:
@@ -99,7 +99,7 @@ def usual_metrics(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[Stat
             words = words.replace(", n ", " with n ")
             chance = ", where chance is 0.5" if name == "auc" else ""
             yield Statement(
-                f"The metric {metric(name)} of {name_of(row)} is {point} ({words}){chance}.",
+                f"The metric {word(metric(name))} of {name_of(row)} is {point} ({words}){chance}.",
                 (row_id(row),),
             )
 
@@ -137,8 +137,8 @@ def together(rows: Sequence[Mapping[str, Any]]) -> Iterator[Statement]:
     best = widest(list(rows))
     if best is None or len(rows) < 2:
         return
-    unit = best.get("unit") or "use"
-    cls = plain(class_of(best))
+    unit = word(best.get("unit") or "use")
+    cls = word(plain(class_of(best)))
     low = low_of_all(best["bits"], len(rows), best["bits"].get("alpha") or 0.05)
     if low is not None:
         yield Statement(

@@ -7,7 +7,15 @@ from typing import Any
 
 from hartley.engine.result.enough import departures_in_words
 from hartley.report.evidence.row_words import failed, flagged
-from hartley.report.evidence.statements import Source, Statement, fact, quoted, row_id, row_ids
+from hartley.report.evidence.statements import (
+    Source,
+    Statement,
+    fact,
+    quoted,
+    row_id,
+    row_ids,
+    word,
+)
 from hartley.report.format_numbers import (
     count,
     figure,
@@ -60,8 +68,9 @@ def of_run(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statement]
         )
     deployed = (document.get("plan") or {}).get("deployed") or ()
     if deployed:
+        names = ", ".join(map(word, deployed))
         yield Statement(
-            f"All rows without an added defense were played behind {', '.join(deployed)}.",
+            f"All rows without an added defense were played behind {names}.",
             (fact("run", "plan", "deployed"),),
         )
     yield from _verdict(source, rows)
@@ -135,7 +144,7 @@ def _covered(verdict: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Itera
     other = widest([row for row in measured if row["id"] not in named])
     if other is not None:
         yield Statement(
-            f"The widest row that no limit is about is {other['attack']} with "
+            f"The widest row that no limit is about is {word(other['attack'])} with "
             f"{share_in_words(other)}.",
             (row_id(other),),
         )
@@ -158,6 +167,6 @@ def of_unplayed(rows: list[Mapping[str, Any]]) -> Iterator[Statement]:
             words = reason + (cure(cause, reason) if fits else "")
             alike.setdefault((fits, words), []).append(row)
     for (fits, reason), those in sorted(alike.items(), key=lambda pair: not pair[0][0]):
-        names = [plain(row["attack"]) for row in those]
+        names = [word(plain(row["attack"])) for row in those]
         kind = "Not played although it fits" if fits else "Not played because it does not apply"
         yield Statement(f"{kind}: {listed(names)}, {quoted(reason)}.", row_ids(those))

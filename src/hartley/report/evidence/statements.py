@@ -152,9 +152,15 @@ def quoted(text: object) -> str:
     return f"“{inner}”"
 
 
+def word(text: object) -> str:
+    """Return a name as it is, or in quotation marks where a sentence could not hold it."""
+    name = " ".join(str(text).split())
+    return name if re.fullmatch(r"[\w /+:()'→=,-]+", name) else quoted(name)
+
+
 def name_of(row: Mapping[str, Any]) -> str:
     """Name a row: its attack, and its class."""
-    return f"{row['attack']} ({plain(class_of(row))})"
+    return f"{word(row['attack'])} ({word(plain(class_of(row)))})"
 
 
 class References:
