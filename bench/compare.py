@@ -1,6 +1,7 @@
 """How often the ends of ``hartley compare`` are on the wrong side of a known difference.
 
     python bench/compare.py [--pairs 400]
+    python bench/compare.py --families 400  # how often a run is called worse, and by what change
 
 Two channels of known bits are dealt, on the same coins, victims and records (paired) or on others.
 A victim has a level of its own, which both channels share half of, and a record a difficulty of its
@@ -18,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hartley.channel.compare import difference
+from hartley.channel.log_gain import together
 from hartley.channel.measure import point_of
 from hartley.core import AnswerForm, ChannelSpec, Role, Trials, spawn
+from hartley.infotheory.binary_channel import clopper_pearson
 
 FORMS = {"score": AnswerForm.SCORE, "symbol": AnswerForm.SYMBOL, "rank": AnswerForm.RANK}
 ALPHABET = {"score": 2, "symbol": 10, "rank": 100}
@@ -116,11 +119,57 @@ def lines(pairs: int) -> Iterator[str]:
         )
 
 
+ROWS = (*(("score", s, 16, 200) for s in (0.0, 0.3, 0.5, 0.7, 1.0, 1.5) * 2),)
+"""Rows of one run."""
+
+
+def called_worse(change: float, *, paired: bool, families: int) -> int:
+    """Return of how many runs some row is called worse, where the last row's leak grew.
+
+    Args:
+        change: of the strength of the last row, in standard deviations.
+        paired: whether the two runs have the same coins, victims and records.
+        families: runs that are compared with an earlier one.
+    """
+    worse = 0
+    for k in range(families):
+        p_values = {}
+        for i, (form, strength, m, uses) in enumerate(ROWS):
+            rng = np.random.default_rng(spawn(k, "family", i))
+            shared = rng.normal(size=(m, uses + 1))
+            other = shared if paired else rng.normal(size=(m, uses + 1))
+            after = strength + change * (i == len(ROWS) - 1)
+            a = deal(form, strength, m, uses, shared, spawn(k, "first", i))
+            b = deal(form, after, m, uses, other, spawn(k, "second", i))
+            p_values[i] = difference(a, b, (point_of(a), point_of(b)), paired=paired).p_above()
+        worse += bool(together(p_values, ALPHA))
+    return worse
+
+
+def family_lines(families: int) -> Iterator[str]:
+    """Yield how often a run of twelve rows is called worse, by the change of one row."""
+    base = ROWS[-1][1]
+    yield f"| change of one of {len(ROWS)} rows, bits | paired: worse | not paired: worse |"
+    yield "|---|---|---|"
+    for change in (0.0, 0.1, 0.2, 0.4):
+        bits = true_bits("score", base + change, alone=False) - true_bits(
+            "score", base, alone=False
+        )
+        cells = []
+        for paired in (True, False):
+            k = called_worse(change, paired=paired, families=families)
+            low, high = (float(end) for end in clopper_pearson(k, families, ALPHA / 2))
+            cells.append(f"{k} of {families}: {k / families:.3f} [{low:.3f}, {high:.3f}]")
+        yield f"| {bits:.3f} | {cells[0]} | {cells[1]} |"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=400)
-    for line in lines(parser.parse_args().pairs):
+    parser.add_argument("--families", type=int, default=0)
+    given = parser.parse_args()
+    for line in family_lines(given.families) if given.families else lines(given.pairs):
         print(line, flush=True)
 
 

@@ -60,7 +60,10 @@ def compare(
     if json:
         print_json(comparison)
     else:
-        _print(comparison)
+        print_comparison(comparison)
+        say(f"verdict: {comparison['status']}")
+        for reason in comparison["reasons"]:
+            say(f"  {reason}")
     code: int = EXIT[comparison["status"]]
     return code
 
@@ -76,7 +79,8 @@ def _side(run: str, store: Path) -> Side:
     return Side(document, load)
 
 
-def _print(comparison: Mapping[str, Any]) -> None:
+def print_comparison(comparison: Mapping[str, Any]) -> None:
+    """Print what changed between two runs: their rows, those of only one, and utility."""
     _print_rows(comparison)
     for side, words in {
         "only_first": "only in the first",
@@ -86,9 +90,6 @@ def _print(comparison: Mapping[str, Any]) -> None:
             say(f"{words} run: {', '.join(map(_label, comparison[side]))}")
     for name, pair in comparison["utility"].items():
         say(f"utility: {name} {quantity(pair['first'])} → {quantity(pair['second'])}")
-    say(f"verdict: {comparison['status']}")
-    for reason in comparison["reasons"]:
-        say(f"  {reason}")
 
 
 def _print_rows(comparison: Mapping[str, Any]) -> None:

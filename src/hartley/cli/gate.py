@@ -1,17 +1,21 @@
-"""``hartley gate``: a stored run against limits, for CI."""
+"""``hartley gate``: a stored run against limits or an earlier run, for CI."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from hartley.cli.compare import print_comparison
 from hartley.cli.terminal import note, print_departures, print_json, say
 from hartley.core.errors import DamagedRun, UsageError
 
 if TYPE_CHECKING:
+    from hartley.engine.plan.plan import Plan
     from hartley.engine.result.gate import Verdict
+    from hartley.store import Reading
 
 app = App(name="gate")
 
@@ -21,13 +25,17 @@ def gate(
     run: str,
     /,
     *,
-    limits: Path,
+    limits: Path | None = None,
+    against: str = "",
+    margin: float | None = None,
     store: Path = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     save: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
-    """Compare a stored run with limits. Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive.
+    """Judge a stored run by limits, against an earlier run, or by both.
+
+    Exit code: 0 pass, 1 over, 2 bad input, 3 inconclusive; of two verdicts the worse one counts.
 
     The files of the run are compared with the digests in its journal: a run that is damaged or was
     edited is inconclusive, and nothing in it is judged. No code of plugins is run.
@@ -39,6 +47,11 @@ def gate(
     limits
         A TOML file, or a plan, whose table [limits] says how many bits per use are allowed:
         a line [limits], and below it a line such as membership = 0.05.
+    against
+        The run of the last release: over where a row leaks more than there, at the level of all
+        rows together; pass where none leaks more than the margin more.
+    margin
+        Share of the secret that a row may leak more than in the earlier run; 0.01 unless given.
     store
         The folder of all runs.
     accept_unverified
@@ -51,24 +64,40 @@ def gate(
     """
     from hartley.catalog import own_code_only
 
+    if margin is not None and not against:
+        raise UsageError("--margin must have --against RUN: it is what a row may leak more")
+    if limits is None and not against:
+        raise UsageError("hartley gate must have --limits FILE, --against RUN, or both")
+    if margin is not None and not 0 <= margin <= 1:
+        raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
     with own_code_only():
-        return _judged(
-            run, limits, store, accept_unverified=accept_unverified, save=save, json=json
-        )
+        question = _Question(run, limits, against, margin, store, accept_unverified)
+        return _judged(question, save=save, json=json)
 
 
-def _judged(
-    run: str, limits: Path, store: Path, *, accept_unverified: bool, save: bool, json: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is judged, and by what; the fields are the options of the command."""
+
+    run: str
+    limits: Path | None
+    against: str
+    margin: float | None
+    store: Path
+    accept_unverified: bool
+
+
+def _judged(question: _Question, *, save: bool, json: bool) -> int:
     """Judge a run and print the verdict; return the exit code."""
     from hartley.cli.find_run import path_of
-    from hartley.engine.result.judge_stored import judge_stored, read_limits
+    from hartley.engine.result.judge_stored import read_limits
     from hartley.report.format_numbers import meaning
     from hartley.report.summary import limited
     from hartley.store import read_verified
 
-    plan = read_limits(limits)
-    path = path_of(run, store)
+    limits = question.limits
+    plan = None if limits is None else read_limits(limits)
+    path = path_of(question.run, question.store)
     try:
         reading = read_verified(path)
     except DamagedRun as damage:
@@ -78,7 +107,7 @@ def _judged(
     if save and not reading.digest:
         raise UsageError(f"--save must be given a run with its journal, got {path}, which has none")
     document = reading.document
-    verdict = judge_stored(reading, plan, limits, accept_unverified=accept_unverified)
+    verdict = _verdict(question, reading, plan)
     if json:
         facts = {"run": document["id"], "verified": not reading.doubt}
         print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
@@ -90,19 +119,61 @@ def _judged(
             say(f"  {words}")
         for reason in verdict.reasons:
             say(f"  {reason}")
+        if verdict.against is not None:
+            print_comparison(verdict.against)
         print_departures(verdict.departures)
     if save:
-        _save(path, reading.digest, verdict, limits)
+        _save(path, reading.digest, verdict, question)
     return verdict.code
 
 
-def _save(path: Path, digest: str, verdict: Verdict, limits: Path) -> None:
+def _verdict(question: _Question, reading: Reading, plan: Plan | None) -> Verdict:
+    """Return the verdict by limits, by comparison, or by both."""
+    from hartley.engine.result.judge_against import with_limits
+    from hartley.engine.result.judge_stored import judge_stored
+
+    against = _against(question, reading) if question.against else None
+    if plan is None or question.limits is None:
+        assert against is not None
+        return against
+    limited = judge_stored(
+        reading, plan, question.limits, accept_unverified=question.accept_unverified
+    )
+    return limited if against is None else with_limits(limited, against)
+
+
+def _against(question: _Question, reading: Reading) -> Verdict:
+    """Return the verdict by comparison with an earlier run.
+
+    Raises:
+        UsageError: the earlier run is not there, is damaged, or is the very run in question.
+    """
+    from hartley.cli.find_run import path_of, read_with_trials
+    from hartley.engine.result.compare_runs import MARGIN, Side
+    from hartley.engine.result.judge_against import judge_against
+
+    paths = [path_of(run, question.store).resolve() for run in (question.against, question.run)]
+    if paths[0] == paths[1]:
+        raise UsageError(f"--against must name another run, got {question.against} itself")
+    sides, doubts = [], []
+    for run in (question.against, question.run):
+        document, load, doubt = read_with_trials(run, question.store)
+        sides.append(Side(document, load))
+        if doubt and not question.accept_unverified:
+            doubts.append(f"unverified: {doubt}; --accept-unverified compares it as it is")
+    if sides[0].document["id"] == reading.document["id"]:
+        raise UsageError(f"--against must name another run, got a copy of {question.run}")
+    margin = MARGIN if question.margin is None else question.margin
+    return judge_against(sides[0], sides[1], margin=margin, doubts=doubts)
+
+
+def _save(path: Path, digest: str, verdict: Verdict, question: _Question) -> None:
     """Keep the verdict in the run's folder, for reports."""
     from hartley.engine.result.judge_stored import judged_with
     from hartley.store import save_verdict
 
     folder = path if path.is_dir() else path.parent
-    judged = judged_with(limits)
+    judged = judged_with(question.limits)
     place = save_verdict(folder, digest, {"verdict": verdict.dump(), "judged": judged})
     note(f"saved in {place}; hartley report reads it")
 

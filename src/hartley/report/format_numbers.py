@@ -38,6 +38,15 @@ MEANS = {
 }
 """What each verdict means, in one sentence that every format prints (``docs/gate.md``)."""
 
+AGAINST_MEANS = {
+    "pass": "no row leaks more than the margin more than in the earlier run, each at 95 %, and "
+    "every limit that was given is kept; a pass says nothing about attacks that were not played",
+    "over": "a row leaks more than in the earlier run, or more than a limit; were neither so, each "
+    "of the two questions would be answered so with chance at most 5 %, over all its rows",
+    "inconclusive": MEANS["inconclusive"],
+}
+"""The same where a run was compared with an earlier one."""
+
 EXACT = {
     "chance": "by design",
     "epsilon_delta": "by choice",
@@ -83,6 +92,8 @@ DEPARTED = "Played otherwise than shipped"
 
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
+    if verdict.get("against"):
+        return AGAINST_MEANS.get(verdict_of(verdict), "")
     words = MEANS.get(verdict_of(verdict), "")
     looks = verdict.get("looks") or 1
     alpha = (verdict.get("level") or 0.05 / looks) * looks
@@ -95,8 +106,11 @@ def judged(verdict: Mapping[str, Any]) -> str:
     facts = verdict.get("judged")
     if not isinstance(facts, Mapping):
         return ""
+    against = (verdict.get("against") or {}).get("first", {}).get("id")
     digest = str(facts.get("limits_sha256", ""))[:12]
-    return f"judged with {facts.get('limits')} (SHA-256 {digest}) at {facts.get('time')}"
+    given = [f"with {facts['limits']} (SHA-256 {digest})"] if facts.get("limits") else []
+    given += [f"against {against}"] if against else []
+    return f"judged {' and '.join(given)} at {facts.get('time')}"
 
 
 ROLES = {

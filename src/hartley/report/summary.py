@@ -94,7 +94,8 @@ def limited(document: Mapping[str, Any]) -> str:
 
     Empty where there are no limits.
     """
-    checks = document["verdict"].get("checks") or ()
+    verdict = document["verdict"]
+    checks = [c for c in verdict.get("checks") or () if c.get("limit") != "against"]
     if not checks:
         return ""
     document = {**document, "channels": baseline_rows(document)}

@@ -95,6 +95,7 @@ class Verdict:
         departures: in words, whatever was played otherwise than it ships, weaker or with fewer
             trials, also where no limit is about it.
         looks: how many looks the plan declares; ``level`` is that of one of them.
+        against: the comparison with the run of the last release; None where there was none.
     """
 
     status: str
@@ -105,6 +106,7 @@ class Verdict:
     strict: bool = False
     departures: tuple[str, ...] = ()
     looks: int = 1
+    against: Mapping[str, Any] | None = None
 
     @property
     def code(self) -> int:
@@ -122,6 +124,7 @@ class Verdict:
             "strict": self.strict,
             "departures": list(self.departures),
             **({"looks": self.looks} if self.looks > 1 else {}),
+            **({} if self.against is None else {"against": dict(self.against)}),
         }
 
 

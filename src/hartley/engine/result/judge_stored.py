@@ -62,8 +62,10 @@ def judge_stored(
     return verdict
 
 
-def judged_with(path: Path) -> dict[str, str]:
-    """Return what a verdict was made with: the limits' file, its SHA-256, and the time."""
+def judged_with(path: Path | None) -> dict[str, str]:
+    """Return what a verdict was made with: the limits' file if any, its SHA-256, and the time."""
+    if path is None:
+        return {"time": now()}
     return {
         "limits": path.name,
         "limits_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

@@ -1,0 +1,106 @@
+"""Judge a run against another one, such as that of the last release: did anything get worse?
+
+The comparison is that of ``hartley compare``, with what a gate needs besides: it fails closed where
+the two runs are not of one scene, one of them cannot be vouched for, or their order is reversed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hartley.engine.result.compare_runs import (
+    ALPHA,
+    BETTER,
+    MARGIN,
+    NO_WORSE,
+    OPEN,
+    WORSE,
+    Side,
+    compare_runs,
+)
+from hartley.engine.result.gate import INCONCLUSIVE, OVER, PASS, Verdict
+
+STATUS = {WORSE: OVER, OPEN: INCONCLUSIVE, NO_WORSE: PASS, BETTER: PASS}
+ORDER = (PASS, INCONCLUSIVE, OVER)
+LIMIT = "against"
+"""What stands in place of a limit in the checks of such a verdict."""
+
+
+def judge_against(
+    first: Side, second: Side, *, margin: float = MARGIN, doubts: Sequence[str] = ()
+) -> Verdict:
+    """Return the verdict on a run by comparison with another one.
+
+    Args:
+        first: the run of the last release.
+        second: the run in question.
+        margin: share of the secret that a row may leak more and still pass.
+        doubts: why one of the two cannot be relied on.
+
+    Returns:
+        over where a row leaks more at the level of all rows together, pass where every row leaks at
+        most the margin more, else inconclusive. Its dump has the comparison under ``against``.
+    """
+    comparison = compare_runs(first, second, margin=margin)
+    reasons = [*doubts, *_unlike(first.document, second.document)]
+    status = STATUS[comparison["status"]]
+    if reasons and status == PASS:
+        status = INCONCLUSIVE
+    name = first.document["id"]
+    reasons = [f"against {name}: {words}" for words in (*reasons, *comparison["reasons"])]
+    checks = [_check(row, name, margin) for row in comparison["rows"] if row["baseline"]]
+    tested = sum(check["p"] is not None for check in checks)
+    return Verdict(
+        status,
+        tuple(reasons),
+        tuple(checks),
+        ALPHA if tested else None,
+        tested,
+        against={**comparison, "doubts": list(doubts)},
+    )
+
+
+def with_limits(limited: Verdict, against: Verdict) -> Verdict:
+    """Return the verdict by limits and by comparison together: the worse of the two.
+
+    Each is decided at its own level: their alphas are of two questions, and both must pass.
+    """
+    worse = max(limited.status, against.status, key=ORDER.index)
+    return replace(
+        limited,
+        status=worse,
+        reasons=(*limited.reasons, *against.reasons),
+        checks=(*limited.checks, *against.checks),
+        against=against.against,
+    )
+
+
+def _unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Say why two runs are not two releases of one thing, the second the later one."""
+    reasons = []
+    scenes = [document["scene"].get("name") for document in (first, second)]
+    if scenes[0] != scenes[1]:
+        reasons.append(f"runs must be of one scene, got {scenes[0]!r} and {scenes[1]!r}")
+    times = [str(document.get("created") or "") for document in (first, second)]
+    if all(times) and times[0] > times[1]:
+        reasons.append(
+            f"the baseline must be the earlier run, and was made at {times[0]}, after {times[1]}: "
+            "was their order meant?"
+        )
+    return reasons
+
+
+def _check(row: Mapping[str, Any], baseline: str, margin: float) -> dict[str, Any]:
+    """Return a row of the comparison as an entry of ``checks``."""
+    between = row["difference"] or {}
+    return {
+        "limit": LIMIT,
+        "at": margin,
+        "attack": row["attack"],
+        "row": row["id"],
+        "status": STATUS[row["status"]],
+        "reason": f"against {baseline}: {row['attack']}: {row['status']}: {row['reason']}",
+        "p": between.get("p_worse"),
+    }
