@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -28,6 +28,7 @@ def gate(
     limits: Path | None = None,
     against: str = "",
     margin: float | None = None,
+    signed_by: str = "",
     store: Path = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     save: Annotated[bool, Parameter(negative="")] = False,
@@ -52,6 +53,8 @@ def gate(
         rows together; pass where none leaks more than the margin more.
     margin
         Share of the secret that a row may leak more than in the earlier run; 0.01 unless given.
+    signed_by
+        Fingerprint of a key: a run, or an earlier run, that it did not sign is inconclusive.
     store
         The folder of all runs.
     accept_unverified
@@ -63,6 +66,7 @@ def gate(
         Print the verdict as one JSON document.
     """
     from hartley.catalog import own_code_only
+    from hartley.store.signing import checked_fingerprint
 
     if margin is not None and not against:
         raise UsageError("--margin must have --against RUN: it is what a row may leak more")
@@ -71,7 +75,8 @@ def gate(
     if margin is not None and not 0 <= margin <= 1:
         raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
     with own_code_only():
-        question = _Question(run, limits, against, margin, store, accept_unverified)
+        signer = checked_fingerprint(signed_by) if signed_by else ""
+        question = _Question(run, limits, against, margin, signer, store, accept_unverified)
         return _judged(question, save=save, json=json)
 
 
@@ -83,6 +88,7 @@ class _Question:
     limits: Path | None
     against: str
     margin: float | None
+    signer: str
     store: Path
     accept_unverified: bool
 
@@ -91,8 +97,6 @@ def _judged(question: _Question, *, save: bool, json: bool) -> int:
     """Judge a run and print the verdict; return the exit code."""
     from hartley.cli.find_run import path_of
     from hartley.engine.result.judge_stored import read_limits
-    from hartley.report.format_numbers import meaning
-    from hartley.report.summary import limited
     from hartley.store import read_verified
 
     limits = question.limits
@@ -106,25 +110,64 @@ def _judged(question: _Question, *, save: bool, json: bool) -> int:
         return _inconclusive(path.name, str(damage), json=json)
     if save and not reading.digest:
         raise UsageError(f"--save must be given a run with its journal, got {path}, which has none")
-    document = reading.document
+    if reason := _unsigned(question, path, reading):
+        return _inconclusive(path.name, reason, json=json)
     verdict = _verdict(question, reading, plan)
-    if json:
-        facts = {"run": document["id"], "verified": not reading.doubt}
-        print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
-    else:
-        unverified = " (unverified)" if reading.doubt else ""
-        say(f"{document['id']}: {verdict.status}{unverified}")
-        say(f"  meaning: {meaning(verdict.dump())}")
-        if words := limited({**document, "verdict": verdict.dump()}):
-            say(f"  {words}")
-        for reason in verdict.reasons:
-            say(f"  {reason}")
-        if verdict.against is not None:
-            print_comparison(verdict.against)
-        print_departures(verdict.departures)
+    _print(question, reading, verdict, json=json)
     if save:
         _save(path, reading.digest, verdict, question)
     return verdict.code
+
+
+def _print(question: _Question, reading: Reading, verdict: Verdict, *, json: bool) -> None:
+    """Print a verdict and what it was made of."""
+    from hartley.report.format_numbers import meaning
+    from hartley.report.summary import limited
+
+    document = reading.document
+    if json:
+        facts: dict[str, Any] = {"run": document["id"], "verified": not reading.doubt}
+        facts |= {"signed_by": question.signer} if question.signer else {}
+        print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
+        return
+    unverified = " (unverified)" if reading.doubt else ""
+    say(f"{document['id']}: {verdict.status}{unverified}")
+    say(f"  meaning: {meaning(verdict.dump())}")
+    if words := limited({**document, "verdict": verdict.dump()}):
+        say(f"  {words}")
+    if question.signer:
+        say(f"  signed by {question.signer}")
+    for reason in verdict.reasons:
+        say(f"  {reason}")
+    if verdict.against is not None:
+        print_comparison(verdict.against)
+    print_departures(verdict.departures)
+
+
+def _unsigned(question: _Question, path: Path, reading: Reading) -> str:
+    """Say why the run, or the earlier run, is not signed by the key that it must be signed by.
+
+    Raises:
+        UsageError: there is no earlier run of that name.
+    """
+    if not question.signer:
+        return ""
+    from hartley.cli.find_run import path_of
+    from hartley.store import read_verified
+    from hartley.store.signing import unsigned_reason
+
+    sides = [(path, reading)]
+    if question.against:
+        earlier = path_of(question.against, question.store)
+        try:
+            sides.append((earlier, read_verified(earlier)))
+        except DamagedRun as damage:
+            return str(damage)
+    for place, side in sides:
+        folder = place if place.is_dir() else place.parent
+        if reason := unsigned_reason(folder, side, question.signer):
+            return f"{side.document['id']} must be signed by {question.signer}: {reason}"
+    return ""
 
 
 def _verdict(question: _Question, reading: Reading, plan: Plan | None) -> Verdict:

@@ -45,6 +45,8 @@ VERBS = {
     "measure": "Measure results of another tool: trials with a secret in bits, others as a rate.",
     "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
     "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
+    "sign": "Sign a stored run with a key, or check who signed it.",
+    "key": "Make a key to sign runs with, or show its fingerprint.",
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
     "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
@@ -56,7 +58,12 @@ VERBS = {
 }
 """A verb is one row here, and one file of this folder that defines its ``app``."""
 
-NESTED = {"canaries": {"make", "withhold"}, "pack": {"get", "list"}, "new": {"attack"}}
+NESTED = {
+    "canaries": {"make", "withhold"},
+    "key": {"make", "show"},
+    "pack": {"get", "list"},
+    "new": {"attack"},
+}
 """Verbs that have commands of their own, each with a page of help."""
 PLAYING = {"assess", "attack", "chain", "loop"}
 """Verbs that run code of parts: their process is supervised."""

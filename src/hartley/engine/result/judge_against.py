@@ -25,7 +25,7 @@ from hartley.engine.result.gate import INCONCLUSIVE, OVER, PASS, Verdict
 STATUS = {WORSE: OVER, OPEN: INCONCLUSIVE, NO_WORSE: PASS, BETTER: PASS}
 ORDER = (PASS, INCONCLUSIVE, OVER)
 LIMIT = "against"
-"""What stands in place of a limit in the checks of such a verdict."""
+"""The name of the limit in the checks of such a verdict."""
 
 
 def judge_against(
