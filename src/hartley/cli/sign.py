@@ -25,7 +25,7 @@ def sign(
 ) -> int:
     """Sign a stored run, or check who signed it.
 
-    The signature is kept beside the run. Exit code: 0 signed, 2 bad input, 3 not signed by that key.
+    The signature is kept beside the run. Exit code: 0 signed, 2 bad input, 3 not signed by it.
 
     Parameters
     ----------

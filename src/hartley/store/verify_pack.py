@@ -1,6 +1,6 @@
 """Check an evidence pack offline.
 
-``python verify_pack.py PACK --fingerprint HEX`` needs Python and the package cryptography alone. The
+``python verify_pack.py PACK --fingerprint HEX`` needs Python and the package cryptography. The
 fingerprint must come from the signer by another way. Exit code: 0 intact, 1 not, 2 usage.
 """
 
