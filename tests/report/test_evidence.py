@@ -63,16 +63,38 @@ def test_every_measure_of_a_clause_is_one_of_hartley(name):
         kind: {e.name for e in catalog.entries(kind)} for kind in ("game", "attack", "defense")
     }
     classes = {entry.cls for entry in catalog.entries("game")}
-    known = {**parts, "class": classes, "defended": classes, "tag": set(entries()),
+    known = {**parts, "class": classes, "defended": classes, "deployed": classes,
              "fact": {"/suspects"}}  # fmt: skip
     listed = clauses(name)
     assert set(known) == set(KINDS) and listed
     for clause in listed:
         for measure in clause.measures:
-            kind, _, what = measure.partition(":")
-            assert measure == "any" or what in known[kind], (clause.id, measure)
+            kind, _, names = measure.partition(":")
+            assert measure == "any" or set(names.split("|")) <= known[kind], (clause.id, measure)
         assert clause.checked and clause.words.endswith(".") and clause.never.endswith(".")
     assert len({token(clause.id) for clause in listed}) == len(listed)
+
+
+def test_the_ids_of_nist_are_those_of_the_table_of_frameworks():
+    listed = {entry.id for entry in entries().values() if entry.scheme == "nistaml"}
+    ids = {clause.id for clause in clauses("nist")}
+    assert {one for one in ids if one.startswith("NISTAML")} == listed
+
+
+def test_no_attack_on_pictures_answers_a_clause_about_instructions():
+    rows = [
+        {"game": "evasion", "class": "jailbreak", "attack": "square", "baseline": True,
+         "experiment": {"stages": [{"attack": "square"}]}}
+    ]  # fmt: skip
+    about_texts = {"2.1.3", "2.1.6", "2.1.8", "NISTAML.015", "NISTAML.018", "NISTAML.04", "10.4.2"}
+    answered = {
+        clause.id
+        for name in SETS
+        for clause in clauses(name)
+        if any(matching(measure, rows, []) for measure in clause.measures)
+    }
+    assert not answered & about_texts
+    assert {"2.2.3", "NISTAML.022", "NISTAML.025"} <= answered
 
 
 def test_the_metrics_of_the_tables_are_those_of_games():

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from hartley.core.errors import UnknownName
 from hartley.reference.tables import rows
 
-KINDS = ("class", "game", "attack", "defense", "defended", "tag", "fact")
-"""What a measure may name: baseline rows of a class, a game or an attack or with a framework's id,
-rows behind one defense, rows of a class behind any, or a part of the run document. The measure
-``any`` is every baseline row."""
+KINDS = ("class", "game", "attack", "defense", "defended", "deployed", "fact")
+"""What a measure may name: baseline rows of a class, a game or an attack; rows behind one defense;
+rows of a class behind any, or behind one that acts on the deployed model; or a part of the run
+document. Names that answer alike are joined by ``|``. The measure ``any`` is every baseline row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ from hartley.report.findings import class_of
 from hartley.report.format_numbers import count, number, plain, widest
 
 Row = Mapping[str, Any]
+DEPLOYED = ("output", "budget", "system")
+"""Stages of defenses that act on a model in use."""
 SECOND_HAND = "second-hand"
 """What ``checked`` begins with where the document itself was not read."""
 
@@ -52,7 +54,12 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         tuple(visible_values(list(source.waivers))),
     )
     rows: list[Row] = list(baseline_rows(source.document))
-    behind = [row for row in source.document["channels"] if not row.get("baseline", True)]
+    stages = {one["name"]: one.get("stage") for one in source.document.get("defenses") or ()}
+    behind = [
+        {**row, "stage": stages.get(str(row.get("added")))}
+        for row in source.document["channels"]
+        if not row.get("baseline", True)
+    ]
     measured = [row for row in (*rows, *behind) if row["status"] == "measured"]
     return Evidence(
         source,
@@ -150,20 +157,21 @@ def matching(measure: str, rows: Sequence[Row], behind: Sequence[Row]) -> list[R
     Args:
         measure: ``any``, or one of ``hartley.reference.clauses.KINDS`` with a name.
         rows: without an added defense.
-        behind: those behind one.
+        behind: those behind one, each with the ``stage`` at which it acts.
     """
-    kind, _, name = measure.partition(":")
+    kind, _, alternatives = measure.partition(":")
+    names = set(alternatives.split("|"))
     named: dict[str, Callable[[Row], bool]] = {
         "any": lambda _: True,
-        "class": lambda row: class_of(row) == name,
-        "game": lambda row: row.get("game") == name,
-        "attack": lambda row: _attack(row) == name,
-        "tag": lambda row: any(tag["id"] == name for tag in row["tags"]),
-        "defense": lambda row: name in str(row.get("added") or "").split("+"),
-        "defended": lambda row: class_of(row) == name,
+        "class": lambda row: class_of(row) in names,
+        "game": lambda row: row.get("game") in names,
+        "attack": lambda row: _attack(row) in names,
+        "defense": lambda row: bool(names & set(str(row.get("added") or "").split("+"))),
+        "defended": lambda row: class_of(row) in names,
+        "deployed": lambda row: class_of(row) in names and row.get("stage") in DEPLOYED,
         "fact": lambda _: False,
     }
-    among = behind if kind in ("defense", "defended") else rows
+    among = behind if kind in ("defense", "defended", "deployed") else rows
     return [row for row in among if named[kind](row)]
 
 
@@ -263,16 +271,18 @@ def _absent(clause: Clause, absent: Sequence[tuple[str, Sequence[Row]]]) -> Iter
 
 
 def _measure_words(measure: str) -> str:
-    kind, _, name = measure.partition(":")
+    kind, _, alternatives = measure.partition(":")
+    names = [plain(one) if "class" in kind else one for one in alternatives.split("|")]
+    name = " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
     if kind == "any":
         return "any attack"
     if kind == "defended":
-        return f"the class {plain(name)} behind an added defense"
+        return f"the class {name} behind an added defense"
+    if kind == "deployed":
+        return f"the class {name} behind an added defense of the deployed model"
     if kind == "fact":
         return "a scan of records for poison"
-    if kind == "tag":
-        return f"the id {name}"
-    return f"the {kind} {plain(name) if kind == 'class' else name}"
+    return f"the {kind} {name}"
 
 
 def _checks(verdict: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[Statement]:

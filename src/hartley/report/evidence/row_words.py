@@ -61,7 +61,7 @@ def measured(row: Mapping[str, Any]) -> Statement:
     who = _who(row)
     behind = behind_words(row)
     return Statement(
-        f"{name_of(row)}, played by {who}{behind}, {what}: {figures(row)}.",
+        f"{name_of(row)}, played by {who}{behind or ','} {what}: {figures(row)}.",
         (row_id(row),),
     )
 
@@ -86,8 +86,8 @@ def behind_words(row: Mapping[str, Any]) -> str:
     """Say which added defense a row was played behind, and by which attacker."""
     if row.get("baseline", True):
         return ""
-    knows = {"static": " without knowing of it", "adaptive": " with knowledge of it"}
-    return f" behind {word(row.get('added'))}{knows.get(str(row.get('knowledge')), '')}"
+    knows = {"static": " without knowing of it,", "adaptive": " with knowledge of it,"}
+    return f", behind {word(row.get('added'))}{knows.get(str(row.get('knowledge')), ',')}"
 
 
 def usual_metrics(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[Statement]:
