@@ -271,7 +271,8 @@ class BatchedLedger:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self.database.transaction(durable=any(map(_must_last, operations))) as base:
+        durable = failed > 0 or any(map(_must_last, operations))
+        with self.database.transaction(durable=durable) as base:
             book = Book(self.config, base, moment)
             self._check_head(book)
             now = time.monotonic()
@@ -288,12 +289,13 @@ class BatchedLedger:
             book.load(operations)
             results = [book.apply(one) for one in operations]
             book.flush()
-        self._head = book.ledger, book.seq, book.digest
+        if durable:
+            self._head = book.ledger, book.seq, book.digest
         self._failed, self._failed_since = 0, 0.0
         return results
 
     def _check_head(self, book: Book) -> None:
-        """Refuse a ledger that is not the one of the last batch, or an earlier copy of it."""
+        """Refuse a ledger that is not the one of the last durable batch, or an earlier copy."""
         if self._head is None:
             return
         ledger, seq, digest = self._head

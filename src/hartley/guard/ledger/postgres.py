@@ -38,7 +38,8 @@ class PostgresDatabase:
 
         Args:
             url: ``postgresql://…``; a password comes from the environment variable PGPASSWORD.
-            durability: ``power`` waits until the server's log is on its disk; ``process`` does not.
+            durability: ``power`` needs a server that writes to its disk (``fsync = on``). Charges
+                wait for the server's log with ``process`` too: they outlive the server's end.
             create: make tables.
 
         Raises:
@@ -92,7 +93,6 @@ class PostgresDatabase:
         run(f"set lock_timeout = '{PATIENCE}s'")
         # A transaction whose client is gone does not hold the lock for ever.
         run(f"set idle_in_transaction_session_timeout = '{2 * PATIENCE}s'")
-        run(f"set synchronous_commit = {'on' if self._durability == 'power' else 'off'}")
         run(f"set search_path = {SCHEMA}")
 
     def _set_up(self, create: bool) -> None:

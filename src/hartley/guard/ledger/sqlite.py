@@ -114,7 +114,7 @@ class SqliteDatabase:
             self._roll_back()
             raise
         self._check()
-        if create:
+        if create and self._durability == "power":
             self._allot()
 
     def _check(self) -> None:
