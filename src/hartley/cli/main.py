@@ -54,6 +54,7 @@ VERBS = {
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
     "canaries": "Draw harmless secrets for your own training, for assess --canaries or --withheld.",
     "pack": "List packs of real data and weights, or fetch one.",
+    "guard": "Serve a model through a proxy that counts the bits each account may read.",
     "new": "Write the file of a new attack, which works and can be changed.",
 }
 """A verb is one row here, and one file of this folder that defines its ``app``."""
@@ -61,6 +62,7 @@ VERBS = {
 NESTED = {
     "canaries": {"make", "withhold"},
     "key": {"make", "show"},
+    "guard": {"audit", "check", "replay", "reset", "status", "token"},
     "pack": {"get", "list"},
     "new": {"attack"},
 }

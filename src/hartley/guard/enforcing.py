@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -16,12 +17,14 @@ from hartley.guard import decoys, forms
 from hartley.guard.exchange import (
     Exchange,
     Rejected,
+    earlier,
     error_text,
     outage,
     upstream_error,
 )
-from hartley.guard.protocols import Refused, Withhold
+from hartley.guard.protocols import Refused
 from hartley.guard.sse import BadEvents, EventReader
+from hartley.guard.stream_judge import Withhold
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
 from hartley.guard.upstream import UpstreamFault, pieces, plain, whole
 
@@ -52,23 +55,43 @@ async def enforced(guard: Guard, exchange: Exchange) -> web.StreamResponse:
     if result is None:
         if guard.config.outage == "refuse":
             raise outage()
-        guard.metrics.uncharged()
-        guard.say("uncharged", group=exchange.principal.group)
+        guard.uncharged(exchange)
     form = exchange.form
     assert form is not None
+    if exchange.state == "refuse":
+        # The rule that refuses has seen answers, so that its refusal is one of the charged ones.
+        return await _refused(guard, exchange)
     content = forms.forwarded(form, exchange.content)
-    coarse = exchange.state in ("coarsen", "refuse")
-    streams = exchange.streams and not coarse
-    if not streams and content.pop("stream", None) is not None:
+    streams = exchange.streams and not form.whole and exchange.state != "coarsen"
+    if not streams:
+        content.pop("stream", None)
         content.pop("stream_options", None)
     if guard.config.decoys:
         content, exchange.planted = decoys.plant(content, guard.config.decoys)
     body = json.dumps(content, separators=(",", ":")).encode()
     if form.whole:
-        return await _declared(guard, exchange, body, coarse=coarse)
+        return await _declared(guard, exchange, body)
     if streams:
         return await _streamed(guard, exchange, body)
     return await _judged(guard, exchange, body)
+
+
+async def _refused(guard: Guard, exchange: Exchange) -> web.StreamResponse:
+    """Answer with a refusal, as a model of the group's answers could, and without asking it."""
+    assert exchange.form is not None
+    exchange.outcome = "refused_by_rule"
+    await guard.begin(exchange)
+    await _slow(guard, exchange)
+    return _symbols(exchange, forms.refused(exchange.form))
+
+
+def _symbols(exchange: Exchange, symbols: Sequence[forms.Symbol]) -> web.Response:
+    """Return the response with symbols, and nothing else that depends on the model."""
+    content, number, created = exchange.content, exchange.number, exchange.created
+    if exchange.streams:
+        events = forms.sent_events(content, symbols, number=number, created=created)
+        return web.Response(body=events, headers=EVENTS)
+    return _json(forms.response(content, symbols, number=number, created=created))
 
 
 async def _slow(guard: Guard, exchange: Exchange) -> None:
@@ -101,15 +124,16 @@ async def _payload(guard: Guard, exchange: Exchange, body: bytes) -> tuple[int, 
             response.close()
 
 
-async def _declared(
-    guard: Guard, exchange: Exchange, body: bytes, *, coarse: bool
-) -> web.StreamResponse:
+async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.StreamResponse:
     """Answer with declared symbols, or with texts alone, in a response written anew."""
     form = exchange.form
     assert form is not None
-    alphabet = form if isinstance(form, forms.Alphabet) else None
-    steps = alphabet.steps if alphabet and alphabet.delay_ms else 0
-    delay = alphabet.delay_ms / 1000 if alphabet and steps else 0.0
+    declared = form if isinstance(form, forms.Alphabet) else None
+    steps = declared.steps if declared and declared.delay_ms else 0
+    delay = declared.delay_ms / 1000 if declared and steps else 0.0
+    if steps:
+        # A client that hangs up has seen how long it took: the answer counts from here on.
+        await guard.begin(exchange)
     status, payload = 502, None
     start = asyncio.get_running_loop().time()
     try:
@@ -117,32 +141,33 @@ async def _declared(
             status, payload, _size = await _payload(guard, exchange, body)
     except TimeoutError:
         guard.metrics.fault("late")
-    symbols = forms.symbols_of(form, status, payload)
+    symbols: Sequence[forms.Symbol] = forms.symbols_of(form, status, payload)
     exchange.outcome = "answered"
-    if alphabet is None:
+    exchange.texts = raw_texts(payload)
+    if declared is None:
         symbols = _texts_judged(guard, exchange, symbols)
-    elif coarse:
-        symbols = (alphabet.otherwise,) * len(symbols)
+    elif exchange.state == "coarsen":
+        symbols = forms.refused(form)
         exchange.outcome = "coarsened"
-    exchange.texts = [_text(symbol) for symbol in symbols]
     await guard.begin(exchange)
     await _slow(guard, exchange)
     if steps:
         now = asyncio.get_running_loop().time()
         step = min(steps, int((now - start) / delay) + 1)
         await asyncio.sleep(start + step * delay - now)
-    number, created = exchange.number, exchange.created
-    if exchange.streams:
-        events = forms.events(exchange.content, symbols, number=number, created=created)
-        return web.Response(body=events, headers=EVENTS)
-    return _json(forms.response(exchange.content, symbols, number=number, created=created))
+    return _symbols(exchange, symbols)
 
 
-def _text(symbol: forms.Symbol) -> str:
-    """Return the text of a symbol, as decoys are searched in it."""
-    if symbol is None:
-        return ""
-    return symbol if isinstance(symbol, str) else f"{symbol.tool} {symbol.arguments}"
+def raw_texts(payload: Any) -> list[str]:
+    """Return the texts of a model's whole response, as decoys are searched in them."""
+    rows = payload.get("choices") if isinstance(payload, dict) else None
+    texts = []
+    for row in rows if isinstance(rows, list) else ():
+        message = row.get("message", row) if isinstance(row, dict) else None
+        if isinstance(message, dict):
+            given = (message.get("content"), message.get("text"))
+            texts += [text for text in given if isinstance(text, str)]
+    return texts
 
 
 def _json(content: Any) -> web.Response:
@@ -151,18 +176,18 @@ def _json(content: Any) -> web.Response:
 
 
 def _texts_judged(
-    guard: Guard, exchange: Exchange, symbols: tuple[forms.Symbol, ...]
-) -> tuple[forms.Symbol, ...]:
+    guard: Guard, exchange: Exchange, symbols: Sequence[forms.Symbol]
+) -> Sequence[forms.Symbol]:
     """Return texts that may leave, or a refusal of all."""
-    judge = guard.judges()
-    for place, symbol in enumerate(symbols):
-        if isinstance(symbol, str):
-            channel = (place, "content")
-            for verdict in (*judge.feed(channel, symbol), *judge.finish(channel)):
-                if isinstance(verdict, Withhold):
-                    exchange.outcome = "withheld"
-                    guard.withheld(exchange, verdict)
-                    return (None,) * len(symbols)
+    judge = guard.judges(earlier(exchange.content))
+    verdicts = []
+    for place, text in enumerate(symbols):
+        verdicts += judge.feed(text or "", "content", place)
+    for verdict in (*verdicts, *judge.finish()):
+        if isinstance(verdict, Withhold):
+            exchange.outcome = "withheld"
+            guard.withheld(exchange, verdict)
+            return (None,) * len(symbols)
     return symbols
 
 
@@ -186,16 +211,15 @@ async def _judged(guard: Guard, exchange: Exchange, body: bytes) -> web.StreamRe
         exchange.outcome = "upstream_error"
         raise upstream_error(status)
     exchange.outcome = "answered"
-    if answer.withheld is not None:
+    exchange.texts = answer.released
+    if answer.withheld is not None or written is None:
         exchange.outcome = "withheld"
-        guard.withheld(exchange, answer.withheld)
-        refusals: tuple[forms.Symbol, ...] = (None,) * answer.choices
-        written = forms.response(
-            exchange.content, refusals, number=exchange.number, created=exchange.created
-        )
-    exchange.texts = answer.released if answer.withheld is None else []
+        if answer.withheld is not None:
+            guard.withheld(exchange, answer.withheld)
+        assert exchange.form is not None
+        return _symbols(exchange, forms.refused(exchange.form))
     if exchange.streams:
-        return web.Response(body=as_events(written or {}, chat=exchange.chat), headers=EVENTS)
+        return web.Response(body=as_events(written, chat=exchange.chat), headers=EVENTS)
     return _json(written)
 
 
@@ -288,9 +312,7 @@ async def _released(
         raise UpstreamFault("broken")
 
 
-async def _send(
-    guard: Guard, exchange: Exchange, stream: web.StreamResponse, text: bytes
-) -> None:
+async def _send(guard: Guard, exchange: Exchange, stream: web.StreamResponse, text: bytes) -> None:
     """Send a part of an answer; before the first one, mark it."""
     if not exchange.prepared:
         await guard.begin(exchange)

@@ -22,7 +22,7 @@ PASSED_STATUSES = (400, 404, 413, 422, 429)
 """Errors of the model's server that a client is shown; any other is 502."""
 
 
-class Rejected(Exception):  # noqa: N818 - not an error of Hartley
+class Rejected(Exception):
     """A request that is answered with an error of the guard's.
 
     Attributes:
@@ -139,3 +139,15 @@ def error_response(rejection: Rejected) -> web.Response:
     if rejection.status in (408, 413, 415):
         response.force_close()
     return response
+
+
+def earlier(content: Mapping[str, Any]) -> list[str]:
+    """Return the answers that a request quotes of its conversation."""
+    rows = content.get("messages")
+    return [
+        row["content"]
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict)
+        and row.get("role") == "assistant"
+        and isinstance(row.get("content"), str)
+    ]

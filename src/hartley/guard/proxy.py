@@ -8,10 +8,11 @@ all of it is counted beside an exchange whose bytes are passed on as they are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -21,11 +22,12 @@ from hartley.guard import decoys, forms
 from hartley.guard.authentication import Authentication
 from hartley.guard.charge import charge_of
 from hartley.guard.enforcing import enforced
-from hartley.guard.exchange import Exchange, Rejected, error_response, outage
+from hartley.guard.exchange import Exchange, Rejected, earlier, error_response, outage
 from hartley.guard.metrics import Metrics
-from hartley.guard.protocols import Refused, Withhold
+from hartley.guard.protocols import Refused
 from hartley.guard.requests import read_key, read_request
-from hartley.guard.streaming import AnswerJudge, JudgedAnswer
+from hartley.guard.stream_judge import Withhold
+from hartley.guard.streaming import JudgedAnswer, Judging
 from hartley.guard.upstream import Upstream, UpstreamFault, whole
 from hartley.guard.watching import watched
 
@@ -39,6 +41,9 @@ LOG = logging.getLogger("hartley.guard")
 
 LEDGER_S = 10.0
 """Seconds that a call of the ledger may take before it counts as failed."""
+
+NOTE_TRIES, NOTE_S = 60, 1.0
+"""How often, and after how many seconds, a note for the audit log is tried again."""
 
 HEALTH_S = 1.0
 """Seconds for which an answer about the ledger's health is given again."""
@@ -55,14 +60,17 @@ class Guard:
     """
 
     def __init__(
-        self, config: GuardConfig, ledger: Ledger, judges: Callable[[], AnswerJudge]
+        self,
+        config: GuardConfig,
+        ledger: Ledger,
+        judges: Callable[[Sequence[str]], Judging],
     ) -> None:
         """Take its parts; nothing is connected yet.
 
         Args:
             config: what it keeps to.
             ledger: of the charges.
-            judges: makes the judge of one answer.
+            judges: makes the judge of one response, from the earlier answers of its conversation.
         """
         self.config, self._ledger, self.judges = config, ledger, judges
         self._keys = Authentication(config)
@@ -226,19 +234,24 @@ class Guard:
         """Mark the first byte durably, before it is sent.
 
         Raises:
-            Rejected: the ledger has failed, and the configuration does not forward then.
+            Rejected: another answer to the same Idempotency-Key was faster, or the ledger has
+                failed and the configuration does not forward then.
         """
         if exchange.began:
             return
+        first = True
         if exchange.reservation is not None:
             try:
                 async with asyncio.timeout(LEDGER_S):
-                    await self._ledger.begin(exchange.reservation.id)
+                    first = await self._ledger.begin(exchange.reservation.id)
             except Exception as error:
                 self._failed("begin", error)
                 if self.config.outage == "refuse" and self.config.enforces:
                     exchange.outcome = "refused_503"
                     raise outage() from error
+        if not first and self.config.enforces:
+            exchange.outcome = "refused_409"
+            raise Rejected(409, "conflict_error", "this Idempotency-Key was answered before")
         exchange.began = True
         now = asyncio.get_running_loop().time()
         self.metrics.added(now - exchange.arrived - exchange.waited)
@@ -261,6 +274,8 @@ class Guard:
         if self.config.log_prompts:
             facts["answer"] = exchange.texts
         planted = exchange.planted
+        if planted is not None:
+            facts["planted"] = [decoy.name for decoy in planted.decoys]
         try:
             events = decoys.events(planted, exchange.texts) if planted is not None else []
             async with asyncio.timeout(LEDGER_S):
@@ -283,22 +298,39 @@ class Guard:
         """Log one line, which never holds a prompt, an answer or a key."""
         LOG.warning("%s", json.dumps({"event": what, **facts}))
 
+    def uncharged(self, exchange: Exchange) -> None:
+        """Record that a request is forwarded without a charge, since the ledger has failed."""
+        self.metrics.uncharged()
+        group, account = exchange.principal.group, exchange.principal.name
+        self.say("uncharged", group=group, account=account)
+        self.later(self._noted({"group": group, "principal": account}))
+
+    async def _noted(self, facts: dict[str, Any]) -> None:
+        """Write into the audit log what was forwarded, as soon as the ledger can be used."""
+        for _ in range(NOTE_TRIES):
+            with contextlib.suppress(Exception):
+                await self._ledger.note("forwarded", facts)
+                return
+            await asyncio.sleep(NOTE_S)
+
     def withheld(self, exchange: Exchange, verdict: Withhold) -> None:
         """Log that an answer was withheld, or would have been."""
-        exchange.facts["withheld"] = {"secret": verdict.secret, "reason": verdict.reason}
+        number, reason = verdict.finding.secret, verdict.finding.reason
+        secret = self.config.secrets[number].name if number >= 0 else ""
+        exchange.facts["withheld"] = {"secret": secret, "reason": reason}
         self.say(
             "withheld" if self.config.enforces else "would have withheld",
             group=exchange.principal.group,
             account=exchange.principal.name,
-            secret=verdict.secret,
-            reason=verdict.reason,
+            secret=secret,
+            reason=reason,
         )
 
     def answer(self, exchange: Exchange) -> JudgedAnswer:
         """Return what judges the answer to a request that was read."""
         assert exchange.form is not None
         return JudgedAnswer(
-            self.judges(),
+            self.judges(earlier(exchange.content)),
             exchange.head,
             chat=exchange.chat,
             choices=exchange.form.choices,
@@ -327,6 +359,10 @@ class Guard:
             rejection = Rejected(401, "authentication_error", "the key is not that of an account")
             self._rejected(rejection, None, "")
             return error_response(rejection)
+        if self._models is None and self.config.enforces and self.config.free_text.guarantee:
+            # Nothing that the model's server says leaves without a charge.
+            names = [name for name in self.config.forms if name != "*"]
+            self._models = _list_of_models(names)
         if self._models is None:
             self._models = await self._names_of_models()
         if self._models is None:
@@ -341,18 +377,14 @@ class Guard:
                 content = json.loads(await whole(response, MOST_MODEL_BYTES))
             finally:
                 response.close()
-            rows = [
-                {"id": row["id"], "object": "model", "created": 0, "owned_by": "upstream"}
-                for row in content["data"]
-                if isinstance(row["id"], str)
-            ]
+            names = [row["id"] for row in content["data"] if isinstance(row["id"], str)]
         except (UpstreamFault, ValueError, RecursionError, TypeError, KeyError):
             return None
-        judge = self.judges()
-        verdicts = [*judge.feed("models", " ".join(row["id"] for row in rows))]
-        if any(isinstance(verdict, Withhold) for verdict in (*verdicts, *judge.finish("models"))):
+        judge = self.judges(())
+        verdicts = [*judge.feed("\n".join(names)), *judge.finish()]
+        if any(isinstance(verdict, Withhold) for verdict in verdicts):
             return None
-        return json.dumps({"object": "list", "data": rows}).encode()
+        return _list_of_models(names)
 
     async def _say_health(self, _request: web.Request) -> web.StreamResponse:
         """Answer whether requests are served; the ledger is asked at most once a second."""
@@ -394,3 +426,8 @@ def _place(error: Exception) -> str:
         return ""
     code = trace.tb_frame.f_code
     return f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+
+
+def _list_of_models(names: Sequence[str]) -> bytes:
+    rows = [{"id": name, "object": "model", "created": 0, "owned_by": "upstream"} for name in names]
+    return json.dumps({"object": "list", "data": rows}).encode()

@@ -8,11 +8,11 @@ that the protocol does not know are the guard's or are left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from hartley.guard.protocols import Release, Withhold
+from hartley.guard.stream_judge import Release, ResponseJudge, Withhold
 
 ENDS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 """Ends of a choice that are passed on; any other becomes the first."""
@@ -20,62 +20,82 @@ ENDS = ("stop", "length", "tool_calls", "content_filter", "function_call")
 MOST_CALLS = 128
 """Calls of tools in one choice, at most."""
 
-_TEXTS = (("content", "content"), ("reasoning_content", "reasoning"), ("reasoning", "reasoning"))
+_CHANNELS = {
+    "reasoning_content": "reasoning",
+    "reasoning": "reasoning",
+    "content": "content",
+    "refusal": "refusal",
+}
+_FIELDS = {"content": "content", "reasoning": "reasoning_content", "refusal": "refusal"}
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _MOST_COUNT = 10**9
-
-
-class AnswerJudge(Protocol):
-    """Judges all channels of one answer while they come."""
-
-    def feed(self, channel: Hashable, delta: str) -> list[Release | Withhold]:
-        """Take more of one channel; return what of it may leave, or that nothing more may."""
-        ...
-
-    def finish(self, channel: Hashable) -> list[Release | Withhold]:
-        """A channel is over: return the rest of it, or that it may not leave."""
-        ...
-
-    @property
-    def held(self) -> int:
-        """Tokens that wait for their verdict, in the channel where they are most."""
-        ...
 
 
 class BadAnswer(ValueError):
     """What came is not an answer of the protocol."""
 
 
+class Unjudged:
+    """Releases everything, where no secret is declared that an answer could be searched for."""
+
+    held = 0
+
+    def feed(
+        self, delta: str, channel: str = "content", choice: int = 0
+    ) -> list[Release | Withhold]:
+        """Return the piece as it came."""
+        return [Release(delta, channel, choice)] if delta else []
+
+    def finish(self) -> list[Release | Withhold]:
+        """Return nothing: nothing is held."""
+        return []
+
+
+Judging = ResponseJudge | Unjudged
+
+
 @dataclass(slots=True)
 class _Call:
-    """One call of a tool while it comes."""
+    """One call of a tool while it is released."""
 
     name: str = ""
-    named: bool = False
     headed: bool = False
 
 
 @dataclass(slots=True)
 class _Choice:
-    """One choice while it comes."""
+    """One choice while it comes.
+
+    Attributes:
+        began: whether its first event was written.
+        reason: of its end, once that has come.
+        calls: by number.
+        texts: released, by channel.
+    """
 
     began: bool = False
-    ended: bool = False
+    reason: str = ""
     calls: dict[int, _Call] = field(default_factory=dict)
-    channels: list[Hashable] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
 
 
 class JudgedAnswer:
     """One answer: takes what the model sends, and gives what may leave.
 
     Attributes:
-        withheld: why it ended, if it did.
+        withheld: why it ended, if the judge has ended it.
+        ended: whether all of it was released, or it is withheld.
         most: tokens that waited for their verdict at a time, at most.
-        texts: what was released, by channel.
     """
 
     def __init__(
-        self, judge: AnswerJudge, head: Mapping[str, Any], *, chat: bool, choices: int, number: str
+        self,
+        judge: Judging,
+        head: Mapping[str, Any],
+        *,
+        chat: bool,
+        choices: int,
+        number: str,
     ) -> None:
         """Begin an answer.
 
@@ -89,23 +109,13 @@ class JudgedAnswer:
         self._judge, self._head, self._chat, self._number = judge, dict(head), chat, number
         self._choices = [_Choice() for _ in range(choices)]
         self.withheld: Withhold | None = None
+        self.ended = False
         self.most = 0
-        self.texts: dict[Hashable, list[str]] = {}
-
-    @property
-    def choices(self) -> int:
-        """Choices that were asked for."""
-        return len(self._choices)
-
-    @property
-    def ended(self) -> bool:
-        """Whether every choice has ended."""
-        return all(choice.ended for choice in self._choices)
 
     @property
     def released(self) -> list[str]:
-        """The texts that were released, one for each channel."""
-        return ["".join(parts) for parts in self.texts.values()]
+        """The texts that were released, one for each channel of each choice."""
+        return ["".join(parts) for choice in self._choices for parts in choice.texts.values()]
 
     def event(self, data: str) -> bytes:
         """Take the data of one event; return the events that may leave.
@@ -120,146 +130,93 @@ class JudgedAnswer:
         if not isinstance(content, dict) or "error" in content:
             raise BadAnswer("an event is not part of an answer")
         rows = content.get("choices")
-        leaving = []
+        leaving: list[dict[str, Any]] = []
         for place, row in enumerate(rows if isinstance(rows, list) else ()):
-            leaving += self._row(place, row)
-            if self.withheld:
-                return self.stopped(leaving)
+            index = _index(row, place)
+            delta = row.get("delta") if self._chat else {"content": row.get("text")}
+            if self._takes(index):
+                leaving += self._taken(index, delta if isinstance(delta, dict) else {})
+                reason = row.get("finish_reason")
+                if reason is not None:
+                    self._choices[index].reason = reason if reason in ENDS else ENDS[0]
+        if not self.ended and all(choice.reason for choice in self._choices):
+            leaving += self._end()
+        text = self._written(leaving)
         usage = counts(content.get("usage"))
-        text = self._event(leaving) if leaving else b""
-        if usage and not rows:
+        if usage and not rows and not self.withheld:
             text += _data({**self._head, "choices": [], "usage": usage})
         return text
 
-    def stopped(self, leaving: list[dict[str, Any]] | None = None) -> bytes:
-        """End every choice that has not ended, since nothing more may leave."""
-        rows = list(leaving or ())
-        for index, choice in enumerate(self._choices):
-            if not choice.ended:
-                choice.ended = True
-                rows.append(self._leaving(index, {}, "content_filter"))
-        return self._event(rows) if rows else b""
-
     def rest(self) -> bytes:
         """End every choice that has not ended, with what the judge releases at its end."""
-        leaving: list[dict[str, Any]] = []
-        for index, choice in enumerate(self._choices):
-            if not choice.ended and not self.withheld:
-                leaving += self._row(index, {"index": index, "finish_reason": ENDS[0]})
-        return self.stopped(leaving) if self.withheld else self._event(leaving)
+        return b"" if self.ended else self._written(self._end())
 
-    def _row(self, place: int, row: Any) -> list[dict[str, Any]]:
-        """Take one choice of an event; return those that may leave."""
-        if not isinstance(row, dict):
-            raise BadAnswer("a choice is not a table")
-        index = row.get("index", place)
-        if type(index) is not int or not 0 <= index < len(self._choices):
-            return []
+    def _takes(self, index: int) -> bool:
+        """Whether a choice was asked for, and more of it may come."""
+        return index < len(self._choices) and not self.ended and not self._choices[index].reason
+
+    def _taken(self, index: int, delta: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Take what one choice brings; return the parts of events that may leave."""
         choice = self._choices[index]
-        if choice.ended:
-            return []
-        delta = row.get("delta") if self._chat else {"content": row.get("text")}
-        leaving = [
-            self._leaving(index, part)
-            for part in self._parts(index, choice, delta if isinstance(delta, dict) else {})
-        ]
-        reason = row.get("finish_reason")
-        if reason is not None and not self.withheld:
-            leaving += [self._leaving(index, part) for part in self._rest(index, choice)]
-            if not self.withheld:
-                choice.ended = True
-                leaving.append(self._leaving(index, {}, reason if reason in ENDS else ENDS[0]))
+        leaving = []
+        if self._chat and not choice.began:
+            choice.began = True
+            leaving.append(self._row(index, {"role": "assistant", "content": ""}))
+        for channel, text in _texts(delta):
+            if not self.ended:
+                leaving += self._verdicts(self._judge.feed(text, channel, index))
+                self.most = max(self.most, self._judge.held)
         return leaving
 
-    def _parts(
-        self, index: int, choice: _Choice, delta: Mapping[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the released parts of one delta."""
-        if not choice.began and self._chat:
-            choice.began = True
-            yield {"role": "assistant", "content": ""}
-        for name, kind in (*_TEXTS, ("refusal", "refusal")):
-            text = delta.get(name)
-            if isinstance(text, str) and text and not self.withheld:
-                released = self._feed(choice, (index, kind), text)
-                if released:
-                    yield {_FIELDS[kind]: released}
-        calls = delta.get("tool_calls")
-        for place, call in enumerate(calls if isinstance(calls, list) else ()):
-            if isinstance(call, dict) and not self.withheld:
-                yield from self._call(index, choice, place, call)
+    def _end(self) -> list[dict[str, Any]]:
+        """Judge what is held; return it and the end of every choice."""
+        leaving = self._verdicts(self._judge.finish())
+        if self.ended:
+            return leaving
+        self.ended = True
+        for index, choice in enumerate(self._choices):
+            for number in sorted(choice.calls):
+                leaving += self._headed(index, number)
+            leaving.append(self._row(index, {}, choice.reason or ENDS[0]))
+        return leaving
 
-    def _call(
-        self, index: int, choice: _Choice, place: int, call: Mapping[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        number = call.get("index", place)
-        function = call.get("function")
-        if type(number) is not int or not 0 <= number < MOST_CALLS:
-            raise BadAnswer("the index of a call is not a small whole number")
-        if not isinstance(function, dict):
-            return
-        state = choice.calls.setdefault(number, _Call())
-        name, arguments = function.get("name"), function.get("arguments")
-        if isinstance(name, str) and name and not state.named:
-            state.name += self._feed(choice, (index, "name", number), name)
-        if isinstance(arguments, str) and arguments and not self.withheld:
-            yield from self._headed(index, number, state)
-            if not self.withheld:
-                released = self._feed(choice, (index, "arguments", number), arguments)
-                if released:
-                    yield _call_part(number, {"function": {"arguments": released}})
-
-    def _headed(self, index: int, number: int, state: _Call) -> Iterator[dict[str, Any]]:
-        """Yield the head of a call, once, when its name has its verdict."""
-        if not state.named:
-            state.named = True
-            state.name += self._take((index, "name", number), self._judge_end(index, number))
-        if not state.headed and not self.withheld:
-            state.headed = True
-            function = {"name": state.name, "arguments": ""}
-            identity = f"call_{self._number}_{index}_{number}"
-            yield _call_part(number, {"id": identity, "type": "function", "function": function})
-
-    def _judge_end(self, index: int, number: int) -> list[Release | Withhold]:
-        channel = (index, "name", number)
-        return self._judge.finish(channel) if channel in self.texts else []
-
-    def _rest(self, index: int, choice: _Choice) -> Iterator[dict[str, Any]]:
-        """Yield what the judge releases at the end of a choice."""
-        for number, state in sorted(choice.calls.items()):
-            yield from self._headed(index, number, state)
-        for channel in choice.channels:
-            kind: Any = channel
-            if kind[1] == "name" or self.withheld:
-                continue
-            released = self._take(channel, self._judge.finish(channel))
-            if released and kind[1] == "arguments":
-                yield _call_part(kind[2], {"function": {"arguments": released}})
-            elif released:
-                yield {_FIELDS[kind[1]]: released}
-
-    def _feed(self, choice: _Choice, channel: Hashable, text: str) -> str:
-        if channel not in self.texts:
-            self.texts[channel] = []
-            choice.channels.append(channel)
-        released = self._take(channel, self._judge.feed(channel, text))
-        self.most = max(self.most, self._judge.held)
-        return released
-
-    def _take(self, channel: Hashable, verdicts: list[Release | Withhold]) -> str:
-        """Return the released text of a channel, up to the first part that may not leave."""
-        texts = []
+    def _verdicts(self, verdicts: Sequence[Release | Withhold]) -> list[dict[str, Any]]:
+        """Return what verdicts release; after one against the answer, its end."""
+        leaving: list[dict[str, Any]] = []
         for verdict in verdicts:
             if isinstance(verdict, Withhold):
-                self.withheld = verdict
-                break
-            texts.append(verdict.text)
-        released = "".join(texts)
-        if released:
-            self.texts.setdefault(channel, []).append(released)
-        return released
+                self.withheld, self.ended = verdict, True
+                ends = range(len(self._choices))
+                return [*leaving, *(self._row(index, {}, "content_filter") for index in ends)]
+            leaving += self._release(verdict)
+        return leaving
 
-    def _leaving(
+    def _release(self, verdict: Release) -> list[dict[str, Any]]:
+        index, channel, text = verdict.choice, verdict.channel, verdict.text
+        choice = self._choices[index]
+        choice.texts.setdefault(channel, []).append(text)
+        number, _, kind = channel.rpartition(".")
+        if kind == "name":
+            choice.calls.setdefault(int(number), _Call()).name += text
+            return []
+        if kind == "arguments":
+            # What is released comes in order: the name is whole where its arguments begin.
+            part = _call_part(int(number), {"function": {"arguments": text}})
+            return [*self._headed(index, int(number)), self._row(index, part)]
+        return [self._row(index, {_FIELDS[kind]: text})]
+
+    def _headed(self, index: int, number: int) -> list[dict[str, Any]]:
+        """Return the head of a call, once."""
+        call = self._choices[index].calls.setdefault(number, _Call())
+        if call.headed:
+            return []
+        call.headed = True
+        function = {"name": call.name, "arguments": ""}
+        identity = f"call_{self._number}_{index}_{number}"
+        head = {"id": identity, "type": "function", "function": function}
+        return [self._row(index, _call_part(number, head))]
+
+    def _row(
         self, index: int, part: Mapping[str, Any], reason: str | None = None
     ) -> dict[str, Any]:
         row: dict[str, Any] = {"index": index}
@@ -269,7 +226,7 @@ class JudgedAnswer:
             row["text"] = part.get("content", "")
         return {**row, "logprobs": None, "finish_reason": reason}
 
-    def _event(self, rows: list[dict[str, Any]]) -> bytes:
+    def _written(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         return b"".join(_data({**self._head, "choices": [row]}) for row in rows)
 
     def whole(self, payload: Any) -> dict[str, Any] | None:
@@ -282,57 +239,85 @@ class JudgedAnswer:
             BadAnswer: it is not a response of the protocol.
         """
         rows = payload.get("choices") if isinstance(payload, dict) else None
-        if not isinstance(rows, list):
+        if not isinstance(rows, list) or not rows:
             raise BadAnswer("there are no choices")
-        results = []
-        for place, row in enumerate(rows[: len(self._choices)]):
-            if not isinstance(row, dict):
-                raise BadAnswer("a choice is not a table")
+        for place, row in enumerate(rows):
+            index = _index(row, place)
             message = row.get("message") if self._chat else {"content": row.get("text")}
             if not isinstance(message, dict):
                 raise BadAnswer("a message is not a table")
-            choice = self._choices[place]
-            for _ in self._parts(place, choice, message):
-                pass
-            if not self.withheld:
-                for _ in self._rest(place, choice):
-                    pass
-            if self.withheld:
-                return None
-            choice.ended = True
-            reason = row.get("finish_reason")
-            results.append(self._result(place, choice, reason if reason in ENDS else ENDS[0]))
+            if self._takes(index):
+                self._taken(index, message)
+                reason = row.get("finish_reason")
+                self._choices[index].reason = reason if reason in ENDS else ENDS[0]
+        if not self.ended:
+            self._end()
+        if self.withheld:
+            return None
+        results = [self._result(index) for index, row in enumerate(self._choices) if row.reason]
         usage = counts(payload.get("usage"))
         return {**self._head, "choices": results, **({"usage": usage} if usage else {})}
 
-    def _result(self, index: int, choice: _Choice, reason: str) -> dict[str, Any]:
-        texts = {key: "".join(parts) for key, parts in self.texts.items()}
-        row: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": reason}
+    def _result(self, index: int) -> dict[str, Any]:
+        choice = self._choices[index]
+        texts = {channel: "".join(parts) for channel, parts in choice.texts.items()}
+        row: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": choice.reason}
         if not self._chat:
-            return {**row, "text": texts.get((index, "content"), "")}
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": texts.get((index, "content")),
-            "refusal": texts.get((index, "refusal")),
-        }
-        if (index, "reasoning") in texts:
-            message["reasoning_content"] = texts[index, "reasoning"]
+            return {**row, "text": texts.get("content", "")}
+        message: dict[str, Any] = {"role": "assistant", "content": texts.get("content")}
+        message["refusal"] = texts.get("refusal")
+        if "reasoning" in texts:
+            message["reasoning_content"] = texts["reasoning"]
         if choice.calls:
             message["tool_calls"] = [
                 {
                     "id": f"call_{self._number}_{index}_{number}",
                     "type": "function",
                     "function": {
-                        "name": state.name,
-                        "arguments": texts.get((index, "arguments", number), ""),
+                        "name": call.name,
+                        "arguments": texts.get(f"{number}.arguments", ""),
                     },
                 }
-                for number, state in sorted(choice.calls.items())
+                for number, call in sorted(choice.calls.items())
             ]
         return {**row, "message": message}
 
 
-_FIELDS = {"content": "content", "reasoning": "reasoning_content", "refusal": "refusal"}
+def _index(row: Any, place: int) -> int:
+    """Return the number of a choice.
+
+    Raises:
+        BadAnswer: it is not a table with a number.
+    """
+    index = row.get("index", place) if isinstance(row, dict) else -1
+    if type(index) is not int or index < 0:
+        raise BadAnswer("a choice must be a table with a number")
+    return index
+
+
+def _texts(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the channels and texts of a delta or a message, in order.
+
+    Raises:
+        BadAnswer: a call has no valid number.
+    """
+    for name, channel in _CHANNELS.items():
+        text = delta.get(name)
+        if isinstance(text, list):
+            parts = [part.get("text") for part in text if isinstance(part, dict)]
+            text = "".join(part for part in parts if isinstance(part, str))
+        if isinstance(text, str) and text:
+            yield channel, text
+    calls = delta.get("tool_calls")
+    for place, call in enumerate(calls if isinstance(calls, list) else ()):
+        number = call.get("index", place) if isinstance(call, dict) else -1
+        if type(number) is not int or not 0 <= number < MOST_CALLS:
+            raise BadAnswer("the index of a call must be a small whole number")
+        function = call.get("function")
+        for name in ("name", "arguments"):
+            text = function.get(name) if isinstance(function, dict) else None
+            if isinstance(text, str) and text:
+                yield f"{number}.{name}", text
 
 
 def _call_part(number: int, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ LONGEST = 10
 """An answer takes this many times ``timeout_s`` in all, at most."""
 
 
-class UpstreamFault(Exception):  # noqa: N818 - not an error of Hartley
+class UpstreamFault(Exception):
     """The model's server did not give an answer.
 
     Attributes:

@@ -1,0 +1,201 @@
+"""``hartley guard``: a proxy in front of a model that counts the bits each account may read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from hartley.cli.terminal import note, say
+from hartley.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from hartley.guard.config import GuardConfig
+
+app = App(
+    name="guard",
+    help="Count and judge what accounts read from a model, behind an OpenAI-compatible proxy.",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.default
+def guard(config: Path) -> int:
+    """Serve a model through a proxy that charges bits, judges answers and holds budgets.
+
+    Without mode = "enforce" in its configuration, it counts, judges and logs, and changes nothing.
+
+    Begin with: hartley guard token, and docs/guard.md for the configuration.
+
+    Other commands: check, status, reset, audit, replay and token.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    """
+    import asyncio
+
+    settings = _read(config)
+    try:
+        from hartley.guard.proxy import Guard
+        from hartley.guard.serving import judges_of, serve, stop_at_signals
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "aiohttp", "guard") from None
+    from hartley.guard.ledger import open_ledger
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("hartley.guard").addHandler(handler)
+    logging.getLogger("hartley.guard").propagate = False
+
+    def ready(port: int) -> None:
+        does = "enforce: answers are changed or refused" if settings.enforces else DRY
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        note(f"listens at http://{host}:{port}/v1, before {settings.upstream}; {does}")
+        if settings.outage == "forward":
+            note("outage = forward: requests pass uncharged while the ledger cannot be used")
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        stop_at_signals(stop)
+        served = Guard(settings, open_ledger(settings), judges)
+        await serve(settings, served, ready, stop)
+
+    judges = judges_of(settings)
+    asyncio.run(run())
+    note("ended: every answer is recorded")
+    return 0
+
+
+DRY = 'dry-run: everything passes unchanged (mode = "enforce" to hold budgets)'
+
+
+@app.command
+def token() -> int:
+    """Make a key for an account: the token for its client, and the line for the configuration."""
+    from hartley.guard.authentication import new_token
+
+    made_token, digest = new_token()
+    say(made_token)
+    say(f'key_sha256 = "{digest}"')
+    note("the token goes to the client, and is not stored; the line goes under [[principal]]")
+    return 0
+
+
+@app.command
+def check(config: Path) -> int:
+    """Read a configuration, and say what each answer is charged and what is not bounded.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    """
+    from hartley.guard.describe import described
+
+    for line in described(_read(config)):
+        say(line)
+    return 0
+
+
+@app.command
+def status(config: Path) -> int:
+    """Say what each account and group was charged, and which rules have tripped.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    """
+    from hartley.guard.ledger import commands
+
+    for line in commands.status(_read(config)):
+        say(line)
+    return 0
+
+
+@app.command
+def reset(
+    config: Path,
+    group: str,
+    *,
+    by: str,
+    reason: str,
+    renewed: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Open a group again that a rule has stopped; its evidence begins anew.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    group
+        Name of the group.
+    by
+        Your name, for the audit log.
+    reason
+        Why, for the audit log.
+    renewed
+        The secrets were drawn anew: the charges begin at 0 too.
+    """
+    from hartley.guard.ledger import commands
+
+    say(commands.reset(_read(config), group, by, reason, renewed=renewed))
+    return 0
+
+
+@app.command
+def audit(config: Path, *, into: Path | None = None, noted: str = "") -> int:
+    """Check the chain of the audit log, and print its head.
+
+    Keep the head elsewhere: a log that was cut at its end is whole without it.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    into
+        Write the entries there as JSON lines.
+    noted
+        A head from earlier, which the log must contain.
+    """
+    from hartley.guard.ledger import commands
+
+    settings = _read(config)
+    if into is None:
+        say(commands.audit(settings, None, noted))
+        return 0
+    with into.open("w", encoding="utf-8") as lines:
+        say(commands.audit(settings, lambda line: print(line, file=lines), noted))
+    return 0
+
+
+@app.command
+def replay(config: Path, log: Path, *, format: Literal["litellm", "otel"]) -> int:
+    """Charge and judge logged traffic as the proxy would have, into the configured ledger.
+
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    log
+        A log: JSON lines of LiteLLM, or spans of OpenTelemetry (OTLP as JSON).
+    format
+        Of the log.
+    """
+    from hartley.guard.replay import replayed
+
+    for line in replayed(_read(config), log, format):
+        say(line)
+    return 0
+
+
+def _read(path: Path) -> GuardConfig:
+    from hartley.guard.config import read_config
+
+    return read_config(path)

@@ -1,0 +1,32 @@
+"""A configuration in words: what each answer is charged, and what nothing bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hartley.guard.charge import charge_of
+from hartley.guard.config import GuardConfig
+
+
+def described(config: GuardConfig) -> Iterator[str]:
+    """Yield lines on a configuration."""
+    acts = "answers are changed or refused" if config.enforces else "everything passes unchanged"
+    yield f"{config.path}: {config.mode}, {acts}"
+    yield f"listens at {config.host}:{config.port}, before {config.upstream}"
+    for group in config.groups.values():
+        names = [p.name for p in config.principals.values() if p.group == group.name]
+        budget = "no budget" if group.budget_bits is None else f"{group.budget_bits:g} bits"
+        yield f"group {group.name}: {budget}, shared by {', '.join(names) or 'nobody'}"
+    for model in (*config.forms, *([] if "*" in config.forms else [""])):
+        request = {"model": model or "another", "messages": []}
+        charge = charge_of(config, request)
+        name = {"*": "other models", "": "other models"}.get(model, f"model {model}")
+        bound = f"{charge.bits:.6g} bits an answer" if charge.guaranteed else "NO GUARANTEE"
+        yield f"{name}: {bound} ({charge.basis})"
+    if not config.secrets:
+        yield "no [[secret]]: no answer is searched"
+    elif config.enforces:
+        names = ", ".join(secret.name for secret in config.secrets)
+        yield f"free text is searched for {names}, encoded too"
+    if config.outage == "forward":
+        yield "outage = forward: requests pass UNCHARGED while the ledger cannot be used"
