@@ -81,8 +81,12 @@ async def _refused(guard: Guard, exchange: Exchange) -> web.StreamResponse:
     assert exchange.form is not None
     exchange.outcome = "refused_by_rule"
     await guard.begin(exchange)
-    await _slow(guard, exchange)
-    return _symbols(exchange, forms.refused(exchange.form))
+    form = exchange.form
+    if isinstance(form, forms.Alphabet) and form.delay_ms:
+        await asyncio.sleep(form.steps * form.delay_ms / 1000)
+    else:
+        await _slow(guard, exchange)
+    return _symbols(exchange, forms.refused(form))
 
 
 def _symbols(exchange: Exchange, symbols: Sequence[forms.Symbol]) -> web.Response:
@@ -150,11 +154,13 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
         symbols = forms.refused(form)
         exchange.outcome = "coarsened"
     await guard.begin(exchange)
-    await _slow(guard, exchange)
     if steps:
+        # A group that is slowed waits for the last step: time of its own would not be charged.
         now = asyncio.get_running_loop().time()
-        step = min(steps, int((now - start) / delay) + 1)
+        step = min(steps, int((now - start) / delay) + 1) if exchange.state == "open" else steps
         await asyncio.sleep(start + step * delay - now)
+    else:
+        await _slow(guard, exchange)
     return _symbols(exchange, symbols)
 
 

@@ -102,8 +102,16 @@ class Ledger(Protocol):
         """
         ...
 
-    async def begin(self, id: str) -> None:
-        """Record that the first byte of an answer is about to be sent."""
+    async def begin(self, id: str) -> bool:
+        """Record that the first byte of an answer is about to be sent.
+
+        Returns:
+            Whether it may be: of two answers to one Idempotency-Key, the second may not.
+        """
+        ...
+
+    async def note(self, kind: str, facts: Mapping[str, Any]) -> None:
+        """Write into the audit log what else has happened."""
         ...
 
     async def finish(self, id: str, facts: Mapping[str, Any], events: Sequence[Event]) -> State:

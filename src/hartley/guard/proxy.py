@@ -102,6 +102,7 @@ class Guard:
         app.router.add_get("/health", self._say_health)
         app.router.add_get("/metrics", self._say_metrics)
         app.router.add_route("*", "/{rest:.*}", self._nothing)
+        app.on_response_prepare.append(_name_server)
         return app
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -315,15 +316,13 @@ class Guard:
 
     def withheld(self, exchange: Exchange, verdict: Withhold) -> None:
         """Log that an answer was withheld, or would have been."""
-        number, reason = verdict.finding.secret, verdict.finding.reason
-        secret = self.config.secrets[number].name if number >= 0 else ""
-        exchange.facts["withheld"] = {"secret": secret, "reason": reason}
+        exchange.facts["withheld"] = {"secret": verdict.secret, "reason": verdict.reason}
         self.say(
             "withheld" if self.config.enforces else "would have withheld",
             group=exchange.principal.group,
             account=exchange.principal.name,
-            secret=secret,
-            reason=reason,
+            secret=verdict.secret,
+            reason=verdict.reason,
         )
 
     def answer(self, exchange: Exchange) -> JudgedAnswer:
@@ -415,6 +414,11 @@ class Guard:
 
 MOST_MODEL_BYTES = 2**20
 """Bytes of a list of models, at most."""
+
+
+async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
+    """Say nothing of the versions that run here."""
+    response.headers["Server"] = "hartley-guard"
 
 
 def _place(error: Exception) -> str:

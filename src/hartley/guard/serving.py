@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import signal
+import sys
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -19,6 +20,10 @@ from hartley.guard.streaming import Judging, Unjudged
 
 DRAIN_S = 30.0
 """Seconds that answers may take after SIGTERM, before they are cut."""
+
+SWITCH_S = 0.0005
+"""Seconds after which Python's threads change places: the ledger writes in one of its own, and
+would wait the default of 5 ms for each of its steps while an answer is judged."""
 
 LINGER_S = 1.0
 """Seconds for which the rest of a body is read and dropped that was refused."""
@@ -38,6 +43,7 @@ async def serve(
     Raises:
         UsageError: the address cannot be listened at.
     """
+    sys.setswitchinterval(SWITCH_S)
     await guard.start()
     runner = web.AppRunner(
         guard.app(),
@@ -76,7 +82,9 @@ def judges_of(config: GuardConfig) -> Callable[[Sequence[str]], Judging]:
     """
     if not config.secrets:
         return lambda _before: Unjudged()
-    window = WindowJudge([secret.text for secret in config.secrets])
+    window = WindowJudge(
+        [secret.text for secret in config.secrets], [secret.name for secret in config.secrets]
+    )
     return lambda before: ResponseJudge(window, before=before)
 
 
