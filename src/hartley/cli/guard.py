@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from hartley.cli.terminal import note, say
-from hartley.core.errors import MissingExtra
+from hartley.core.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
@@ -124,8 +124,8 @@ def reset(
     config: Path,
     group: str,
     *,
-    by: str,
     reason: str,
+    by: str = "",
     renewed: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Open a group again that a rule has stopped; its evidence begins anew.
@@ -136,10 +136,10 @@ def reset(
         The configuration (.toml).
     group
         Name of the group.
-    by
-        Your name, for the audit log.
     reason
         Why, for the audit log.
+    by
+        Your name, for the audit log; the system's name of you unless given.
     renewed
         The secrets were drawn anew: the charges begin at 0 too.
     """
@@ -150,7 +150,7 @@ def reset(
 
 
 @app.command
-def audit(config: Path, *, into: Path | None = None, noted: str = "") -> int:
+def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
     """Check the chain of the audit log, and print its head.
 
     Keep the head elsewhere: a log that was cut at its end is whole without it.
@@ -161,36 +161,46 @@ def audit(config: Path, *, into: Path | None = None, noted: str = "") -> int:
         The configuration (.toml).
     into
         Write the entries there as JSON lines.
-    noted
+    head
         A head from earlier, which the log must contain.
     """
     from hartley.guard.ledger import commands
 
     settings = _read(config)
     if into is None:
-        say(commands.audit(settings, None, noted))
+        say(commands.audit(settings, None, head))
         return 0
     with into.open("w", encoding="utf-8") as lines:
-        say(commands.audit(settings, lambda line: print(line, file=lines), noted))
+        say(commands.audit(settings, lambda line: print(line, file=lines), head))
     return 0
 
 
 @app.command
-def replay(config: Path, log: Path, *, format: Literal["litellm", "otel"]) -> int:
-    """Charge and judge logged traffic as the proxy would have, into the configured ledger.
+def replay(
+    config: Path,
+    *logs: Path,
+    format: Literal["litellm", "otel"],
+    ledger: Path | None = None,
+) -> int:
+    """Charge and judge logged traffic as the proxy would have, in a ledger of its own.
 
     Parameters
     ----------
     config
         The configuration (.toml).
-    log
-        A log: JSON lines of LiteLLM, or spans of OpenTelemetry (OTLP as JSON).
+    logs
+        Logs: JSON lines of LiteLLM, or spans of OpenTelemetry (OTLP as JSON).
     format
-        Of the log.
+        Of the logs.
+    ledger
+        Of the exposures, never the proxy's: NAME.exposure.sqlite beside the configuration.
     """
-    from hartley.guard.replay import replayed
+    from hartley.guard import replay as replays
 
-    for line in replayed(_read(config), log, format):
+    if not logs:
+        raise UsageError("there must be a log to replay: hartley guard replay CONFIG LOG")
+    address = None if ledger is None else str(ledger)
+    for line in replays.lines(replays.replay(_read(config), logs, format, address)):
         say(line)
     return 0
 

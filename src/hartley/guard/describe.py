@@ -26,7 +26,7 @@ def described(config: GuardConfig) -> Iterator[str]:
     if not config.secrets:
         yield "no [[secret]]: no answer is searched"
     elif config.enforces:
-        names = ", ".join(secret.name for secret in config.secrets)
-        yield f"free text is searched for {names}, encoded too"
+        secrets = ", ".join(secret.name for secret in config.secrets)
+        yield f"free text is searched for {secrets}, encoded too"
     if config.outage == "forward":
         yield "outage = forward: requests pass UNCHARGED while the ledger cannot be used"

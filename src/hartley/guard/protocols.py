@@ -1,4 +1,4 @@
-"""What the proxy asks of its parts: the ledger of charges, and the judge of answers."""
+"""What the proxy asks of its ledger of charges."""
 
 from __future__ import annotations
 
@@ -142,40 +142,3 @@ class Event:
 
     decoy: str
     success: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """Text that may leave now."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Withhold:
-    """The end of an answer: from here nothing leaves.
-
-    Attributes:
-        secret: name of the secret that was read; empty for a code that cannot be read.
-        reason: how it was read.
-    """
-
-    secret: str
-    reason: str
-
-
-class Judge(Protocol):
-    """Judges one channel of one answer while it comes."""
-
-    def feed(self, delta: str) -> list[Release | Withhold]:
-        """Take more of the answer; return what may leave, or that nothing more may."""
-        ...
-
-    def finish(self) -> list[Release | Withhold]:
-        """The answer is over: return the rest of it, or that it may not leave."""
-        ...
-
-    @property
-    def held(self) -> int:
-        """Tokens that wait for their verdict."""
-        ...

@@ -79,6 +79,7 @@ class Guard:
         self.draining = False
         self.active = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._evidence: dict[str, set[asyncio.Task[None]]] = {}
         self._models: bytes | None = None
         self._health: tuple[float, str] = (float("-inf"), "")
 
@@ -212,6 +213,9 @@ class Guard:
             facts["request"] = exchange.body.decode("utf-8", "replace")
         digest = hashlib.sha256(exchange.path.encode() + b"\n" + exchange.body).hexdigest()
         group = exchange.principal.group
+        if waiting := self._evidence.get(group):
+            # What earlier answers of the group have shown counts before the next one.
+            await asyncio.wait(tuple(waiting))
         try:
             async with asyncio.timeout(LEDGER_S):
                 result = await self._ledger.reserve(
@@ -268,7 +272,12 @@ class Guard:
         exchange.recorded = True
         self.metrics.ended(exchange.principal.group, exchange.outcome)
         if exchange.reservation is not None:
-            self.later(self._finish(exchange, exchange.reservation.id))
+            group = exchange.principal.group
+            task = self.later(self._finish(exchange, exchange.reservation.id))
+            if exchange.planted is not None:
+                waiting = self._evidence.setdefault(group, set())
+                waiting.add(task)
+                task.add_done_callback(waiting.discard)
 
     async def _finish(self, exchange: Exchange, identity: str) -> None:
         facts = {"outcome": exchange.outcome, **exchange.facts}
@@ -278,18 +287,21 @@ class Guard:
         if planted is not None:
             facts["planted"] = [decoy.name for decoy in planted.decoys]
         try:
-            events = decoys.events(planted, exchange.texts) if planted is not None else []
+            events = []
+            if planted is not None and exchange.texts:
+                events = await asyncio.to_thread(decoys.events, planted, exchange.texts)
             async with asyncio.timeout(LEDGER_S):
                 state = await self._ledger.finish(identity, facts, events)
             self.metrics.state(exchange.principal.group, state)
         except Exception as error:
             self._failed("finish", error)
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
+    def later(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside the answers; the guard does not end before it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _failed(self, call: str, error: Exception) -> None:
         self.metrics.failed(call)
@@ -405,7 +417,8 @@ class Guard:
         return web.json_response(content, status=200 if ready else 503)
 
     async def _say_metrics(self, request: web.Request) -> web.StreamResponse:
-        peer = request.transport.get_extra_info("peername") if request.transport else None
+        transport = request.transport
+        peer: Any = transport.get_extra_info("peername") if transport is not None else None
         here = bool(peer) and peer[0] in ("127.0.0.1", "::1")
         if not self._keys.may_read_metrics(request.headers.get("Authorization"), here=here):
             return error_response(Rejected(401, "authentication_error", "the key is not valid"))
