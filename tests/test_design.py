@@ -92,7 +92,7 @@ def test_paths_and_modules_of_a_page_exist(page: Path) -> None:
                 missing += [path] * (not any((top / path).is_file() for top in here))
         for dotted in re.findall(r"(?<![\w./])(?:hartley\.)?[a-z_]+(?:\.[A-Za-z_]\w*)+", span):
             name = dotted.removeprefix("hartley.")
-            if name.split(".")[0] in ROOMS and not re.search(r"\.(py|toml|md|json)$", name):
+            if name.split(".")[0] in ROOMS and not re.search(r"\.(py|toml|md|json|sqlite)$", name):
                 missing += [dotted] * (not _resolves(name))
     assert not missing
 

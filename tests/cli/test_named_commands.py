@@ -91,6 +91,8 @@ def mistake(command: str) -> str:
         if first not in set(application(verb)):
             return f"{verb} has no command {first}"
         part = first
+    if verb == "guard" and first in set(application(verb)):
+        part = first
     if verb == "attack":
         known = {entry.name for entry in catalog.entries("attack")}
         part = first if first in known else "lira"

@@ -15,6 +15,8 @@ from hartley.core.errors import MissingExtra, UsageError
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
 
+EXTRA = "guard"
+
 app = App(
     name="guard",
     help="Count and judge what accounts read from a model, behind an OpenAI-compatible proxy.",
@@ -45,7 +47,7 @@ def guard(config: Path) -> int:
         from hartley.guard.proxy import Guard
         from hartley.guard.serving import judges_of, serve, stop_at_signals
     except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "aiohttp", "guard") from None
+        raise MissingExtra(error.name or "aiohttp", EXTRA) from None
     from hartley.guard.ledger import open_ledger
 
     handler = logging.StreamHandler(sys.stderr)

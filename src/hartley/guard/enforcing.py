@@ -122,7 +122,7 @@ async def _payload(guard: Guard, exchange: Exchange, body: bytes) -> tuple[int, 
         guard.metrics.fault("rubbish")
         return 502, None, 0
     finally:
-        exchange.waited = clock() - exchange.asked
+        exchange.waited = clock() - exchange.sent_at
         if response is not None:
             # Closes the connection, unless the response was read to its end.
             response.close()
@@ -300,7 +300,7 @@ async def _released(
     clock = asyncio.get_running_loop().time
     async for piece in pieces(response):
         if not exchange.prepared:
-            exchange.waited = clock() - exchange.asked
+            exchange.waited = clock() - exchange.sent_at
         leaving, done = [], False
         for data in reader.feed(piece):
             done = data.strip() == "[DONE]"

@@ -54,7 +54,7 @@ class Exchange:
         reservation: the charge that is durable; None without one.
         planted: the decoys in it.
         waited: seconds that the model's server took to its first byte.
-        asked: when it was forwarded, by the loop's clock.
+        sent_at: when it was forwarded, by the loop's clock.
         key: its Idempotency-Key; empty for none.
         began: whether the first byte was marked.
         prepared: whether the first byte was sent.
@@ -77,7 +77,7 @@ class Exchange:
     reservation: Reservation | None = None
     planted: Planted | None = None
     waited: float = 0.0
-    asked: float = 0.0
+    sent_at: float = 0.0
     key: str = ""
     began: bool = False
     prepared: bool = False
@@ -121,8 +121,8 @@ def outage() -> Rejected:
 
 def upstream_error(status: int) -> Rejected:
     """Return the refusal of a request to which the model's server gave no answer."""
-    shown = status if status in PASSED_STATUSES else 502
-    return Rejected(shown, "upstream_error", f"the model's server gave no answer ({shown})")
+    status = status if status in PASSED_STATUSES else 502
+    return Rejected(status, "upstream_error", f"the model's server gave no answer ({status})")
 
 
 def error_text(rejection: Rejected) -> bytes:

@@ -12,7 +12,7 @@ _TOKENS = (0, 1, 2, 4, 8, 16, 24, 32)
 
 
 class Metrics:
-    """The counters of one guard, in a registry of its own."""
+    """The counters of a guard, in a registry of its own."""
 
     def __init__(self, config: GuardConfig) -> None:
         """Make them; every group begins at 0."""

@@ -355,14 +355,14 @@ class Guard:
             UpstreamFault: there is no response.
         """
         clock = asyncio.get_running_loop().time
-        exchange.asked = clock()
+        exchange.sent_at = clock()
         try:
             return await self._upstream.ask(exchange.path, body)
         except UpstreamFault as fault:
             self.metrics.fault(fault.kind)
             raise
         finally:
-            exchange.waited = clock() - exchange.asked
+            exchange.waited = clock() - exchange.sent_at
 
     async def _list_models(self, request: web.Request) -> web.StreamResponse:
         """Answer with the names of models, as they were when they were first asked for."""

@@ -30,13 +30,13 @@ LINGER_S = 1.0
 
 
 async def serve(
-    config: GuardConfig, guard: Guard, ready: Callable[[int], None], stop: asyncio.Event
+    config: GuardConfig, proxy: Guard, ready: Callable[[int], None], stop: asyncio.Event
 ) -> None:
     """Serve until an event is set; then finish what runs.
 
     Args:
         config: where to listen.
-        guard: what answers.
+        proxy: what answers.
         ready: called with the port once requests are taken.
         stop: ends it.
 
@@ -44,9 +44,9 @@ async def serve(
         UsageError: the address cannot be listened at.
     """
     sys.setswitchinterval(SWITCH_S)
-    await guard.start()
+    await proxy.start()
     runner = web.AppRunner(
-        guard.app(),
+        proxy.app(),
         access_log=None,
         handle_signals=False,
         handler_cancellation=True,
@@ -63,15 +63,15 @@ async def serve(
             raise UsageError(_unavailable(config, error)) from None
         ready(runner.addresses[0][1])
         await stop.wait()
-        guard.draining = True
+        proxy.draining = True
         await site.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                while guard.active:
+                while proxy.active:
                     await asyncio.sleep(0.02)
     finally:
         await runner.cleanup()
-        await guard.close()
+        await proxy.close()
 
 
 def judges_of(config: GuardConfig) -> Callable[[Sequence[str]], Judging]:
