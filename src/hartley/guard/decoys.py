@@ -14,6 +14,8 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from string import ascii_lowercase as ALPHABET
 from typing import TYPE_CHECKING, Any
 
 from hartley.guard.protocols import Event
@@ -136,11 +138,12 @@ def events(planted: Planted, answers: Sequence[str]) -> list[Event]:
 def _words(candidates: Sequence[str], text: str) -> set[int]:
     """Return the candidates that are words of a text."""
     plain = folded(text).casefold()
-    return {
-        k
-        for k, candidate in enumerate(candidates)
-        if re.search(rf"(?<!\w){re.escape(folded(candidate).casefold())}(?!\w)", plain)
-    }
+    named = set()
+    for k, candidate in enumerate(candidates):
+        word = folded(candidate).casefold()
+        if word in plain and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", plain):
+            named.add(k)
+    return named
 
 
 def _letters(text: str) -> str:
@@ -163,7 +166,7 @@ def _inside(candidates: Sequence[str], text: str, hidden: Sequence[str]) -> set[
     for k, candidate in enumerate(candidates):
         letters = _letters(candidate)
         back = letters[::-1]
-        moved = {_moved(letters, step) for step in range(1, 26)} | {back}
+        moved = _moved(letters)
         if len(letters) < SHORTEST or any(
             letters in word or back in word for word in words - moved
         ):
@@ -173,10 +176,11 @@ def _inside(candidates: Sequence[str], text: str, hidden: Sequence[str]) -> set[
     return named
 
 
-def _moved(letters: str, step: int) -> str:
-    return "".join(
-        chr((ord(sign) - 97 + step) % 26 + 97) if sign.isalpha() else sign for sign in letters
-    )
+@lru_cache(maxsize=1024)
+def _moved(letters: str) -> frozenset[str]:
+    """Return a word with its letters moved by 1 to 25 places, and backwards."""
+    steps = (str.maketrans(ALPHABET, ALPHABET[k:] + ALPHABET[:k]) for k in range(1, 26))
+    return frozenset({letters.translate(step) for step in steps} | {letters[::-1]})
 
 
 def certified_bits(
