@@ -27,6 +27,7 @@ from hartley.guard.forms import (
     symbols_of,
     texts_bits,
 )
+from hartley.infotheory.channel_matrix import min_capacity
 
 KEY = "0" * 64
 BASE = """
@@ -271,16 +272,17 @@ def test_what_shapes_a_response_is_not_asked_of_the_model(tmp_path: Path) -> Non
     assert forwarded(form_of(held, free), free)["max_tokens"] == 9
 
 
-def leak(tree: Any, laws: list[np.ndarray]) -> float:
-    """log2 Σ over leaves of the largest chance of the leaf for any secret: exact enumeration."""
+def leaves(tree: Any, laws: list[np.ndarray]) -> np.ndarray:
+    """Return the law (secrets, ends) of the ends of an adaptive interaction, all enumerated."""
 
-    def total(node: Any, reached: np.ndarray) -> float:
+    def ends(node: Any, reached: np.ndarray) -> Iterator[np.ndarray]:
         if node is None:
-            return float(reached.max())
-        law, children = laws[node[0]], node[1]
-        return sum(total(child, reached * law[:, o]) for o, child in enumerate(children))
+            yield reached
+            return
+        for output, child in enumerate(node[1]):
+            yield from ends(child, reached * laws[node[0]][:, output])
 
-    return math.log2(total(tree, np.ones(laws[0].shape[0])))
+    return np.stack(list(ends(tree, np.ones(len(laws[0])))), 1)
 
 
 def grown(rng: np.random.Generator, laws: list[np.ndarray], bits: float, depth: int) -> Any:
@@ -308,11 +310,26 @@ def test_an_adaptive_interaction_carries_at_most_its_budget() -> None:
             laws.append(clear if trial % 2 else noisy)
         tree = grown(rng, laws, bits, 6)
         if tree is not None:
-            slack = bits - leak(tree, laws)
+            slack = bits - min_capacity(leaves(tree, laws))
             assert slack >= -1e-9
             tightest = min(tightest, slack)
     assert tightest < 0.35
     # The digits of a secret, asked one after another, reach the sum of the charges exactly.
     digits = [np.eye(3)[np.arange(27) // 3**k % 3] for k in range(3)]
     tree = (0, [(1, [(2, [None] * 3)] * 3)] * 3)
-    assert leak(tree, digits) == pytest.approx(3 * math.log2(3), abs=1e-12)
+    assert min_capacity(leaves(tree, digits)) == pytest.approx(3 * math.log2(3), abs=1e-12)
+
+
+CASES = json.loads((Path(__file__).parents[1] / "channel" / "channels.json").read_text())["cases"]
+ANSWERS = {"bsc": 2, "kary_erasure": 3, "z_channel": 2, "kary_symmetric": 10, "dmc_matrix": 7}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case["kind"] in ANSWERS], ids=lambda case: case["id"]
+)
+def test_a_model_of_a_known_law_leaks_at_most_what_it_is_charged(case: dict[str, Any]) -> None:
+    """The leaks are those of ``channels.json``, from two independent computations."""
+    count = ANSWERS[case["kind"]]
+    form = alphabet(AnswerForm("m", tuple(f"w{k}" for k in range(count)), "w0"))
+    assert form.bits == math.log2(count)
+    assert case["expected"]["min_capacity"] <= form.bits
