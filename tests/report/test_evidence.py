@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from hartley.report.evidence.lint import faults
 from hartley.report.evidence.pack import DRAWN
 from hartley.report.evidence.statements import Source, Statement, row_id, token
 from hartley.store import read_verified
+from hartley.store.signing import make_key
 
 SETS = tuple(clause_sets())
 
@@ -382,13 +384,46 @@ def test_nothing_is_written_where_a_sentence_has_no_source(store, monkeypatch, t
     assert not list(tmp_path.iterdir())
 
 
-def test_the_manifest_has_the_digest_of_every_file(store, tmp_path):
-    out = tmp_path / "new" / "pack"
-    assert evidence_of(store, "live", "--for", "edpb", "--for", "nist", "--out", str(out)) == 0
+def verified(pack, fingerprint):
+    """Run the verifier that is in a pack."""
+    words = [sys.executable, "-I", str(pack / "verify_pack.py"), str(pack)]
+    words += ["--fingerprint", fingerprint]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert not done.stderr
+    return done.returncode, done.stdout
+
+
+def test_a_signed_pack_verifies_offline_and_a_changed_sentence_does_not(store, tmp_path, capsys):
+    out, key = tmp_path / "new" / "pack", tmp_path / "key.pem"
+    shutil.copytree(store / "live", tmp_path / "runs" / "live")
+    fingerprint = make_key(key).fingerprint
+    assert run(["sign", "live", "--store", str(tmp_path / "runs"), "--key", str(key)]) == 0
+    words = ["--for", "edpb", "--for", "nist", "--out", str(out), "--key", str(key)]
+    assert evidence_of(tmp_path / "runs", "live", *words) == 0
+    assert fingerprint in capsys.readouterr().out
+    assert verified(out, fingerprint)[0] == 0
     manifest = json.loads((out / "manifest.json").read_bytes())
-    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()}
-    files.pop("manifest.json")
-    assert manifest["files"].items() <= files.items()
-    assert {"run.json", "journal.jsonl", "verdict.json", "evidence.html"} <= set(manifest["files"])
-    assert manifest["run_sha256"] == files["run.json"] and manifest["run"] == "live"
     assert manifest["facts"]["for"]["edpb"] == clause_sets()["edpb"].edition
+    names = {"run.json", "journal.jsonl", "verdict.json", "signature.json", *DRAWN}
+    assert names <= set(manifest["files"])
+    page = (out / "evidence.md").read_text()
+    assert f"signed by the key with the fingerprint {fingerprint}" in page
+    (out / "evidence.md").write_text(page.replace("partly measured", "measured", 1))
+    assert verified(out, fingerprint) == (1, f"REFUSED {out}: evidence.md was changed\n")
+    assert evidence_of(tmp_path / "runs", "live", *words) == 0  # written anew over the edit
+    assert verified(out, fingerprint)[0] == 0
+    signature = tmp_path / "runs" / "live" / "signature.json"
+    signature.write_text(signature.read_text().replace('"signature": "', '"signature": "00', 1))
+    assert evidence_of(tmp_path / "runs", "live", *words) == 3
+    assert "whose signature is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "not a key"])
+def test_a_key_that_cannot_be_used_writes_nothing(store, tmp_path, content, capsys):
+    key = tmp_path / "key.pem"
+    if content is not None:
+        key.write_text(content)
+        key.chmod(0o600)
+    words = ["--for", "edpb", "--out", str(tmp_path / "pack"), "--key", str(key)]
+    assert evidence_of(store, "live", *words) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "pack").exists()

@@ -20,6 +20,7 @@ def evidence(
     *,
     for_: Annotated[list[str], Parameter(name="--for", negative="")],
     out: Path | None = None,
+    key: Path | None = None,
     store: Path = Path("runs"),
 ) -> int:
     """Write what a stored run says about a standard or a law: a page, Markdown, OSCAL, CycloneDX.
@@ -39,6 +40,8 @@ def evidence(
         repeating it.
     out
         The folder to write; by default the folder evidence in that of the run.
+    key
+        Sign the pack with this key (hartley key make); HARTLEY_KEY_PASSPHRASE has its passphrase.
     store
         The folder of all runs.
     """
@@ -46,20 +49,24 @@ def evidence(
     from hartley.reference.clauses import clauses
     from hartley.report.evidence.pack import draw, write_pack
     from hartley.store import read_verified
+    from hartley.store.signing import read_key
 
     if not for_:
         raise UsageError("--for must name a document; see: hartley evidence --help")
     for name in for_:
         clauses(name)
+    signing = None if key is None else read_key(key)
     path = path_of(run, store)
+    folder = path if path.is_dir() else path.parent
+    out = out or folder / "evidence"
     try:
         reading = read_verified(path)
+        drawn = draw(folder, reading, for_)
+        files = write_pack(out, folder, reading, drawn, for_, key=signing)
     except DamagedRun as damage:
         raise RunError(f"a damaged run gives no evidence: {damage}") from damage
-    folder = path if path.is_dir() else path.parent
-    drawn = draw(folder, reading, for_)
-    out = out or folder / "evidence"
-    files = write_pack(out, folder, reading, drawn, for_)
     say(f"{out}: {len(files)} files about {', '.join(dict.fromkeys(for_))}")
+    if signing is not None:
+        say(f"signed by {signing.fingerprint}")
     note(f"open {out / 'evidence.html'}")
     return 0

@@ -51,6 +51,7 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         visible_values(source.verdict),
         source.run_sha256,
         source.chain,
+        source.signer,
         tuple(visible_values(list(source.waivers))),
     )
     rows: list[Row] = list(baseline_rows(source.document))

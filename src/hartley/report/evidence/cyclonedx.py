@@ -161,7 +161,12 @@ def _evidence(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Yield everything that a claim rests on: its place in the pack, and bits of rows."""
     rows = {row_id(row): row for row in evidence.source.document["channels"]}
     collected = moments(evidence.source.document)[1]
-    files = {"verdict": "verdict.json", "journal": "journal.jsonl", "waiver": "waivers.json"}
+    files = {
+        "verdict": "verdict.json",
+        "journal": "journal.jsonl",
+        "signature": "signature.json",
+        "waiver": "waivers.json",
+    }
     names = dict.fromkeys(rest for one in evidence.all() for rest in one.rests)
     for name in names:
         kind = name.partition(":")[0]

@@ -10,7 +10,10 @@
         run.json             the run document, as the journal vouches for it
         journal.jsonl        the journal of the run
         verdict.json         the verdict that was saved, if any
+        signature.json       the signature of the run, if any
         manifest.json        SHA-256 of every other file, the run and its digest
+        manifest.sig         its signature, and public_key.pem, where a key is given
+        verify_pack.py       what checks all that, without Hartley
 
 The same run gives the same bytes: nothing in a pack is of the time at which it was written.
 """
@@ -33,12 +36,11 @@ from hartley.report.evidence.collect import collect
 from hartley.report.evidence.lint import faults
 from hartley.report.evidence.statements import Source
 from hartley.store import Reading, as_bytes, saved_verdict
-from hartley.store.verify import digest_of, is_intact
+from hartley.store.pack_manifest import MANIFEST, SCHEMA, SEAL, seal_pack
+from hartley.store.signing import FILE as SIGNATURE
+from hartley.store.signing import SigningKey, signer_of, unsigned_reason
+from hartley.store.verify import is_intact
 
-SCHEMA = "hartley.pack/1"
-MANIFEST = "manifest.json"
-BESIDE = {MANIFEST, "manifest.sig", "public_key.pem", "verify_pack.py"}
-"""Files of a pack that its manifest may leave out."""
 DRAWN = {
     "evidence.html": html.render,
     "evidence.md": markdown.render,
@@ -65,22 +67,32 @@ def draw(folder: Path, reading: Reading, names: Sequence[str]) -> dict[str, byte
     verdict = saved_verdict(folder, reading.journal)
     if verdict is not None and "judged" not in verdict:
         raise RunError(f"a damaged run gives no evidence: {'; '.join(verdict['reasons'])}")
+    signer = signer_of(folder)
+    if (folder / SIGNATURE).exists() and (wrong := unsigned_reason(folder, reading, signer)):
+        raise RunError(f"a run whose signature is wrong gives no evidence: {wrong}")
     source = Source(
         reading.document,
         reading.document["verdict"] if verdict is None else verdict,
         reading.digest,
         reading.journal.last,
+        signer,
     )
     evidence = collect(source, names)
     drawn = {name: as_bytes(render(evidence)) for name, render in DRAWN.items()}
-    if wrong := faults(evidence, drawn):
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise RunError(f"nothing was written, please report it: {wrong[0]}{more}")
+    if unsourced := faults(evidence, drawn):
+        more = f" and {len(unsourced) - 1} more" if len(unsourced) > 1 else ""
+        raise RunError(f"nothing was written, please report it: {unsourced[0]}{more}")
     return drawn
 
 
 def write_pack(
-    out: Path, folder: Path, reading: Reading, drawn: Mapping[str, bytes], names: Sequence[str]
+    out: Path,
+    folder: Path,
+    reading: Reading,
+    drawn: Mapping[str, bytes],
+    names: Sequence[str],
+    *,
+    key: SigningKey | None = None,
 ) -> list[str]:
     """Write a pack into a folder that is new, empty, or a pack of the same run.
 
@@ -92,6 +104,7 @@ def write_pack(
         reading: the run, verified.
         drawn: the files of ``draw``.
         names: of the documents.
+        key: that signs the manifest, if any.
 
     Returns:
         The names of its files.
@@ -112,7 +125,7 @@ def write_pack(
             for name, content in drawn.items():
                 (beside / name).write_bytes(content)
             shutil.copyfile(folder / "plan.toml", beside / "plan.toml")
-            seal_pack(beside, folder, facts=facts)
+            seal_pack(beside, folder, facts=facts, key=key)
             if not is_intact(beside / "run.json", reading.digest):
                 raise RunError(f"the run in {folder} changed while the pack was written; try again")
             files = sorted(path.name for path in beside.iterdir())
@@ -123,37 +136,6 @@ def write_pack(
             with contextlib.suppress(OSError):
                 shutil.rmtree(beside)
     return files
-
-
-def seal_pack(folder: Path, run: Path, *, facts: Mapping[str, Any]) -> Path:
-    """Copy the documents of a run into a pack, and write its manifest.
-
-    Args:
-        folder: of the pack, with every other file of it.
-        run: the folder of the run.
-        facts: what the manifest says besides.
-
-    Returns:
-        The manifest.
-    """
-    for name in ("run.json", "journal.jsonl", "verdict.json"):
-        if (run / name).exists():
-            shutil.copyfile(run / name, folder / name)
-    files = {path.name: digest_of(path.read_bytes()) for path in sorted(folder.iterdir())}
-    document = json.loads((folder / "run.json").read_bytes())
-    manifest = {
-        "schema": SCHEMA,
-        "run": document["id"],
-        "run_sha256": files["run.json"],
-        "journal_sha256": files["journal.jsonl"],
-        "journal_lines": (folder / "journal.jsonl").read_bytes().count(b"\n"),
-        "hartley": document["version"],
-        "facts": dict(facts),
-        "files": files,
-    }
-    content = as_bytes(json.dumps(manifest, indent=1, ensure_ascii=False)) + b"\n"
-    (folder / MANIFEST).write_bytes(content)
-    return folder / MANIFEST
 
 
 @contextlib.contextmanager
@@ -207,7 +189,7 @@ def _check_place(out: Path, run: str) -> None:
     if manifest.get("run") != run:
         raise UsageError(f"{out} is a pack of the run {manifest.get('run')}; choose another --out")
     listed = manifest.get("files")
-    others = names - set(listed if isinstance(listed, dict) else ()) - BESIDE
+    others = names - set(listed if isinstance(listed, dict) else ()) - {MANIFEST, SEAL}
     if others:
         raise UsageError(
             f"{out} has files that are not the pack's, such as {min(others)}; choose another --out"

@@ -50,6 +50,13 @@ def of_run(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statement]
         f"of run.json is {source.run_sha256}, and the last line of the journal is {source.chain}.",
         (fact("journal", "run_sha256"), fact("journal", "chain")),
     )
+    by = "by no key"
+    if source.signer:
+        by = (
+            f"by the key with the fingerprint {source.signer}, which a reader compares with the "
+            "one that the signer gave them in another way"
+        )
+    yield Statement(f"The run is signed {by}.", (fact("signature", "fingerprint"),))
     scene = document["scene"]
     yield Statement(
         f"It is about the scene {quoted(scene['name'])} of the modality {scene['modality']}, whose "

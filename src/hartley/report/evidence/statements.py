@@ -12,9 +12,9 @@ from hartley.reference.clauses import Clause, ClauseSet, clause_sets, clauses
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import plain
 
-KINDS = ("row", "run", "verdict", "journal", "waiver", "clause", "set")
+KINDS = ("row", "run", "verdict", "journal", "signature", "waiver", "clause", "set")
 """What an id begins with: a row of the run, a fact of its document, of the verdict in force, of
-its journal, a waiver, a clause or a document of the tables of Hartley."""
+its journal, of its signature, a waiver, a clause or a document of the tables of Hartley."""
 
 MEASURED, PARTLY, OPEN, NOT = "measured", "partly measured", "inconclusive", "not measured"
 """The states of a clause. None of them says that a clause is fulfilled."""
@@ -76,6 +76,7 @@ class Source:
         verdict: the verdict in force: the one that was saved, else that of the document.
         run_sha256: digest of ``run.json`` in the journal.
         chain: digest of the last line of the journal.
+        signer: fingerprint of the key that signed the run; empty where none did.
         waivers: what was waived, each with owner, reason and expiry.
     """
 
@@ -83,6 +84,7 @@ class Source:
     verdict: Mapping[str, Any]
     run_sha256: str
     chain: str
+    signer: str = ""
     waivers: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -176,6 +178,7 @@ class References:
             "run": source.document,
             "verdict": source.verdict,
             "journal": {"run_sha256": source.run_sha256, "chain": source.chain},
+            "signature": {"fingerprint": source.signer},
             "waiver": list(source.waivers),
         }
         self._sets = {set_id(one) for one in clause_sets().values()}
