@@ -124,6 +124,10 @@ def test_the_budget_of_the_proxy_is_not_touched(config: GuardConfig, tmp_path: P
         replay(config, [LOGS / OTEL[0]], "otl")
     with pytest.raises(UsageError, match="cannot be read"):
         replay(config, [tmp_path / "absent.jsonl"], "otel")
+    with pytest.raises(
+        UsageError, match=r"no line can be read as a log of otel; .*:1, is not OTLP"
+    ):
+        replay(config, [LOGS / LITELLM[0]], "otel")
 
 
 def test_what_cannot_be_read_is_counted_and_named(config: GuardConfig, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Replayed:
 
     Attributes:
         calls: that were charged now.
-        repeated: that had been charged before.
+        repeated: that are in the logs more than once or had been charged before.
         groups: what was charged to each group, by name.
         bad: lines that could not be read.
         other: places of lines that are about something else, by what they are about.
@@ -129,7 +129,8 @@ def replay(
         ledger: the ledger of exposures; ``NAME.exposure.sqlite`` beside the config unless given.
 
     Raises:
-        UsageError: the format is not known, a file cannot be read or the ledger cannot be used.
+        UsageError: the format is not known, a file cannot be read, none of its lines is of the
+            format, or the ledger cannot be used.
     """
     from hartley.guard.ledger import open_ledger
 
@@ -140,14 +141,18 @@ def replay(
         )
     entries = list(READERS[kind](logs))
     logged = [entry for entry in entries if isinstance(entry, LoggedCall)]
+    bad = [entry for entry in entries if isinstance(entry, BadLine)]
+    if bad and len(bad) == len(entries):
+        raise UsageError(
+            f"no line can be read as a log of {kind}; the first one, {bad[0].place}, "
+            f"{bad[0].reason}"
+        )
     calls = _distinct(logged)
     address = ledger or str(config.path.parent / f"{config.path.stem}.exposure.sqlite")
     settings = _counting(config, calls, address)
-    result = Replayed(repeated=len(logged) - len(calls), ledger=address)
+    result = Replayed(repeated=len(logged) - len(calls), bad=bad, ledger=address)
     for entry in entries:
-        if isinstance(entry, BadLine):
-            result.bad.append(entry)
-        elif isinstance(entry, OtherLine):
+        if isinstance(entry, OtherLine):
             result.other.setdefault(entry.kind, []).append(entry.place)
     book = open_ledger(settings)
     asyncio.run(_charged(config, settings, calls, book, result))
@@ -297,7 +302,7 @@ def _judge(config: GuardConfig) -> Callable[[Sequence[str]], str]:
 def lines(result: Replayed) -> list[str]:
     """Return what a replay counted, as lines to print."""
     out = [
-        f"{result.calls} calls charged, {result.repeated} charged before, "
+        f"{result.calls} calls charged, {result.repeated} not charged again, "
         f"{len(result.bad)} lines not read; exposures are in {result.ledger}"
     ]
     for name, exposure in sorted(result.groups.items()):
@@ -326,7 +331,8 @@ def _group_lines(name: str, exposure: Exposure) -> list[str]:
     )
     out += [f"  {number} {what}" for number, what in counts if number]
     for secret, places in sorted(exposure.secrets.items()):
-        out.append(f"  {secret}: read in {len(places)} answers ({_some(places)})")
+        answers = "answer" if len(places) == 1 else "answers"
+        out.append(f"  {secret}: read in {len(places)} {answers} ({_some(places)})")
     for decoy, breaker in sorted(exposure.breakers.items()):
         trip = f", tripped at {exposure.tripped[decoy]}" if decoy in exposure.tripped else ""
         out.append(
