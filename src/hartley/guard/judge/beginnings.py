@@ -112,6 +112,8 @@ def forms(
             if name in ("nato", "base64", "base32"):
                 yield "leetspeak", f"{kind} in leetspeak", letters_of(_leet(way))
                 yield "", f"{kind} without digits", _letters(form)
+            elif name == "hex":
+                yield name, f"{kind} in leetspeak", letters_of(_leet(way))
 
 
 def _letters(codes: bytes) -> bytes:

@@ -17,7 +17,7 @@ from hartley.kit.encodings import bit_readers, word_readers
 from hartley.kit.encodings.alphabets import INVISIBLE, LOOK_ALIKES, MORSE, SAME_SIGN, SPELLING_WORDS
 from hartley.kit.encodings.bit_readers import octets
 
-READABLE = 30
+READABLE = 28
 """Bytes of text in a run, at least; in binary digits ``READABLE_BINARY`` characters."""
 
 READABLE_BINARY = 6
@@ -25,19 +25,19 @@ READABLE_BINARY = 6
 _TEXT = (
     rb"(?:[ -~\n\t]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|\xf0[\x90-\xbf][\x80-\xbf]{2})"
 )
-_READABLE = re.compile(_TEXT + b"{%d,}" % (READABLE // 2))
+_READABLE = re.compile(_TEXT + b"{8,}")
 _READABLE_BINARY = re.compile(_TEXT + b"{%d,}" % READABLE_BINARY)
 
 _HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){31,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-](?:\r?\n?[A-Za-z0-9+/_\-]){59,}")
-_BASE32 = re.compile(r"[A-Z2-7](?:[\s\-]?[A-Z2-7]){59,}", re.IGNORECASE)
+_BASE32 = re.compile(r"[A-Z2-7](?:\r?\n?[A-Z2-7]){59,}|[a-z2-7](?:\r?\n?[a-z2-7]){59,}")
 _BINARY = re.compile(r"[01](?:[\s,;:.\-|/_]{0,3}[01]){47,}")
 _SHORT_HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){23,}")
 _SHORT_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{24,}")
 _SHORT_BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,}|[a-z2-7]{24,})")
 _URL = re.compile(r"(?:%[0-9A-Fa-f]{2}){20,}")
 _URL_BACKWARDS = re.compile(r"(?:[0-9A-Fa-f]{2}%){20,}")
-_DOTS = re.compile(r"[.\-|/_\s,]{24,}")
+_DOTS = re.compile(r"[.\-|/_\s,]{16,}")
 _SPELLED = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,9}[A-Za-z0-9]){15,}(?![A-Za-z0-9])"
 )
@@ -139,17 +139,17 @@ def code_of(text: str) -> str:
 
 def _bytes(text: str) -> str:
     """Return the code of bytes in which text is written, or nothing."""
-    if (run := _BINARY.search(text)) and _binary(run.group()):
+    if any(_binary(run) for run in _BINARY.findall(text)):
         return "binary digits"
-    if run := _HEX.search(text):
-        digits = bit_readers.HEX_SIGN.sub("", run.group())
+    for run in _HEX.findall(text):
+        digits = bit_readers.HEX_SIGN.sub("", run)
         for offset in (0, 1):
             if _says(bytes.fromhex(digits[offset : len(digits) - (len(digits) - offset) % 2])):
                 return "hexadecimal digits"
-    if (run := _URL.search(text)) and _text(bytes.fromhex(run.group().replace("%", ""))):
+    if any(_text(bytes.fromhex(run.replace("%", ""))) for run in _URL.findall(text)):
         return "escapes"
     for name, pattern in (("base32", _BASE32), ("base64", _BASE64)):
-        if (run := pattern.search(text)) and any(map(_text, _octets(name, run.group()))):
+        if any(_text(raw) for run in pattern.findall(text) for raw in _octets(name, run)):
             return name
     return ""
 
@@ -229,7 +229,7 @@ def _morse(text: str) -> str:
         for way in (run, run[::-1]):
             letters = [_OF_MORSE.get(token, "") for token in re.split(r"[\s|/,_]+", way)]
             letters = [letter for letter in letters if letter]
-            if len(letters) >= 8 and (len(set(letters)) >= 4 or set(letters) == {"0", "1"}):
+            if len(letters) >= 5 and (len(set(letters)) >= 3 or set(letters) == {"0", "1"}):
                 return "Morse code"
     return ""
 
@@ -284,5 +284,5 @@ def readings_of(text: str) -> Iterator[str]:
         reading = raw.decode("utf-8", "ignore")
         if not reading.isascii():
             yield reading
-    if text.count(".") + text.count("-") >= 12:
+    if "." in text and text.count(".") + text.count("-") >= 12:
         yield from word_readers.morse(text)
