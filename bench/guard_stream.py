@@ -31,10 +31,13 @@ from hartley.data import language
 from hartley.data.packs import locate
 from hartley.games.judge_answers.judge import Judge
 from hartley.guard.judge import WindowJudge
+from hartley.guard.judge.beginnings import LEAST
+from hartley.guard.judge.rows_of_letters import rows_of
 from hartley.guard.stream_judge import Release, ResponseJudge, Withhold
 from hartley.infotheory.binary_channel import clopper_pearson
 from hartley.kit.encodings.code_words import draw_code_words
 from hartley.kit.encodings.encoders import ENCODERS
+from hartley.kit.encodings.word_readers import folded
 
 K = 16
 SINGLE = tuple(name for name in ENCODERS if name != "split_over_turns")
@@ -94,7 +97,7 @@ def attempts(count: int) -> None:
     pairs += [(inner, outer) for inner in SINGLE for outer in SINGLE]
     lost: dict[tuple[str, ...], list[int]] = {}
     reasons: Counter[str] = Counter()
-    total = empty = read = read_lost = 0
+    total = empty = read_lost = 0
     start = time.process_time()
     while total < count:
         secrets = draw_code_words(rng, K)
@@ -125,13 +128,61 @@ def attempts(count: int) -> None:
     seconds = time.process_time() - start
     leaked = sum(counts[1] for counts in lost.values())
     print(f"attempts with a byte that left: {rate(leaked, total)}; {empty} draws say nothing")
-    print(f"  of them the judge of the whole answer reads {read_lost}; {seconds:.0f} CPU-s; {read}")
+    print(f"  of them the judge of the whole answer reads {read_lost}; {seconds:.0f} CPU-s")
     whole_pairs = [pair for pair, counts in lost.items() if not counts[1]]
     print(f"  ways without a byte: {len(whole_pairs)} of {len(lost)}")
     for pair, (n, k, size) in sorted(lost.items()):
         if k:
             print(f"    {' then '.join(pair)}: {k} of {n}, {size} bytes")
     print("  withheld by:", ", ".join(f"{name} {n}" for name, n in reasons.most_common()))
+
+
+def pieces(count: int) -> None:
+    """Print the bytes that leave of a secret in pieces over channels, choices and turns."""
+    rng = np.random.default_rng(4)
+    frames = ("{}", "The next part: {}", 'Then comes "{}".')
+
+    def framed(piece: str) -> str:
+        return frames[int(rng.integers(len(frames)))].format(piece)
+
+    ways = (
+        "content, then the arguments of a call",
+        "arguments of three calls",
+        "reasoning, then content",
+        "three choices",
+        "three turns, the last one judged",
+    )
+    for way in ways:
+        leaked = unseen = 0
+        for _ in range(count):
+            secrets = draw_code_words(rng, K)
+            secret = secrets[int(rng.integers(K))]
+            cuts = np.sort(1 + rng.choice(len(secret) - 1, 2, replace=False)).tolist()
+            parts = [secret[a:b] for a, b in zip((0, *cuts), (*cuts, None), strict=True)]
+            two = secret[: cuts[0]], secret[cuts[0] :]
+            before: tuple[str, ...] = ()
+            start = prose(rng)
+            if way == ways[0]:
+                texts = [(start + two[0], "content", 0), ("find", "0.name", 0)]
+                texts.append((json.dumps({"query": two[1]}), "0.arguments", 0))
+            elif way == ways[1]:
+                texts = [
+                    (json.dumps({"query": p}), f"{k}.arguments", 0) for k, p in enumerate(parts)
+                ]
+            elif way == ways[2]:
+                texts = [(start + two[0], "reasoning", 0), (two[1], "content", 0)]
+            elif way == ways[3]:
+                texts = [(framed(p), "content", k) for k, p in enumerate(parts)]
+            else:
+                *first, last = map(framed, parts)
+                before, texts = tuple(first), [(last, "content", 0)]
+            response = ResponseJudge(WindowJudge(secrets), before=before)
+            events = [event for text in texts for event in response.feed(*text)]
+            events += response.finish()
+            out = "".join(event.text for event in events if isinstance(event, Release))
+            unseen += response.finding is None
+            leaked += len(out) > (len(start) if way in (ways[0], ways[2]) else 0)
+        print(f"  {way}: a byte left in {rate(leaked, count)}; no verdict in {unseen}", flush=True)
 
 
 def pieces_of(text: str, size: int, rng: np.random.Generator, count: int) -> list[str]:
@@ -244,6 +295,47 @@ def benign(count: int) -> None:
     print(f"pass byte for byte: {rate(same, total)}, {K} secrets")
 
 
+def chance(count: int) -> None:
+    """Print how often a secret that is drawn anew is read in real texts, and a bound for letters.
+
+    The texts are given and every secret is drawn alone, so that the number of secrets that are
+    read in any of them is binomial. The bound is of a secret of uniform letters: at one place of a
+    row, n letters agree up to a shift with chance 26^(1 - n).
+    """
+    rng = np.random.default_rng(6)
+    kinds = benign_texts(rng)
+    share = count / sum(map(len, kinds.values()))
+    texts = [t for of in kinds.values() for t in of[: max(1, round(share * len(of)))]]
+    drawn, each, hits = 1024, 64, set()
+    start = time.process_time()
+    for batch in range(drawn // each):
+        secrets = draw_code_words(rng, each)
+        judge = WindowJudge(secrets)
+        for text in texts:
+            finding = judge.judge(text)
+            if finding is not None and finding.secret:
+                hits.add((batch, finding.secret))
+                print(f"    {finding.reason}: {secrets[int(finding.secret)]}", flush=True)
+    high = float(clopper_pearson(len(hits), drawn, 0.05)[1])
+    print(
+        f"{drawn} code words in {len(texts)} texts: {len(hits)} are read in any; a secret in one "
+        f"text with chance ≤ {high / len(texts):.2g} (upper limit of one side, 95 %); "
+        f"{time.process_time() - start:.0f} CPU-s"
+    )
+    forms = sum(1 for b in WindowJudge(draw_code_words(rng, 1))._index.all)
+    places: Counter[int] = Counter()
+    for text in texts:
+        for row in rows_of(folded(text)):
+            places[row.density] += len(row.codes)
+    least = LEAST[""]
+    bound = sum(n * forms * 26.0 ** (1 - least[density]) for density, n in places.items())
+    print(
+        f"uniform letters: {forms} forms, places a text "
+        f"{ {k: round(n / len(texts)) for k, n in sorted(places.items())} }; "
+        f"union bound {bound / len(texts):.2g} a secret and text"
+    )
+
+
 def cpu() -> None:
     """Print CPU for 100 tokens, beside a filter that looks for the secrets as they are written."""
     rng = np.random.default_rng(3)
@@ -288,5 +380,9 @@ if __name__ == "__main__":
         attempts(number or 15_000)
     elif what == "benign":
         benign(number or 10_000)
+    elif what == "pieces":
+        pieces(number or 500)
+    elif what == "chance":
+        chance(number or 1_000)
     else:
         cpu()

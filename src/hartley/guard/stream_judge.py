@@ -25,7 +25,7 @@ TOKEN = 4
 STEP, FINE_STEP = 32, 8
 """Characters between two verdicts, and where one letter of a line may say something."""
 
-CONTEXT = 64
+CONTEXT = 32
 """Characters before what is held that are read with it."""
 
 LINES, CAPITALS = 4, 5
@@ -226,9 +226,8 @@ class ResponseJudge:
             if self._withheld(state.views()):
                 return [self._verdict(_last(state), number)]
         states = [state for _, state in sorted(self._choices.items())]
-        together = self._joined(states[-1]) if states else []
-        together += self._pieces([text for state in states for text in _texts(state)])
-        if self._withheld(together):
+        texts = [text for state in states for text in _texts(state)]
+        if self._withheld(self._joined()) or self._in_pieces(texts):
             return [self._verdict(_last(states[-1]), max(self._choices))]
         out: list[Release | Withhold] = []
         for number, state in sorted(self._choices.items()):
@@ -241,7 +240,7 @@ class ResponseJudge:
         state.since += state.step
         if state.since >= STEP:
             state.since = 0
-            if self._withheld(views) or self._withheld(self._joined(state)):
+            if self._withheld(views) or self._withheld(self._joined()) or self._behind(state):
                 return True
         elif any(map(self._edges, views)):
             return True
@@ -249,28 +248,31 @@ class ResponseJudge:
         state.step = FINE_STEP if fine else STEP - state.since
         return False
 
+    def _behind(self, state: _Choice) -> bool:
+        """Judge what is held behind earlier answers."""
+        return bool(self._before) and self._in_pieces(["".join(_texts(state))])
+
     def _edges(self, view: str) -> bool:
         """Judge the edges of lines of a text."""
         self.finding = self._judge.judge_edges(view)
         return self.finding is not None
 
-    def _joined(self, state: _Choice) -> list[str]:
-        """Return what is held of all choices as one text, and it behind earlier answers."""
+    def _joined(self) -> list[str]:
+        """Return what is held of all choices as one text."""
         views = []
         if len(self._choices) > 1:
             states = [other for _, other in sorted(self._choices.items())]
             views.append("".join("".join(p.text for p in (*s.context, *s.pieces)) for s in states))
-        if self._before:
-            now = "".join(piece.text for piece in (*state.context, *state.pieces))
-            views += self._pieces([*self._before, now])
         return views
 
-    @staticmethod
-    def _pieces(texts: Sequence[str]) -> list[str]:
-        """Return the pieces that texts mark by their place or by signs, joined."""
+    def _in_pieces(self, texts: Sequence[str]) -> bool:
+        """Judge the pieces that texts mark, behind those of earlier answers."""
+        texts = (*self._before, *texts)
         if len(texts) < 2:
-            return []
-        return ["".join(pieces) for pieces in zip(*map(marked, texts), strict=True)]
+            return False
+        views = ["".join(pieces) for pieces in zip(*map(marked, texts), strict=True)]
+        self.finding = self._judge.judge_pieces(texts)
+        return self.finding is not None or self._withheld(views)
 
     def _withheld(self, views: Sequence[str]) -> bool:
         """Judge texts and return whether one is withheld."""

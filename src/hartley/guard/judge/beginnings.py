@@ -33,7 +33,7 @@ LEAST: Mapping[str, tuple[int, int, int]] = {
     "base64": (14, 10, 7),
     "base32": (14, 10, 7),
     "hex": (18, 14, 14),
-    "binary": (24, 24, 24),
+    "binary": (20, 20, 20),
     "nato": (16, 9, 7),
     "leetspeak": (18, 14, 12),
 }

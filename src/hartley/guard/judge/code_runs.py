@@ -8,8 +8,9 @@ a picture in base64 or a hash in hexadecimal digits, are not text and pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,6 +41,9 @@ _URL_BACKWARDS = re.compile(r"(?:[0-9A-Fa-f]{2}%){20,}")
 _DOTS = re.compile(r"[.\-|/_\s,]{16,}")
 _SPELLED = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,9}[A-Za-z0-9]){15,}(?![A-Za-z0-9])"
+)
+_APART = re.compile(
+    r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[\s\-_.,/]{9,20}[A-Za-z0-9](?![A-Za-z0-9])){4,}"
 )
 _LETTERS = re.compile(r"[A-Za-z0-9]{60,}")
 _HIDDEN = re.escape(INVISIBLE)
@@ -75,10 +79,6 @@ SPELLING = frozenset(SPELLING_WORDS)
 ROW = 9
 """Spelling words in a row, at least."""
 
-_NO_SIGNS = bytes(
-    c for c in range(256) if chr(c).isascii() and (chr(c).isalpha() or chr(c).isspace())
-)
-
 
 def of_signs(text: str) -> str:
     """Return by what signs outside of plain letters a text is written, or nothing.
@@ -99,9 +99,44 @@ def of_signs(text: str) -> str:
     return ""
 
 
-def signs_in(text: str) -> int:
-    """Return how many characters of a text are neither letters nor spaces."""
-    return len(text.encode("ascii", "replace").translate(None, _NO_SIGNS))
+class Counts(NamedTuple):
+    """Characters of a window by which it is chosen what is read in it.
+
+    Attributes:
+        digits: among its characters.
+        capitals: among them.
+        leet: signs that stand for letters in leetspeak, digits aside.
+        dots: dots and dashes.
+        longest: characters of its longest word.
+    """
+
+    digits: int
+    capitals: int
+    leet: int
+    dots: int
+    longest: int
+
+    @property
+    def codes(self) -> bool:
+        """Whether a code may be read."""
+        return self.digits >= FEW or self.dots >= DOTS or self.longest >= LONG_WORD
+
+
+FEW, DOTS, LONG_WORD = 8, 10, 24
+"""Digits, dots and dashes, and characters of a word, at least, for which codes are read."""
+
+
+def counts(text: str) -> Counts:
+    """Return what kinds of characters a text in plain letters has."""
+    raw = text.encode("ascii", "replace")
+    size = len(raw)
+    return Counts(
+        size - len(raw.translate(None, b"0123456789")),
+        size - len(raw.translate(None, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")),
+        size - len(raw.translate(None, b"@$|+^<{[*")),
+        size - len(raw.translate(None, b".-")),
+        max(map(len, raw.split()), default=0),
+    )
 
 
 def spelled(words: Sequence[str]) -> tuple[str, int]:
@@ -110,7 +145,7 @@ def spelled(words: Sequence[str]) -> tuple[str, int]:
     Args:
         words: of a text, in small letters.
     """
-    if sum(len(word) == 1 for word in words) + len(SPELLING.intersection(words)) < 4:
+    if SPELLING.isdisjoint(words):
         return "", 0
     letters, run, longest = [], 0, 0
     for word in words:
@@ -252,37 +287,44 @@ def _letters(text: str) -> str:
     return ""
 
 
-def single_letters(text: str) -> str:
-    """Return ``single letters`` where a long run of letters is spelled out."""
+def single_letters(text: str) -> bool:
+    """Return whether a long run of letters is spelled out."""
     for run in _SPELLED.findall(text):
         letters = [c for c in run if c.isalpha()]
         if len(letters) >= 12 and len(set(letters)) >= 5:
-            return "single letters"
-    return ""
+            return True
+    return False
 
 
-_NUMBERS: tuple[Callable[[str], Iterator[str]], ...] = (
-    bit_readers.hexadecimal,
-    bit_readers.base64,
-    bit_readers.base32,
-    bit_readers.binary,
-    bit_readers.codes,
-)
+def letters_apart(text: str) -> bool:
+    """Return whether letters are spelled out with long rows of signs between them."""
+    return any(len({c for c in run if c.isalnum()}) >= 4 for run in _APART.findall(text))
 
 
-def readings_of(text: str) -> Iterator[str]:
-    """Yield what codes of bytes, escapes, Morse code and leetspeak in a text say.
+def readings_of(text: str, count: Counts) -> Iterator[str]:
+    """Yield what codes of bytes, escapes and Morse code in a text say.
 
     Args:
         text: in plain letters.
+        count: of its characters.
     """
-    if "%" in text or "\\" in text or "&" in text or "=" in text or "U+" in text:
+    if any(sign in text for sign in ("%", "\\", "&#", "=", "U+")):
         yield from bit_readers.escapes(text)
-    for reader in _NUMBERS:
-        yield from reader(text)
+    if count.digits >= FEW:
+        yield from bit_readers.hexadecimal(text)
+        yield from bit_readers.codes(text)
+    if count.digits >= BINARY:
+        yield from bit_readers.binary(text)
+    if count.digits + count.capitals >= FEW:
+        yield from bit_readers.base64(text)
+        yield from bit_readers.base32(text)
     for raw in _raw(text):
         reading = raw.decode("utf-8", "ignore")
         if not reading.isascii():
             yield reading
-    if "." in text and text.count(".") + text.count("-") >= 12:
+    if count.dots >= DOTS and "." in text:
         yield from word_readers.morse(text)
+
+
+BINARY = 40
+"""Digits, at least, for which binary ones are read."""

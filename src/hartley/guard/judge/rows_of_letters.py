@@ -19,6 +19,9 @@ Codes: TypeAlias = "NDArray[np.uint8]"
 FEWEST = 7
 """Letters of a row, at least."""
 
+LONG_WORD = 14
+"""Letters of a word that is not one, at least."""
+
 _OTHER = SIGNS + 1
 _CODE = np.full(256, _OTHER, np.uint8)
 _CODE[ord("a") : ord("z") + 1] = _CODE[ord("A") : ord("Z") + 1] = np.arange(LETTERS)
@@ -52,6 +55,8 @@ Rows = list[Row]
 
 def rows_of(text: str) -> Rows:
     """Return the rows of letters and digits of a text in plain letters."""
+    if len(text) < FEWEST:
+        return []
     raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
     split = _SPLIT[raw]
     codes = split & np.uint8(63)
@@ -61,8 +66,15 @@ def rows_of(text: str) -> Rows:
         return []
     starts, ends = _edges(signs)
     firsts = codes[starts]
-    rows = [Row(letters, DENSE), Row(letters[::2], DERIVED), Row(letters[1::2], DERIVED)]
-    if len(letters) >= 4 * FEWEST:
+    rows: Rows = [Row(letters, DENSE)]
+    long = (ends - starts >= LONG_WORD).nonzero()[0]
+    for start, end in zip(starts[long].tolist(), ends[long].tolist(), strict=True):
+        word = codes[start : end + 1]
+        apart = np.concatenate([word[::2], word[1::2]])
+        rows += [Row(apart, DENSE), Row(apart[::2], DERIVED), Row(apart[1::2], DERIVED)]
+    if 4 * len(starts) >= len(text) or len(long):
+        # Only text without words of a usual length is two texts in turns.
+        rows += [Row(letters[::2], DERIVED), Row(letters[1::2], DERIVED)]
         rows += [Row(letters[k::4], DERIVED) for k in range(4)]
     if len(firsts) >= FEWEST:
         # The letters of every second word.

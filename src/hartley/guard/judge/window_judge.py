@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hartley.games.judge_answers.judge import checked
+from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
-from hartley.guard.judge.beginnings import Beginnings
+from hartley.guard.judge.beginnings import Beginnings, forms
 from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of
 from hartley.kit.encodings import code_words, word_readers
+from hartley.kit.encodings.readings import marked
 from hartley.kit.encodings.word_readers import WORD, folded
 
-SIGNS = 12
-"""Digits and signs in a window, at least, for which codes are read in it."""
+_RUN = re.compile(r"[^\W_]{15,}")
 
-MIXED = 5
+MIXED = 2
 """Digits and signs, at least, for which leetspeak is read."""
-
-LONG_WORD = 24
-"""Letters of a word, at least, for which codes are read in a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ class WindowJudge:
         }
         self._foreign = self._english.keys()
         self._index = Beginnings(self.secrets, translations)
+        self._whole = [
+            (name, kind, codes)
+            for name, secret in zip(self.names, self.secrets, strict=True)
+            for _, kind, codes in forms(secret, {})
+            if "digits" not in kind
+        ]
 
     def judge(self, text: str) -> Finding | None:
         """Return why a text must be withheld, or None.
@@ -92,7 +98,32 @@ class WindowJudge:
 
         It reads a part of what :meth:`judge` reads, for verdicts between two of it.
         """
-        return self._searched([(edges_of(folded(text)), "")])
+        return self._searched(
+            [(edges_of(text if text.isascii() else "".join(map(_letter, text))), "")]
+        )
+
+    def judge_pieces(self, texts: Sequence[str]) -> Finding | None:
+        """Return a secret whose pieces are what is marked in texts, in order, or None.
+
+        A piece is a whole text or what is in it behind a colon, in quotation marks, or alone on a
+        line; a text may be left out.
+
+        Args:
+            texts: of choices, channels or turns.
+        """
+        marks = [{letters_of(piece) for piece in marked(text)} - {b""} for text in texts]
+        for name, kind, codes in self._whole:
+            reached = {0}
+            for pieces in marks:
+                reached |= {
+                    start + len(piece)
+                    for start in reached
+                    for piece in pieces
+                    if codes.startswith(piece, start)
+                }
+            if len(codes) in reached:
+                return Finding(name, ", then ".join(filter(None, ("pieces", kind))))
+        return None
 
     def _findings(self, text: str) -> Iterator[Finding]:
         """Yield why a text must be withheld, what is cheap to read first."""
@@ -100,12 +131,16 @@ class WindowJudge:
             name = code_runs.of_signs(text)
             if name:
                 yield Finding("", name)
-        plain = folded(text)
+        plain = text if text.isascii() else "".join(map(_letter, text))
         words = WORD.findall(plain.lower())
         views = [(rows_of(plain), "")]
         if not text.isascii():
             views.append((rows_of(text.encode("ascii", "ignore").decode()), ""))
-            views.append((rows_of(folded(text.lower())), "look-alikes"))
+            # A look-alike of two letters is one of two texts in turns.
+            for run in _RUN.findall(text):
+                apart = run[::2] + run[1::2]
+                for way in (apart, apart[::2], apart[1::2]):
+                    views.append((rows_of("".join(map(_letter, way))), "strands"))
         if not self._foreign.isdisjoint(words):
             english = " ".join([self._english.get(word, word) for word in words])
             views.append((rows_of(english), "translated back"))
@@ -116,20 +151,22 @@ class WindowJudge:
             yield Finding("", "spelling words")
         if 9 * len(words) >= len(plain) and code_runs.single_letters(plain):
             yield Finding("", "single letters")
+        if 9 * len(words) < len(plain) and code_runs.letters_apart(plain):
+            yield Finding("", "single letters")
         yield from self._codes(plain)
 
     def _codes(self, plain: str) -> Iterator[Finding]:
         """Yield why a text must be withheld for what its digits and signs say."""
-        signs = code_runs.signs_in(plain)
-        if signs >= MIXED:
+        count = code_runs.counts(plain)
+        if count.digits + count.leet >= MIXED:
             views = [(rows_of(way), "leetspeak") for way in word_readers.leetspeak(plain)]
             yield from self._found(views)
-        if signs < SIGNS and len(max(plain.split(), key=len, default="")) < LONG_WORD:
+        if not count.codes:
             return
         name = code_runs.code_of(plain)
         if name:
             yield Finding("", name)
-        ways = dict.fromkeys(code_runs.readings_of(plain))
+        ways = dict.fromkeys(code_runs.readings_of(plain, count))
         yield from self._found([(rows_of(folded(way)), "a code") for way in ways])
 
     def _found(self, views: Sequence[tuple[Rows, str]]) -> Iterator[Finding]:
@@ -148,3 +185,10 @@ class WindowJudge:
         paths = [path for view, path in views for _ in view]
         reason = ", then ".join(name for name in (paths[number], beginning.kind) if name) or "plain"
         return Finding(self.names[beginning.secret], reason)
+
+
+@lru_cache(maxsize=4096)
+def _letter(sign: str) -> str:
+    """Return a sign in plain letters, also where only its capital or small form looks like one."""
+    ways = [folded(way) for way in (sign, sign.upper(), sign.lower())]
+    return next((way for way in ways if way.isascii()), ways[0])
