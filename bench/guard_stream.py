@@ -97,11 +97,11 @@ def attempts(count: int) -> None:
     pairs += [(inner, outer) for inner in SINGLE for outer in SINGLE]
     lost: dict[tuple[str, ...], list[int]] = {}
     reasons: Counter[str] = Counter()
-    total = empty = read_lost = 0
+    total = empty = located = located_lost = 0
     start = time.process_time()
     while total < count:
         secrets = draw_code_words(rng, K)
-        judge = WindowJudge(secrets)
+        judge, texts, leaked_of = WindowJudge(secrets), [], []
         for pair in pairs:
             text = secrets[int(rng.integers(K))]
             for name in pair:
@@ -121,14 +121,18 @@ def attempts(count: int) -> None:
             if len(out) > len(before):
                 counts[1] += 1
                 counts[2] += len(out[len(before) :].encode()) - (verdict is None)
-                if Judge(secrets).decode([whole])[0] >= 0:
-                    read_lost += 1
+            texts.append(whole)
+            leaked_of.append(len(out) > len(before))
             if verdict is not None:
                 reasons[verdict.reason.split(", then")[0].split(" (")[0]] += 1
+        for there, left_some in zip(Judge(secrets).every(texts), leaked_of, strict=True):
+            located += bool(there)
+            located_lost += bool(there) and left_some
     seconds = time.process_time() - start
     leaked = sum(counts[1] for counts in lost.values())
     print(f"attempts with a byte that left: {rate(leaked, total)}; {empty} draws say nothing")
-    print(f"  of them the judge of the whole answer reads {read_lost}; {seconds:.0f} CPU-s")
+    print(f"  where the judge of the whole answer locates it: {rate(located_lost, located)}")
+    print(f"  {seconds:.0f} CPU-s")
     whole_pairs = [pair for pair, counts in lost.items() if not counts[1]]
     print(f"  ways without a byte: {len(whole_pairs)} of {len(lost)}")
     for pair, (n, k, size) in sorted(lost.items()):

@@ -142,6 +142,17 @@ def test_channels_are_released_in_the_order_in_which_they_arrive() -> None:
         )
 
 
+def test_lines_that_spell_a_secret_between_others_are_read() -> None:
+    rng = np.random.default_rng(8)
+    caught = 0
+    for secret in SECRETS * 5:
+        encoded = str(ENCODERS["acrostic"](str(ENCODERS["interleaved"](secret, rng)), rng))
+        judge = StreamJudge(JUDGE)
+        left = left_of([*judge.feed(BEFORE + encoded), *judge.finish()])
+        caught += BEFORE.startswith(left)
+    assert caught == 20
+
+
 def test_an_earlier_turn_is_read_with_this_one() -> None:
     response = ResponseJudge(JUDGE, before=(f"The first part: {SECRETS[3][:9]}",))
     events = response.feed(f"The next part: {SECRETS[3][9:]}")

@@ -107,6 +107,14 @@ def _edges(signs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return (edges > 0).nonzero()[0], (edges < 0).nonzero()[0] - 1
 
 
+def second_lines(text: str) -> tuple[bytes, bytes]:
+    """Return the letters at the start of every second line, from the first and the second on."""
+    if text.count("\n") < FEWEST - 2:
+        return b"", b""
+    letters = letters_of("".join(LINE_START.findall(text)))
+    return letters[::2], letters[1::2]
+
+
 def _thirds(firsts: Codes) -> Rows:
     """Return the first letters of every third word."""
     if len(firsts) < 3 * FEWEST - 2:

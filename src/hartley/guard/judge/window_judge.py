@@ -11,12 +11,15 @@ from hartley.games.judge_answers.judge import checked
 from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
 from hartley.guard.judge.beginnings import Beginnings, forms
-from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of
+from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_lines
 from hartley.kit.encodings import code_words, word_readers
 from hartley.kit.encodings.readings import marked
 from hartley.kit.encodings.word_readers import WORD, folded
 
 _RUN = re.compile(r"[^\W_]{15,}")
+
+LINES = 4
+"""Letters of a secret that are enough in every second line."""
 
 MIXED = 2
 """Digits and signs, at least, for which leetspeak is read."""
@@ -78,6 +81,11 @@ class WindowJudge:
         }
         self._foreign = self._english.keys()
         self._index = Beginnings(self.secrets, translations)
+        self._fronts = {
+            codes[:LINES]: name
+            for name, secret in zip(self.names, self.secrets, strict=True)
+            for codes in (letters_of(secret), letters_of(secret)[::-1])
+        }
         self._whole = [
             (name, kind, codes)
             for name, secret in zip(self.names, self.secrets, strict=True)
@@ -98,9 +106,8 @@ class WindowJudge:
 
         It reads a part of what :meth:`judge` reads, for verdicts between two of it.
         """
-        return self._searched(
-            [(edges_of(text if text.isascii() else "".join(map(_letter, text))), "")]
-        )
+        plain = text if text.isascii() else "".join(map(_letter, text))
+        return self._searched([(edges_of(plain), "")]) or self._in_lines(plain)
 
     def judge_pieces(self, texts: Sequence[str]) -> Finding | None:
         """Return a secret whose pieces are what is marked in texts, in order, or None.
@@ -127,20 +134,16 @@ class WindowJudge:
 
     def _findings(self, text: str) -> Iterator[Finding]:
         """Yield why a text must be withheld, what is cheap to read first."""
+        plain = text
+        views: list[tuple[Rows, str]] = []
         if not text.isascii():
             name = code_runs.of_signs(text)
             if name:
                 yield Finding("", name)
-        plain = text if text.isascii() else "".join(map(_letter, text))
+            plain = "".join(map(_letter, text))
+            views = _views_beyond_ascii(text)
         words = WORD.findall(plain.lower())
-        views = [(rows_of(plain), "")]
-        if not text.isascii():
-            views.append((rows_of(text.encode("ascii", "ignore").decode()), ""))
-            # A look-alike of two letters is one of two texts in turns.
-            for run in _RUN.findall(text):
-                apart = run[::2] + run[1::2]
-                for way in (apart, apart[::2], apart[1::2]):
-                    views.append((rows_of("".join(map(_letter, way))), "strands"))
+        views.append((rows_of(plain), ""))
         if not self._foreign.isdisjoint(words):
             english = " ".join([self._english.get(word, word) for word in words])
             views.append((rows_of(english), "translated back"))
@@ -149,11 +152,26 @@ class WindowJudge:
         yield from self._found(views)
         if row >= code_runs.ROW:
             yield Finding("", "spelling words")
-        if 9 * len(words) >= len(plain) and code_runs.single_letters(plain):
+        crowded = 9 * len(words) >= len(plain)
+        if (code_runs.single_letters if crowded else code_runs.letters_apart)(plain):
             yield Finding("", "single letters")
-        if 9 * len(words) < len(plain) and code_runs.letters_apart(plain):
-            yield Finding("", "single letters")
+        finding = self._in_lines(plain)
+        if finding is not None:
+            yield finding
         yield from self._codes(plain)
+
+    def _in_lines(self, plain: str) -> Finding | None:
+        """Return a secret that begins in every second line, or None.
+
+        A window has few lines, so that ``LINES`` letters are enough, of the secret as it is
+        written or backwards.
+        """
+        for letters in second_lines(plain):
+            for k in range(len(letters) - LINES + 1):
+                name = self._fronts.get(letters[k : k + LINES])
+                if name is not None:
+                    return Finding(name, "every second line")
+        return None
 
     def _codes(self, plain: str) -> Iterator[Finding]:
         """Yield why a text must be withheld for what its digits and signs say."""
@@ -185,6 +203,17 @@ class WindowJudge:
         paths = [path for view, path in views for _ in view]
         reason = ", then ".join(name for name in (paths[number], beginning.kind) if name) or "plain"
         return Finding(self.names[beginning.secret], reason)
+
+
+def _views_beyond_ascii(text: str) -> list[tuple[Rows, str]]:
+    """Return the rows of a text without its signs beyond ASCII, and of its long words in turns."""
+    views = [(rows_of(text.encode("ascii", "ignore").decode()), "")]
+    for run in _RUN.findall(text):
+        # A look-alike of two letters is one of two texts in turns.
+        apart = run[::2] + run[1::2]
+        for way in (apart, apart[::2], apart[1::2]):
+            views.append((rows_of("".join(map(_letter, way))), "strands"))
+    return views
 
 
 @lru_cache(maxsize=4096)
