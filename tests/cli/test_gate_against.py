@@ -46,7 +46,7 @@ def _judged(documents, first, second, **options):
 def test_what_leaks_more_is_over_and_what_does_not_passes(call, stored):
     done = call("gate", "plain", "--against", "first")
     assert done.returncode == 1
-    assert "entropy_metrics: at least" in done.stdout
+    assert "entropy_metrics: worse: at least" in done.stdout
     assert "bit more at the level of all 2 rows" in done.stdout
     assert call("gate", "plain", "--against", "first", "--margin", "1").returncode == 1
 

@@ -15,6 +15,7 @@ from hartley.core.errors import DamagedRun, UsageError
 if TYPE_CHECKING:
     from hartley.engine.plan.plan import Plan
     from hartley.engine.result.gate import Verdict
+    from hartley.engine.result.waivers import Waivers
     from hartley.store import Reading
 
 app = App(name="gate")
@@ -28,6 +29,7 @@ def gate(
     limits: Path | None = None,
     against: str = "",
     margin: float | None = None,
+    waivers: Path | None = None,
     signed_by: str = "",
     store: Path = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
@@ -53,6 +55,8 @@ def gate(
         rows together; pass where none leaks more than the margin more.
     margin
         Share of the secret that a row may leak more than in the earlier run; 0.01 unless given.
+    waivers
+        A TOML file whose tables [[waiver]] raise limits of single rows until a day.
     signed_by
         Fingerprint of a key: a run, or an earlier run, that it did not sign is inconclusive.
     store
@@ -76,7 +80,9 @@ def gate(
         raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
     with own_code_only():
         signer = checked_fingerprint(signed_by) if signed_by else ""
-        question = _Question(run, limits, against, margin, signer, store, accept_unverified)
+        question = _Question(
+            run, limits, against, margin, waivers, signer, store, accept_unverified
+        )
         return _judged(question, save=save, json=json)
 
 
@@ -88,6 +94,7 @@ class _Question:
     limits: Path | None
     against: str
     margin: float | None
+    waivers: Path | None
     signer: str
     store: Path
     accept_unverified: bool
@@ -174,18 +181,26 @@ def _verdict(question: _Question, reading: Reading, plan: Plan | None) -> Verdic
     """Return the verdict by limits, by comparison, or by both."""
     from hartley.engine.result.judge_against import with_limits
     from hartley.engine.result.judge_stored import judge_stored
+    from hartley.engine.result.waivers import read_waivers
 
-    against = _against(question, reading) if question.against else None
+    waivers = None
+    if question.waivers is not None:
+        waivers = read_waivers(question.waivers, reading.document)
+    against = _against(question, reading, waivers) if question.against else None
     if plan is None or question.limits is None:
         assert against is not None
         return against
     limited = judge_stored(
-        reading, plan, question.limits, accept_unverified=question.accept_unverified
+        reading,
+        plan,
+        question.limits,
+        accept_unverified=question.accept_unverified,
+        waivers=waivers,
     )
     return limited if against is None else with_limits(limited, against)
 
 
-def _against(question: _Question, reading: Reading) -> Verdict:
+def _against(question: _Question, reading: Reading, waivers: Waivers | None) -> Verdict:
     """Return the verdict by comparison with an earlier run.
 
     Raises:
@@ -207,7 +222,7 @@ def _against(question: _Question, reading: Reading) -> Verdict:
     if sides[0].document["id"] == reading.document["id"]:
         raise UsageError(f"--against must name another run, got a copy of {question.run}")
     margin = MARGIN if question.margin is None else question.margin
-    return judge_against(sides[0], sides[1], margin=margin, doubts=doubts)
+    return judge_against(sides[0], sides[1], margin=margin, doubts=doubts, waivers=waivers)
 
 
 def _save(path: Path, digest: str, verdict: Verdict, question: _Question) -> None:
@@ -216,7 +231,7 @@ def _save(path: Path, digest: str, verdict: Verdict, question: _Question) -> Non
     from hartley.store import save_verdict
 
     folder = path if path.is_dir() else path.parent
-    judged = judged_with(question.limits)
+    judged = judged_with(question.limits, question.waivers)
     place = save_verdict(folder, digest, {"verdict": verdict.dump(), "judged": judged})
     note(f"saved in {place}; hartley report reads it")
 

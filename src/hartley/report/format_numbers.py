@@ -92,13 +92,15 @@ DEPARTED = "Played otherwise than shipped"
 
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
+    used = sum(waiver.get("state") == "used" for waiver in verdict.get("waivers") or ())
+    waived = f"; limits of {used} rows were raised by waivers" if used else ""
     if verdict.get("against"):
-        return AGAINST_MEANS.get(verdict_of(verdict), "")
+        return AGAINST_MEANS.get(verdict_of(verdict), "") + waived
     words = MEANS.get(verdict_of(verdict), "")
     looks = verdict.get("looks") or 1
     alpha = (verdict.get("level") or 0.05 / looks) * looks
     over_looks = f" over all its {looks} looks" if looks > 1 else ""
-    return words.format(alpha=f"{100 * alpha:.4g} %{over_looks}")
+    return words.format(alpha=f"{100 * alpha:.4g} %{over_looks}") + waived
 
 
 def judged(verdict: Mapping[str, Any]) -> str:
@@ -109,6 +111,7 @@ def judged(verdict: Mapping[str, Any]) -> str:
     against = (verdict.get("against") or {}).get("first", {}).get("id")
     digest = str(facts.get("limits_sha256", ""))[:12]
     given = [f"with {facts['limits']} (SHA-256 {digest})"] if facts.get("limits") else []
+    given += [f"with the waivers of {facts['waivers']}"] if facts.get("waivers") else []
     given += [f"against {against}"] if against else []
     return f"judged {' and '.join(given)} at {facts.get('time')}"
 

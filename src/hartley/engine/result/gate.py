@@ -53,6 +53,7 @@ from hartley.engine.result.enough import (
 )
 from hartley.engine.result.largest_values import largest
 from hartley.engine.result.least import ALPHA, Least
+from hartley.engine.result.waivers import Waiver, Waivers
 from hartley.reference.schema import baseline_rows
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
@@ -96,6 +97,7 @@ class Verdict:
             trials, also where no limit is about it.
         looks: how many looks the plan declares; ``level`` is that of one of them.
         against: the comparison with the run of the last release; None where there was none.
+        waivers: that were given, with what became of each.
     """
 
     status: str
@@ -107,6 +109,7 @@ class Verdict:
     departures: tuple[str, ...] = ()
     looks: int = 1
     against: Mapping[str, Any] | None = None
+    waivers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def code(self) -> int:
@@ -125,6 +128,7 @@ class Verdict:
             "departures": list(self.departures),
             **({"looks": self.looks} if self.looks > 1 else {}),
             **({} if self.against is None else {"against": dict(self.against)}),
+            **({"waivers": [dict(w) for w in self.waivers]} if self.waivers else {}),
         }
 
 
@@ -142,6 +146,7 @@ class _Check:
         short: why it is not a pass although its numbers are within the limit, or an empty string.
         least: that no attack can bound the quantity from above, or an empty string.
         other_unit: that the limit is about another unit than the row, or an empty string.
+        waiver: that raised the limit of this row, if any.
     """
 
     key: str
@@ -156,6 +161,7 @@ class _Check:
     short: str = ""
     least: str = ""
     other_unit: str = ""
+    waiver: Waiver | None = None
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -182,11 +188,13 @@ class _Terms:
         strict: whether it counts what victims who showed nothing could hide.
         least: what must have been played.
         other_scene: why the scene is not the one that the limits are about, or an empty string.
+        waivers: that raise limits of single rows, if any.
     """
 
     strict: bool
     least: Least
     other_scene: str
+    waivers: Waivers | None = None
 
 
 def judge(
@@ -196,6 +204,7 @@ def judge(
     strict: bool = False,
     least: Least = SHIPPED,
     scene: Mapping[str, Any] | None = None,
+    waivers: Waivers | None = None,
 ) -> Verdict:
     """Compare a run document with limits.
 
@@ -210,6 +219,7 @@ def judge(
         least: what must have been played for a pass.
         scene: parameters of the scene that the limits are about; None where they do not name it,
             so that it must be the shipped one.
+        waivers: that raise limits of single rows.
     """
     # Limits hold without defenses; but a row that crashed behind one was to be measured too.
     defended = [
@@ -218,7 +228,7 @@ def judge(
         if not row.get("baseline", True) and row["status"] == "failed"
     ]
     document = {**document, "channels": [with_departures(r) for r in baseline_rows(document)]}
-    terms = _Terms(strict, least, other_scene(document, scene))
+    terms = _Terms(strict, least, other_scene(document, scene), waivers)
     compared = [
         check
         for key, limit in limits.items()
@@ -249,6 +259,7 @@ def judge(
     reasons += [c["reason"] for c in checks if c["status"] == PASS]
     if not limits:
         reasons.append("no limits were set, so nothing was compared with a limit")
+    reasons += waivers.notes() if waivers else []
     if looks := document.get("looks"):
         reasons.append(look_in_words(looks))
     return Verdict(
@@ -260,6 +271,7 @@ def judge(
         strict,
         tuple(departures_in_words(document)),
         len(looks["rounds"]) if looks else 1,
+        waivers=tuple(waivers.dump()) if waivers else (),
     )
 
 
@@ -317,7 +329,10 @@ def _compare(
     elif reason := absent_attacks(rows, needed, subject, document):
         yield _Check(key, limit, None, reason=reason)
     shorts = shortfalls(rows, needed, terms.least)
+    declared_limit = limit
     for row in played_rows:
+        waiver = terms.waivers.on(key, row["id"]) if terms.waivers else None
+        limit = declared_limit if waiver is None else max(declared_limit, waiver.up_to)
         if row["status"] != "measured":
             reason = f"{row['status']}: {row.get('reason') or 'no reason given'}"
             yield _Check(key, limit, row, metric, reason=reason)
@@ -353,6 +368,7 @@ def _compare(
             reason=f"is flagged: {flags}" if flags else other if outside else "",
             other_unit=other,
             short=terms.other_scene or loose_alpha(row, terms.least) or shorts.get(row["id"], ""),
+            waiver=waiver,
         )
 
 
@@ -399,9 +415,15 @@ def _settled(check: _Check, over: bool, tested: int, strict: bool) -> dict[str, 
         "attack": check.row["attack"],
         "row": check.row["id"],
         "status": status,
-        "reason": f"{check.key}: {_label(check.row)} {reason}",
+        "reason": f"{check.key}: {_label(check.row)} {reason}" + _waived(check),
         "p": check.p_value if check.lows else None,
+        **({} if check.waiver is None else {"waiver": check.waiver.dump("used")}),
     }
+
+
+def _waived(check: _Check) -> str:
+    """Say who waived the limit of a row, or nothing."""
+    return "" if check.waiver is None else f" ({check.waiver.words})"
 
 
 def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, str]:

@@ -21,15 +21,20 @@ from hartley.engine.result.compare_runs import (
     compare_runs,
 )
 from hartley.engine.result.gate import INCONCLUSIVE, OVER, PASS, Verdict
+from hartley.engine.result.waivers import AGAINST as LIMIT
+from hartley.engine.result.waivers import Waivers
 
 STATUS = {WORSE: OVER, OPEN: INCONCLUSIVE, NO_WORSE: PASS, BETTER: PASS}
 ORDER = (PASS, INCONCLUSIVE, OVER)
-LIMIT = "against"
-"""The name of the limit in the checks of such a verdict."""
 
 
 def judge_against(
-    first: Side, second: Side, *, margin: float = MARGIN, doubts: Sequence[str] = ()
+    first: Side,
+    second: Side,
+    *,
+    margin: float = MARGIN,
+    doubts: Sequence[str] = (),
+    waivers: Waivers | None = None,
 ) -> Verdict:
     """Return the verdict on a run by comparison with another one.
 
@@ -38,19 +43,22 @@ def judge_against(
         second: the run in question.
         margin: share of the secret that a row may leak more and still pass.
         doubts: why one of the two cannot be relied on.
+        waivers: of rows under the limit ``against``: bits that they may leak more.
 
     Returns:
         over where a row leaks more at the level of all rows together, pass where every row leaks at
         most the margin more, else inconclusive. Its dump has the comparison under ``against``.
     """
     comparison = compare_runs(first, second, margin=margin)
-    reasons = [*doubts, *_unlike(first.document, second.document)]
-    status = STATUS[comparison["status"]]
-    if reasons and status == PASS:
-        status = INCONCLUSIVE
     name = first.document["id"]
-    reasons = [f"against {name}: {words}" for words in (*reasons, *comparison["reasons"])]
-    checks = [_check(row, name, margin) for row in comparison["rows"] if row["baseline"]]
+    rows = [row for row in comparison["rows"] if row["baseline"]]
+    checks = [_check(row, name, margin, waivers) for row in rows]
+    whole = [*doubts, *_unlike(first.document, second.document), *_whole(comparison)]
+    status = max(
+        [*(check["status"] for check in checks), INCONCLUSIVE if whole else PASS], key=ORDER.index
+    )
+    reasons = [f"against {name}: {words}" for words in whole]
+    reasons += [c["reason"] for c in checks if c["status"] != PASS or "waiver" in c]
     tested = sum(check["p"] is not None for check in checks)
     return Verdict(
         status,
@@ -59,6 +67,7 @@ def judge_against(
         ALPHA if tested else None,
         tested,
         against={**comparison, "doubts": list(doubts)},
+        waivers=tuple(waivers.dump()) if waivers else (),
     )
 
 
@@ -74,7 +83,14 @@ def with_limits(limited: Verdict, against: Verdict) -> Verdict:
         reasons=(*limited.reasons, *against.reasons),
         checks=(*limited.checks, *against.checks),
         against=against.against,
+        waivers=against.waivers,
     )
+
+
+def _whole(comparison: Mapping[str, Any]) -> list[str]:
+    """Say what is not settled about the runs as wholes, which a check of one row does not say."""
+    of_rows = {f"{row['attack']}: {row['reason']}" for row in comparison["rows"]}
+    return [words for words in comparison["reasons"] if words not in of_rows]
 
 
 def _unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -92,15 +108,26 @@ def _unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def _check(row: Mapping[str, Any], baseline: str, margin: float) -> dict[str, Any]:
+def _check(
+    row: Mapping[str, Any], baseline: str, margin: float, waivers: Waivers | None
+) -> dict[str, Any]:
     """Return a row of the comparison as an entry of ``checks``."""
     between = row["difference"] or {}
+    status, words = STATUS[row["status"]], f"{row['status']}: {row['reason']}"
+    waiver = waivers.on(LIMIT, row["id"]) if waivers else None
+    weaker = (row.get("weaker") or {}).get("second")
+    if waiver is not None:
+        words += f" ({waiver.words})"
+        # An attacker who was weaker, and a row without a difference, are waived by nobody.
+        if between and not weaker and between["high"] <= waiver.up_to:
+            status = PASS
     return {
         "limit": LIMIT,
-        "at": margin,
+        "at": margin if waiver is None else waiver.up_to,
         "attack": row["attack"],
         "row": row["id"],
-        "status": STATUS[row["status"]],
-        "reason": f"against {baseline}: {row['attack']}: {row['status']}: {row['reason']}",
+        "status": status,
+        "reason": f"against {baseline}: {row['attack']}: {words}",
         "p": between.get("p_worse"),
+        **({} if waiver is None else {"waiver": waiver.dump("used")}),
     }

@@ -11,6 +11,7 @@ from hartley.engine.plan.plan import Plan
 from hartley.engine.plan.plan import read as read_plan
 from hartley.engine.result.document import now
 from hartley.engine.result.gate import INCONCLUSIVE, OVER, Verdict, check_metrics, judge
+from hartley.engine.result.waivers import Waivers
 from hartley.store import Reading
 
 
@@ -29,7 +30,12 @@ def read_limits(path: Path) -> Plan:
 
 
 def judge_stored(
-    reading: Reading, plan: Plan, path: Path, *, accept_unverified: bool = False
+    reading: Reading,
+    plan: Plan,
+    path: Path,
+    *,
+    accept_unverified: bool = False,
+    waivers: Waivers | None = None,
 ) -> Verdict:
     """Return the verdict on a stored run.
 
@@ -38,6 +44,7 @@ def judge_stored(
         plan: the limits.
         path: their file, for messages.
         accept_unverified: whether a document that nothing vouches for may pass.
+        waivers: that raise limits of single rows.
 
     Raises:
         UsageError: the limits are about another scene, or name a metric that no row has.
@@ -55,6 +62,7 @@ def judge_stored(
         strict=plan.strict,
         least=plan.least,
         scene=plan.scenes.get(plan.scene, {}) if plan.scene else None,
+        waivers=waivers,
     )
     if reading.doubt and not accept_unverified and verdict.status != OVER:
         reason = f"unverified: {reading.doubt}; --accept-unverified judges it as it is"
@@ -62,12 +70,11 @@ def judge_stored(
     return verdict
 
 
-def judged_with(path: Path | None) -> dict[str, str]:
-    """Return what a verdict was made with: the limits' file if any, its SHA-256, and the time."""
-    if path is None:
-        return {"time": now()}
-    return {
-        "limits": path.name,
-        "limits_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "time": now(),
-    }
+def judged_with(limits: Path | None, waivers: Path | None = None) -> dict[str, str]:
+    """Return what a verdict was made with: the files, their SHA-256, and the time."""
+    facts: dict[str, str] = {}
+    for name, path in (("limits", limits), ("waivers", waivers)):
+        if path is not None:
+            facts[name] = path.name
+            facts[f"{name}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {**facts, "time": now()}
