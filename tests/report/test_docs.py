@@ -69,13 +69,17 @@ def test_links_between_pages_arrive(page):
         assert not anchor or anchor in anchors, f"{target}#{anchor}"
 
 
-def test_plans_in_the_docs_can_be_read():
+def test_plans_and_waivers_in_the_docs_can_be_read(tmp_path):
     from hartley.engine.plan.plan import parse
+    from hartley.engine.result.waivers import read_waivers
 
     read = 0
     for page in PAGES:
         for block in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
-            if "entry-points" not in block:
+            if "[[waiver]]" in block:
+                (tmp_path / "waivers.toml").write_text(block)
+                read_waivers(tmp_path / "waivers.toml", {})
+            elif "entry-points" not in block and "[[principal]]" not in block:
                 parse(block, source=page.name)
                 read += 1
     assert read >= 3
