@@ -140,6 +140,33 @@ def test_nothing_that_a_model_sends_makes_a_response_that_was_not_charged(
     assert paid == pytest.approx(60 * {2: 1, 4: 2}[most], abs=1e-6)
 
 
+@pytest.mark.parametrize("fields", [{}, {"stream": True, "logprobs": True}])
+def test_a_short_text_with_a_guarantee_carries_nothing_but_its_text(
+    model: ModelServer, tmp_path: Path, fields: dict[str, object]
+) -> None:
+    rng, responses = random.Random(3), set()
+    more = "[free_text]\nguarantee = true\nmax_bytes = 3\n"
+    guard = Served(config_at(tmp_path, model.port, more=more, timeout=0.4, budget=1e6))
+    try:
+        for _ in range(60):
+            pieces = tricks(rng)
+            model.reply = lambda _path, _body, pieces=pieces: pieces
+            status, head, body = guard.ask("writer", **fields)
+            assert status == 200
+            responses.add(plain(head, body))
+        # yes, no, Yes., maybe and numbers from 0 to 1, cut to three bytes; and the refusal.
+        texts = {re.search(rb'"content": ?("[^"]*"|null)', body)[1] for _, body in responses}
+        assert len(responses) == len(texts)
+        assert b"null" in texts
+        assert texts - {b"null"} <= {b'"yes"', b'"no"', b'"Yes"', b'"may"'} | {
+            b'"0.%d"' % digit for digit in range(10)
+        }
+        # The entropy of the secret, 64 bits, ends what three bytes a text are charged.
+        assert guard.group().charged_bits == 64.0
+    finally:
+        guard.close()
+
+
 def test_an_error_is_an_answer_and_a_key_does_not_buy_another(
     model: ModelServer, served: Served
 ) -> None:
