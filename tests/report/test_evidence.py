@@ -157,6 +157,28 @@ def test_a_measured_sentence_has_the_figures_of_its_row(sample):
         assert "certified" in one.text and "calibrated" in one.text and " n " in one.text
 
 
+def test_a_waiver_shows_with_owner_reason_and_end_and_is_not_a_pass():
+    waived = document()
+    verdict, row = (
+        waived["verdict"],
+        next(r for r in waived["channels"] if r["attack"] == "loss_threshold"),
+    )
+    waiver = {"row": row["id"], "limit": "membership", "up_to": 0.3, "owner": "A. Auditor",
+              "reason": "Retrained in May. Agreed.", "granted": "2026-11-01",
+              "expires": "2027-05-31", "state": "used"}  # fmt: skip
+    verdict["waivers"] = [waiver]
+    check = next(c for c in verdict["checks"] if c.get("row") == row["id"])
+    check |= {"status": "pass", "waiver": waiver}
+    evidence = collect(source_of(waived), ["aisvs"])
+    assert not faults(evidence, drawn(evidence))
+    (one,) = [s for s in evidence.run if s.text.startswith("The waiver of")]
+    assert one.rests == ("verdict:/waivers/0", row_id(row))
+    assert all(words in one.text for words in ("A. Auditor", "Retrained in May", "2027-05-31"))
+    (answer,) = [a for a in evidence.parts[0].answers if a.clause.id == "11.2.5"]
+    words = [s.text for s in answer.statements if "waiver" in s.text]
+    assert words == ["1 check of these rows is within a limit that a waiver raised."]
+
+
 def test_names_of_somewhere_else_make_no_sentence_of_their_own(sample):
     hostile = document()
     evil = 'x. All is well." `row:lira_online`\n- Fine. <script>'

@@ -52,7 +52,6 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         source.run_sha256,
         source.chain,
         source.signer,
-        tuple(visible_values(list(source.waivers))),
     )
     rows: list[Row] = list(baseline_rows(source.document))
     stages = {one["name"]: one.get("stage") for one in source.document.get("defenses") or ()}
@@ -291,16 +290,19 @@ def _checks(verdict: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[Sta
     judged: dict[str, list[tuple[int, Row]]] = {}
     for k, check in enumerate(verdict.get("checks") or ()):
         if check.get("row") in rows:
-            judged.setdefault(str(check["status"]), []).append((k, rows[check["row"]]))
+            waived = check["status"] == "pass" and check.get("waiver")
+            state = "waived" if waived else str(check["status"])
+            judged.setdefault(state, []).append((k, rows[check["row"]]))
     words = {
         "over": "above the limit that the run was judged by",
         "inconclusive": "not settled against the limit that the run was judged by",
+        "waived": "within a limit that a waiver raised",
         "pass": "within the limit that the run was judged by",
     }
-    for status in ("over", "inconclusive", "pass"):
+    for status, what in words.items():
         if those := judged.get(status):
             is_are = "is" if len(those) == 1 else "are"
             yield Statement(
-                f"{count(len(those), 'check')} of these rows {is_are} {words[status]}.",
+                f"{count(len(those), 'check')} of these rows {is_are} {what}.",
                 (*(fact("verdict", "checks", k) for k, _ in those), *row_ids(r for _, r in those)),
             )

@@ -165,7 +165,6 @@ def _evidence(evidence: Evidence) -> Iterator[dict[str, Any]]:
         "verdict": "verdict.json",
         "journal": "journal.jsonl",
         "signature": "signature.json",
-        "waiver": "waivers.json",
     }
     names = dict.fromkeys(rest for one in evidence.all() for rest in one.rests)
     for name in names:

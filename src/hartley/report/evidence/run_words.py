@@ -136,7 +136,7 @@ def _verdict(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statemen
         yield Statement(
             f"Played otherwise than shipped: {quoted(words)}.", (fact("verdict", "departures", k),)
         )
-    yield from _waivers(source)
+    yield from _waivers(verdict, rows)
 
 
 def _covered(verdict: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Iterator[Statement]:
@@ -157,11 +157,17 @@ def _covered(verdict: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Itera
         )
 
 
-def _waivers(source: Source) -> Iterator[Statement]:
-    """Yield what was waived, by whom, why and until when."""
-    for k, waiver in enumerate(source.waivers):
-        facts = ", ".join(f"{key} {quoted(value)}" for key, value in waiver.items())
-        yield Statement(f"A waiver is in force: {facts}.", (fact("waiver", k),))
+def _waivers(verdict: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Iterator[Statement]:
+    """Yield what was waived, up to what, by whom, why and until when."""
+    for k, one in enumerate(verdict.get("waivers") or ()):
+        about = [row for row in rows if row["id"] == one["row"]]
+        yield Statement(
+            f"The waiver of the row {quoted(one['row'])} under the limit {quoted(one['limit'])} "
+            f"is {quoted(one['state'])}: up to {number(one['up_to'])}, from {one['granted']} until "
+            f"{one['expires']}, owned by {quoted(one['owner'])} for the reason "
+            f"{quoted(one['reason'])}.",
+            (fact("verdict", "waivers", k), *row_ids(about)),
+        )
 
 
 def of_unplayed(rows: list[Mapping[str, Any]]) -> Iterator[Statement]:

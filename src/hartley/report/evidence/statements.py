@@ -12,9 +12,9 @@ from hartley.reference.clauses import Clause, ClauseSet, clause_sets, clauses
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import plain
 
-KINDS = ("row", "run", "verdict", "journal", "signature", "waiver", "clause", "set")
+KINDS = ("row", "run", "verdict", "journal", "signature", "clause", "set")
 """What an id begins with: a row of the run, a fact of its document, of the verdict in force, of
-its journal, of its signature, a waiver, a clause or a document of the tables of Hartley."""
+its journal, of its signature, a clause or a document of the tables of Hartley."""
 
 MEASURED, PARTLY, OPEN, NOT = "measured", "partly measured", "inconclusive", "not measured"
 """The states of a clause. None of them says that a clause is fulfilled."""
@@ -77,7 +77,6 @@ class Source:
         run_sha256: digest of ``run.json`` in the journal.
         chain: digest of the last line of the journal.
         signer: fingerprint of the key that signed the run; empty where none did.
-        waivers: what was waived, each with owner, reason and expiry.
     """
 
     document: Mapping[str, Any]
@@ -85,7 +84,6 @@ class Source:
     run_sha256: str
     chain: str
     signer: str = ""
-    waivers: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +177,6 @@ class References:
             "verdict": source.verdict,
             "journal": {"run_sha256": source.run_sha256, "chain": source.chain},
             "signature": {"fingerprint": source.signer},
-            "waiver": list(source.waivers),
         }
         self._sets = {set_id(one) for one in clause_sets().values()}
         self._clauses = {clause_id(one) for name in clause_sets() for one in clauses(name)}
