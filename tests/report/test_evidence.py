@@ -308,6 +308,14 @@ def test_cyclonedx_validates_and_every_reference_leads_somewhere(sample):
     assert len(card["performanceMetrics"]) == len(sample.rows)
 
 
+def test_identifiers_change_with_what_was_judged_since(sample):
+    judged = replace(sample.source, chain="ef" * 32)
+    for name in ("evidence.oscal.json", "evidence.cdx.json"):
+        before, after = (drawn(one)[name] for one in (sample, replace(sample, source=judged)))
+        ids = re.compile(rb'(?:"uuid": "|urn:uuid:)([0-9a-f-]{36})')
+        assert ids.findall(before) and not set(ids.findall(before)) & set(ids.findall(after))
+
+
 # The command.
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hartley.report.evidence.lint import RESTS
-from hartley.report.evidence.oscal import moments
 from hartley.report.evidence.statements import Evidence, Part, Statement, clause_id, row_id, uuid_of
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import plain
@@ -23,7 +22,7 @@ ASSESSOR = "hartley"
 
 def render(evidence: Evidence) -> str:
     """Return a pack as a JSON document."""
-    document, of = evidence.source.document, evidence.source.run_sha256
+    document, of = evidence.source.document, evidence.source.seed
     names = [part.set.name for part in evidence.parts]
     bom = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -32,7 +31,7 @@ def render(evidence: Evidence) -> str:
         "serialNumber": f"urn:uuid:{uuid_of(of, 'bom', *names)}",
         "version": 1,
         "metadata": {
-            "timestamp": moments(document)[1],
+            "timestamp": evidence.source.moments[2],
             "tools": {
                 "components": [
                     {"type": "application", "name": "hartley", "version": document["version"]}
@@ -160,7 +159,7 @@ def _claim(name: str, one: Statement) -> dict[str, Any]:
 def _evidence(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Yield everything that a claim rests on: its place in the pack, and bits of rows."""
     rows = {row_id(row): row for row in evidence.source.document["channels"]}
-    collected = moments(evidence.source.document)[1]
+    collected = evidence.source.moments[1]
     files = {
         "verdict": "verdict.json",
         "journal": "journal.jsonl",

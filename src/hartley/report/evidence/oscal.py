@@ -7,7 +7,7 @@ for OSCAL 1.2.1, with identifiers that follow from the run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hartley.report.evidence.lint import RESTS
@@ -29,28 +29,25 @@ NAMESPACE = "urn:hartley:evidence"
 def render(evidence: Evidence) -> str:
     """Return a pack as a JSON document."""
     document = evidence.source.document
-    created, finished = moments(document)
-    of = evidence.source.run_sha256
+    created, finished, judged = evidence.source.moments
+    of = evidence.source.seed
     body = {
         "uuid": uuid_of(of, "assessment-results", *(part.set.name for part in evidence.parts)),
         "metadata": {
             "title": f"Evidence of the run {document['id']}",
-            "last-modified": finished,
+            "last-modified": judged,
             "version": document["version"],
             "oscal-version": VERSION,
-            "props": [_property("run", document["id"]), _property("run-sha256", of)],
+            "props": [
+                _property("run", document["id"]),
+                _property("run-sha256", evidence.source.run_sha256),
+            ],
         },
         "import-ap": {"href": f"#{uuid_of(of, 'plan.toml')}"},
         "results": [_result(evidence, part, created, finished) for part in evidence.parts],
         "back-matter": {"resources": list(_resources(evidence))},
     }
     return json.dumps({"assessment-results": body}, indent=1, ensure_ascii=False) + "\n"
-
-
-def moments(document: Mapping[str, Any]) -> tuple[str, str]:
-    """Return when a run began and when it ended, the first again where the second is not known."""
-    created = str(document["created"])
-    return created, str(document.get("finished") or created)
 
 
 def control_id(part: Part, answer: Answer) -> str:
@@ -67,7 +64,7 @@ def _rests(names: Iterable[str]) -> list[dict[str, str]]:
 
 
 def _result(evidence: Evidence, part: Part, created: str, finished: str) -> dict[str, Any]:
-    of = evidence.source.run_sha256
+    of = evidence.source.seed
     here = [control_id(part, a) for a in part.answers if a.state != NOT]
     others = [control_id(part, a) for a in part.answers if a.state == NOT]
     excluded = [{"control-id": name} for name in others]
@@ -118,7 +115,7 @@ def _observations(
     state: str = "",
 ) -> Iterator[dict[str, Any]]:
     """Yield an observation for each statement."""
-    of = evidence.source.run_sha256
+    of = evidence.source.seed
     for k, one in enumerate(statements):
         about = [_property("about", name), *([_property("state", state)] if state else [])]
         played = any(rest.startswith("row:") for rest in one.rests)
@@ -135,7 +132,7 @@ def _observations(
 def _rows(evidence: Evidence, part: Part, collected: str) -> Iterator[dict[str, Any]]:
     """Yield an observation for each measured row that answers a clause of this document."""
     answering = {row for answer in part.answers for row in answer.rows}
-    of = evidence.source.run_sha256
+    of = evidence.source.seed
     for row, one in evidence.rows:
         if row["id"] in answering:
             yield {
@@ -150,7 +147,7 @@ def _rows(evidence: Evidence, part: Part, collected: str) -> Iterator[dict[str, 
 
 def _finding(evidence: Evidence, part: Part, answer: Answer) -> dict[str, Any]:
     """Say that rows of a clause are above the limit that the run was judged by."""
-    of = evidence.source.run_sha256
+    of = evidence.source.seed
     over = next(one for one in answer.statements if "above the limit" in one.text)
     rows = [uuid_of(of, "row", part.set.name, f"row:{name}") for name in _over(answer)]
     return {
@@ -175,8 +172,8 @@ def _over(answer: Answer) -> list[str]:
 
 def _resources(evidence: Evidence) -> Iterator[dict[str, Any]]:
     """Yield the files of the pack that the results rest on, and the documents."""
-    of = evidence.source.run_sha256
-    hashes = {"run.json": [{"algorithm": "SHA-256", "value": of}]}
+    of = evidence.source.seed
+    hashes = {"run.json": [{"algorithm": "SHA-256", "value": evidence.source.run_sha256}]}
     types = {
         "run.json": "application/json",
         "journal.jsonl": "application/jsonl",

@@ -85,6 +85,20 @@ class Source:
     chain: str
     signer: str = ""
 
+    @property
+    def seed(self) -> str:
+        """What identifiers of a pack follow from: the run, and all that was judged of it since."""
+        return f"{self.run_sha256} {self.chain}"
+
+    @property
+    def moments(self) -> tuple[str, str, str]:
+        """When the run began, when it ended, and when it was judged last."""
+        created = str(self.document["created"])
+        finished = str(self.document.get("finished") or created)
+        judged = self.verdict.get("judged")
+        time = str(judged["time"]) if isinstance(judged, Mapping) else finished
+        return created, finished, time
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -204,8 +218,8 @@ def _is_there(value: Any, pointer: str) -> bool:
     return True
 
 
-def uuid_of(run_sha256: str, *names: str) -> str:
-    """Return an identifier that follows from a run and from names: the same at each writing."""
+def uuid_of(seed: str, *names: str) -> str:
+    """Return an identifier that follows from a seed and from names: the same at each writing."""
     from uuid import NAMESPACE_URL, uuid5
 
-    return str(uuid5(NAMESPACE_URL, "\n".join(("urn:hartley:evidence", run_sha256, *names))))
+    return str(uuid5(NAMESPACE_URL, "\n".join(("urn:hartley:evidence", seed, *names))))
