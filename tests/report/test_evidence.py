@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.report.sample import document
@@ -105,6 +106,16 @@ def test_the_metrics_of_the_tables_are_those_of_games():
     for name in SETS:
         for clause in clauses(name):
             assert set(clause.metrics) <= metrics, (clause.id, set(clause.metrics) - metrics)
+
+
+def test_the_page_lists_every_document_with_its_edition_and_entries():
+    page = (Path(__file__).parents[2] / "docs" / "evidence.md").read_text()
+    lines = re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \| (\d+) \|$", page, re.MULTILINE)
+    listed = {name: (edition, int(entries)) for name, edition, entries in lines}
+    assert {name: entries for name, (_, entries) in listed.items()} == {
+        name: len(clauses(name)) for name in SETS
+    }
+    assert all(listed[name][0] in clause_sets()[name].edition for name in SETS)
 
 
 def test_an_unknown_document_offers_the_nearest():

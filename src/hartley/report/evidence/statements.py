@@ -185,22 +185,25 @@ class References:
     """
 
     def __init__(self, source: Source) -> None:
-        self._rows = {row_id(row) for row in source.document["channels"]}
         self._facts: dict[str, Any] = {
             "run": source.document,
             "verdict": source.verdict,
             "journal": {"run_sha256": source.run_sha256, "chain": source.chain},
             "signature": {"fingerprint": source.signer},
         }
-        self._sets = {set_id(one) for one in clause_sets().values()}
-        self._clauses = {clause_id(one) for name in clause_sets() for one in clauses(name)}
+        sets = clause_sets()
+        self._ids = {
+            *map(row_id, source.document["channels"]),
+            *map(set_id, sets.values()),
+            *(clause_id(one) for name in sets for one in clauses(name)),
+        }
 
     def resolves(self, reference: str) -> bool:
         """Whether an id is that of something that there is."""
         kind, _, rest = reference.partition(":")
         if kind in self._facts:
             return _is_there(self._facts[kind], rest)
-        return reference in self._rows | self._sets | self._clauses
+        return reference in self._ids
 
 
 def _is_there(value: Any, pointer: str) -> bool:
