@@ -58,6 +58,11 @@ def test_a_prompt_of_tokens_cannot_hold_a_decoy() -> None:
     assert events(planted, ["amber"]) == []
 
 
+def test_a_prompt_that_is_repeated_in_the_answer_holds_none() -> None:
+    body, planted = plant({"prompt": "Once", "echo": True}, (WARD,))
+    assert (body, planted.decoys) == ({"prompt": "Once", "echo": True}, ())
+
+
 @pytest.mark.parametrize(
     ("answer", "named"),
     [

@@ -60,7 +60,8 @@ def plant(
         rng: of the draws; the system's source of randomness unless given.
 
     Returns:
-        The body, and what was planted: nothing where a prompt is given as numbers of tokens.
+        The body, and what was planted: nothing where a prompt is given as numbers of tokens, or is
+        to be repeated in the answer (``echo``), which is not a leak.
     """
     rng = random.SystemRandom() if rng is None else rng
     values = tuple(rng.randrange(len(decoy.candidates)) for decoy in decoys)
@@ -69,7 +70,7 @@ def plant(
         for decoy, value in zip(decoys, values, strict=True)
     )
     body = dict(request)
-    if not decoys or not _written(body, note):
+    if not decoys or body.get("echo") or not _written(body, note):
         return body, Planted((), ())
     return body, Planted(tuple(decoys), values)
 
