@@ -190,6 +190,37 @@ def test_a_waiver_shows_with_owner_reason_and_end_and_is_not_a_pass():
     assert words == ["1 check of these rows is within a limit that a waiver raised."]
 
 
+def test_no_worse_than_the_last_release_is_not_within_a_limit():
+    compared = document()
+    rows = [r for r in compared["channels"] if r["status"] == "measured" and not r["flags"]]
+    names = {"pass": rows[0], "over": next(r for r in rows if r["attack"] == "lira_online")}
+    checks = [
+        {"limit": "against", "at": 0.01, "attack": row["attack"], "row": row["id"],
+         "status": status, "reason": f"against old: {row['attack']}"}
+        for status, row in names.items()
+    ]  # fmt: skip
+    compared["verdict"] = {"status": "over", "reasons": [], "checks": checks,
+                           "against": {"first": {"id": "old"}}}  # fmt: skip
+    evidence = collect(source_of(compared), ["aisvs"])
+    files = drawn(evidence)
+    assert not faults(evidence, files)
+    words = " ".join(one.text for one in evidence.run)
+    assert "No limit was given." in words and "within its limit" not in words
+    (answer,) = [a for a in evidence.parts[0].answers if a.clause.id == "11.2.5"]
+    assert [one.text for one in answer.broken] == [
+        "1 check of these rows is worse than in the earlier run."
+    ]
+    both = {"limit": "membership", "at": 0.1, "attack": "lira_online", "row": names["over"]["id"],
+            "status": "over", "reason": "membership: lira_online"}  # fmt: skip
+    compared["verdict"]["checks"].append(both)
+    second = collect(source_of(compared), ["aisvs"])
+    assert not faults(second, drawn(second))
+    results = json.loads(drawn(second)["evidence.oscal.json"])["assessment-results"]["results"]
+    targets = [one["target"]["target-id"] for one in results[0]["findings"]]
+    assert targets.count("aisvs_11.2.5") == 2
+    assert not [s for a in evidence.parts[0].answers for s in a.statements if "judged by" in s.text]
+
+
 def test_names_of_somewhere_else_make_no_sentence_of_their_own(sample):
     hostile = document()
     evil = 'x. All is well." `row:lira_online`\n- Fine. <script>'
@@ -276,7 +307,9 @@ def test_oscal_validates_and_a_broken_limit_is_the_only_finding(sample, tmp_path
     results = AssessmentResults.oscal_read(path).results
     assert len(results) == len(SETS)
     targets = {f.target.target_id for r in results for f in r.findings or ()}
-    over = {f"{p.set.name}_{token(a.clause.id)}" for p in sample.parts for a in p.answers if a.over}
+    over = {
+        f"{p.set.name}_{token(a.clause.id)}" for p in sample.parts for a in p.answers if a.broken
+    }
     assert targets == over and "aisvs_11.2.5" in targets
     assert b'"satisfied"' not in path.read_bytes()
     ids = re.findall(rb'"uuid": "([^"]+)"', path.read_bytes())

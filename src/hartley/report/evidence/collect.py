@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.core.control_characters import visible_values
+from hartley.engine.result.waivers import AGAINST
 from hartley.reference.clauses import Clause, clause_sets, clauses
 from hartley.reference.schema import baseline_rows
 from hartley.report.evidence import row_words
@@ -121,6 +122,7 @@ def _answer(clause: Clause, source: Source, rows: Sequence[Row], behind: Sequenc
     played = [row for row in matches.values() if row["status"] == "measured"]
     sound = [row for row in played if not row.get("flags")]
     state = _state(bool(sound or facts), bool(played), bool(absent), matches.values())
+    checks = list(_checks(source.verdict, matches))
     statements = [
         Statement(clause.words, about),
         *_state_words(clause, state, sound, played, len(facts)),
@@ -129,7 +131,7 @@ def _answer(clause: Clause, source: Source, rows: Sequence[Row], behind: Sequenc
         *row_words.flagged(played),
         *row_words.failed([row for row in matches.values() if row["status"] == "failed"]),
         *_absent(clause, absent),
-        *_checks(source.verdict, matches),
+        *(words for _, words in checks),
         *row_words.weaknesses(played),
     ]
     if sound:
@@ -143,12 +145,13 @@ def _answer(clause: Clause, source: Source, rows: Sequence[Row], behind: Sequenc
     if clause.checked.startswith(SECOND_HAND):
         words = f"Number and words of this clause were checked {quoted(clause.checked)}."
         statements.append(Statement(words, about))
-    over = [
-        check["row"]
-        for check in source.verdict.get("checks") or ()
-        if check["status"] == "over" and check.get("row") in matches
-    ]
-    return Answer(clause, state, tuple(statements), tuple(r["id"] for r in played), tuple(over))
+    return Answer(
+        clause,
+        state,
+        tuple(statements),
+        tuple(row["id"] for row in played),
+        tuple(words for status, words in checks if status == "over"),
+    )
 
 
 def matching(measure: str, rows: Sequence[Row], behind: Sequence[Row]) -> list[Row]:
@@ -285,24 +288,32 @@ def _measure_words(measure: str) -> str:
     return f"the {kind} {name}"
 
 
-def _checks(verdict: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[Statement]:
-    """Yield how the rows of a clause are judged, where limits are about them."""
-    judged: dict[str, list[tuple[int, Row]]] = {}
+JUDGED = {
+    ("over", False): "above the limit that the run was judged by",
+    ("over", True): "worse than in the earlier run",
+    ("inconclusive", False): "not settled against the limit that the run was judged by",
+    ("inconclusive", True): "not settled against the earlier run",
+    ("waived", False): "within a limit that a waiver raised",
+    ("waived", True): "within a margin that a waiver raised",
+    ("pass", False): "within the limit that the run was judged by",
+    ("pass", True): "no worse than in the earlier run, beyond the margin",
+}
+"""What became of checks, by status and whether they compare with an earlier run."""
+
+
+def _checks(verdict: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[tuple[str, Statement]]:
+    """Yield how the rows of a clause are judged, with the status, where checks are about them."""
+    judged: dict[tuple[str, bool], list[tuple[int, Row]]] = {}
     for k, check in enumerate(verdict.get("checks") or ()):
         if check.get("row") in rows:
             waived = check["status"] == "pass" and check.get("waiver")
             state = "waived" if waived else str(check["status"])
-            judged.setdefault(state, []).append((k, rows[check["row"]]))
-    words = {
-        "over": "above the limit that the run was judged by",
-        "inconclusive": "not settled against the limit that the run was judged by",
-        "waived": "within a limit that a waiver raised",
-        "pass": "within the limit that the run was judged by",
-    }
-    for status, what in words.items():
-        if those := judged.get(status):
+            kind = (state, check["limit"] == AGAINST)
+            judged.setdefault(kind, []).append((k, rows[check["row"]]))
+    for kind, what in JUDGED.items():
+        if those := judged.get(kind):
             is_are = "is" if len(those) == 1 else "are"
-            yield Statement(
-                f"{count(len(those), 'check')} of these rows {is_are} {what}.",
-                (*(fact("verdict", "checks", k) for k, _ in those), *row_ids(r for _, r in those)),
-            )
+            about = (*(fact("verdict", "checks", k) for k, _ in those),
+                     *row_ids(row for _, row in those))  # fmt: skip
+            words = f"{count(len(those), 'check')} of these rows {is_are} {what}."
+            yield kind[0], Statement(words, about)

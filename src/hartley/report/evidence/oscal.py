@@ -73,7 +73,9 @@ def _result(evidence: Evidence, part: Part, created: str, finished: str) -> dict
         chosen = {"include-all": {}}
     if excluded:
         chosen["exclude-controls"] = excluded
-    findings = [_finding(evidence, part, answer) for answer in part.answers if answer.over]
+    findings = [
+        _finding(evidence, part, answer, one) for answer in part.answers for one in answer.broken
+    ]
     about, *others_about = part.statements
     return {
         "uuid": uuid_of(of, "result", part.set.name),
@@ -145,29 +147,24 @@ def _rows(evidence: Evidence, part: Part, collected: str) -> Iterator[dict[str, 
             }
 
 
-def _finding(evidence: Evidence, part: Part, answer: Answer) -> dict[str, Any]:
-    """Say that rows of a clause are above the limit that the run was judged by."""
+def _finding(evidence: Evidence, part: Part, answer: Answer, broken: Statement) -> dict[str, Any]:
+    """Say that rows of a clause are above a limit, or worse than in an earlier run."""
     of = evidence.source.seed
-    over = next(one for one in answer.statements if "above the limit" in one.text)
-    rows = [uuid_of(of, "row", part.set.name, f"row:{name}") for name in _over(answer)]
+    rows = [rest for rest in broken.rests if rest.startswith("row:")]
     return {
-        "uuid": uuid_of(of, "finding", control_id(part, answer)),
-        "title": f"{answer.clause.id}: over a limit",
-        "description": over.text,
-        "props": _rests(over.rests),
+        "uuid": uuid_of(of, "finding", control_id(part, answer), broken.text),
+        "title": f"{answer.clause.id}: over",
+        "description": broken.text,
+        "props": _rests(broken.rests),
         "target": {
             "type": "objective-id",
             "target-id": control_id(part, answer),
             "status": {"state": "not-satisfied", "reason": "fail"},
         },
-        "related-observations": [{"observation-uuid": one} for one in rows],
+        "related-observations": [
+            {"observation-uuid": uuid_of(of, "row", part.set.name, name)} for name in rows
+        ],
     }
-
-
-def _over(answer: Answer) -> list[str]:
-    from urllib.parse import quote
-
-    return [quote(name, safe="") for name in dict.fromkeys(answer.over) if name in answer.rows]
 
 
 def _resources(evidence: Evidence) -> Iterator[dict[str, Any]]:

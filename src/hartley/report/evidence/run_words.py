@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hartley.engine.result.enough import departures_in_words
+from hartley.engine.result.waivers import AGAINST
 from hartley.report.evidence.row_words import failed, flagged
 from hartley.report.evidence.statements import (
     Source,
@@ -114,7 +115,8 @@ def _verdict(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statemen
     origin = f"was {by}" if by else "is that of the run's own plan"
     basis = (fact("verdict", "status"), *([fact("verdict", "judged")] if by else []))
     yield Statement(f"The verdict is {quoted(title)}, and {origin}.", basis)
-    yield Statement(sentence(reading), basis[:1])
+    if not verdict.get("against"):
+        yield Statement(sentence(reading), basis[:1])
     if words := meaning(verdict):
         yield Statement(sentence(words), basis[:1])
     checks = verdict.get("checks") or ()
@@ -141,9 +143,24 @@ def _verdict(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statemen
 
 def _covered(verdict: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Iterator[Statement]:
     """Yield how many rows the limits are about, and which is the widest of the others."""
-    named = {check.get("row") for check in verdict.get("checks") or ()}
+    checks = verdict.get("checks") or ()
+    named = {check.get("row") for check in checks if check["limit"] != AGAINST}
     measured = [row for row in rows if row["status"] == "measured"]
     within = [row for row in measured if row["id"] in named]
+    compared = row_ids(
+        row
+        for row in measured
+        if row["id"] in {check.get("row") for check in checks if check["limit"] == AGAINST}
+    )
+    if compared:
+        yield Statement(
+            f"Compared with an earlier run were {number(len(compared))} of "
+            f"{count(len(measured), 'measured row')}, which says nothing about how much they leak.",
+            (fact("verdict", "checks"), *compared),
+        )
+    if not named:
+        yield Statement("No limit was given.", (fact("verdict", "checks"),))
+        return
     yield Statement(
         f"The limits are about {number(len(within))} of {count(len(measured), 'measured row')}.",
         (fact("verdict", "checks"), *row_ids(within)),

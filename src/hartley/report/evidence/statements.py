@@ -42,14 +42,15 @@ class Answer:
         state: measured, partly measured, inconclusive or not measured.
         statements: in order.
         rows: ids of the measured rows that answer it.
-        over: ids of those that the verdict has over their limit.
+        broken: those of the statements that say that rows are above a limit, or worse than in an
+            earlier run.
     """
 
     clause: Clause
     state: str
     statements: tuple[Statement, ...]
     rows: tuple[str, ...]
-    over: tuple[str, ...]
+    broken: tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
