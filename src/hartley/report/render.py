@@ -20,6 +20,7 @@ FORMATS = {
     "dpia": "the measured part of a data protection impact assessment, as Markdown",
     "junit": "test cases for CI",
     "sarif": "findings for code scanning",
+    "atlas": "a layer of MITRE's ATLAS Navigator",
 }
 """A format is one row here and one file of this folder with its ``render(document) -> str``."""
 
