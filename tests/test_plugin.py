@@ -58,23 +58,15 @@ def test_it_conforms(here) -> None:
 
 
 def test_it_has_a_row_in_assess_and_in_the_report(
-    installed: dict[str, str], tmp_path: Path
+    installed: dict[str, str], here, tmp_path: Path
 ) -> None:
-    done = _hartley(
-        installed,
-        "assess",
-        "--scene",
-        "live:membership",
-        "--only",
-        "margin",
-        "--json",
-        cwd=tmp_path,
-    )
+    words = ("assess", "--scene", "live:membership", "--only", "margin", "--workers", "0", "--json")
+    done = _hartley(installed, *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
     (row,) = [row for row in run["channels"] if row["attack"] == "margin"]
     assert row["status"] == "measured" and row["bits"]["low"] > 0.5
-    page = _hartley(installed, "report", run["id"], "--format", "md", cwd=tmp_path)
+    page = here("report", run["id"], "--format", "md")
     assert page.returncode == 0 and "margin" in page.stdout, page.stderr
 
 

@@ -51,6 +51,7 @@ from hartley.testing.shared_plays import (
     measured,
     played,
     shared_deal,
+    third,
 )
 
 HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "pandas")
@@ -250,7 +251,7 @@ def reads_nothing_from_the_dead_scene(attack: Attack) -> None:
     for modality in attack.modalities:
         lows, points = _dead(attack, modality, SEEDS[:1])
         if modality is attack.modalities[0]:
-            more = _dead(attack, modality, SEEDS[1:2], rounds=looks(attack)[-2:][0])
+            more = _dead(attack, modality, SEEDS[1:2], rounds=third(attack))
             lows, points = lows + more[0], points + more[1]
         for enough in (2, 3):
             if max(points) > DEAD:

@@ -63,10 +63,15 @@ def _whole(attack: Attack) -> int:
     return int(attack.game_params.get("rounds", whole))
 
 
+def third(attack: Attack) -> int:
+    """Return a third of the rounds of a deal, or 0 for all where that is too few to say much."""
+    rounds = -(-_whole(attack) // THIRD)
+    return _fewer(attack, rounds) if rounds > FIRST else 0
+
+
 def looks(attack: Attack) -> tuple[int, ...]:
     """Return how many rounds are played until they show a claim, from a few to 0 for all."""
-    third = -(-_whole(attack) // THIRD)
-    return tuple(dict.fromkeys((_fewer(attack, FIRST), _fewer(attack, max(FIRST, third)), 0)))
+    return tuple(dict.fromkeys((_fewer(attack, FIRST), third(attack), 0)))
 
 
 def shared_deal(
