@@ -16,7 +16,7 @@ from hartley.guard.ledger import open_ledger
 from hartley.guard.proxy import Guard
 from hartley.guard.serving import judges_of, serve
 
-TOKEN, OTHER = "hg-alice", "hg-bob"
+TOKEN, OTHER, METRICS = "hg-alice", "hg-bob", "hg-metrics"
 SECRET = "harpoon-Velvet-93-quartz"
 CONFIG = """
 [guard]
@@ -26,6 +26,7 @@ mode = "{mode}"
 durability = "process"
 max_body = 20000
 timeout_s = {timeout}
+metrics_key_sha256 = "{metrics}"
 {base}
 [[principal]]
 name = "alice"
@@ -72,6 +73,7 @@ def config_at(
         timeout=timeout,
         alice=digest(TOKEN),
         bob=digest(OTHER),
+        metrics=digest(METRICS),
     )
     path = folder / "guard.toml"
     path.write_text(text)
@@ -147,6 +149,9 @@ class Served:
             return response.status, dict(response.getheaders()), response.read()
         finally:
             connection.close()
+
+    def metrics(self) -> str:
+        return self.get("/metrics", Authorization=f"Bearer {METRICS}")[1].decode()
 
     def get(self, path: str, **headers: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)

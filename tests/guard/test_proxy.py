@@ -149,7 +149,7 @@ def test_a_secret_does_not_leave(serving, model, streams, write):
     assert PROSE.startswith(answer)
     reasons = [row["finish_reason"] for row in (rows_of(body) or json.loads(body)["choices"])]
     assert reasons[-1] == "content_filter"
-    metrics = guard.get("/metrics")[1].decode()
+    metrics = guard.metrics()
     assert 'hartley_guard_requests_total{group="acme",outcome="withheld"} 1.0' in metrics
 
 
@@ -296,7 +296,7 @@ def test_an_outage_forwards_only_where_it_is_declared_and_is_counted(serving, mo
     guard = serving(lambda ledger: Broken(ledger, "reserve"), base='outage = "forward"')
     model.reply = lambda _path, _body: said("yes")
     assert guard.ask("label")[0] == 200
-    assert b"hartley_guard_uncharged_answers_total 1.0" in guard.get("/metrics")[1]
+    assert "hartley_guard_uncharged_answers_total 1.0" in guard.metrics()
     model.reply = lambda _path, _body: said("it is " + SECRET)
     assert SECRET not in guard.ask("free")[2].decode()
 
@@ -318,7 +318,7 @@ def test_a_dry_run_passes_every_byte_and_says_what_it_would_have_done(serving, m
 
     def would(action):
         line = f'hartley_guard_would_have_total{{action="{action}",group="acme"}}'
-        metrics = guard.get("/metrics")[1].decode()
+        metrics = guard.metrics()
         found = [row for row in metrics.splitlines() if row.startswith(line)]
         return float(found[0].split()[1]) if found else 0.0
 
@@ -350,15 +350,22 @@ def test_models_health_and_metrics(serving, model):
     guard = serving()
     names = {"data": [{"id": "a"}, {"id": "b", "owned_by": SECRET}], "x": SECRET}
     model.reply = lambda _path, _body: [http(json.dumps(names).encode())]
-    status, body = guard.get("/v1/models", Authorization=f"Bearer {TOKEN}")
-    assert (status, [row["id"] for row in json.loads(body)["data"]]) == (200, ["a", "b"])
-    assert SECRET not in body.decode()
+
+    def listed(guard):
+        status, body = guard.get("/v1/models", Authorization=f"Bearer {TOKEN}")
+        assert (status, SECRET in body.decode()) == (200, False)
+        return [row["id"] for row in json.loads(body)["data"]]
+
+    assert listed(guard) == ["label"]
+    assert guard.get("/metrics")[0] == 401
+    assert guard.get("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 401
     assert json.loads(guard.get("/health")[1]) == {
         "status": "ok",
         "mode": "enforce",
         "outage": "refuse",
     }
-    assert b"hartley_guard_enforces 1.0" in guard.get("/metrics")[1]
+    assert "hartley_guard_enforces 1.0" in guard.metrics()
+    assert listed(serving(mode="dry-run")) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Authentication:
 
         Args:
             header: its ``Authorization``.
-            here: whether it comes from this machine, which suffices where no token is declared.
+            here: whether it may without a token, where none is declared.
         """
         if not self._metrics:
             return here

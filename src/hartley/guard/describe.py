@@ -28,5 +28,7 @@ def described(config: GuardConfig) -> Iterator[str]:
     elif config.enforces:
         secrets = ", ".join(secret.name for secret in config.secrets)
         yield f"free text is searched for {secrets}, encoded too"
+    if config.enforces and not config.metrics_key_sha256:
+        yield "/metrics: refused, since what it counts depends on answers (metrics_key_sha256)"
     if config.outage == "forward":
         yield "outage = forward: requests pass UNCHARGED while the ledger cannot be used"

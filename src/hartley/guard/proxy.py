@@ -21,6 +21,7 @@ from hartley.core.errors import UsageError
 from hartley.guard import decoys, forms
 from hartley.guard.authentication import Authentication
 from hartley.guard.charge import charge_of
+from hartley.guard.config import LOOPBACK
 from hartley.guard.enforcing import enforced
 from hartley.guard.exchange import Exchange, Rejected, earlier, error_response, outage
 from hartley.guard.metrics import Metrics
@@ -370,8 +371,9 @@ class Guard:
             rejection = Rejected(401, "authentication_error", "the key is not that of an account")
             self._rejected(rejection, None, "")
             return error_response(rejection)
-        if self._models is None and self.config.enforces and self.config.free_text.guarantee:
-            # Nothing that the model's server says leaves without a charge.
+        bounded = bool(self.config.forms) or self.config.free_text.guarantee
+        if self._models is None and self.config.enforces and bounded:
+            # Where answers are bounded, nothing that the model's server says leaves uncharged.
             names = [name for name in self.config.forms if name != "*"]
             self._models = _list_of_models(names)
         if self._models is None:
@@ -419,7 +421,8 @@ class Guard:
     async def _say_metrics(self, request: web.Request) -> web.StreamResponse:
         transport = request.transport
         peer: Any = transport.get_extra_info("peername") if transport is not None else None
-        here = bool(peer) and peer[0] in ("127.0.0.1", "::1")
+        # Counts of what was withheld or replaced depend on answers, and clients may be here too.
+        here = bool(peer) and peer[0] in LOOPBACK and not self.config.enforces
         if not self._keys.may_read_metrics(request.headers.get("Authorization"), here=here):
             return error_response(Rejected(401, "authentication_error", "the key is not valid"))
         return web.Response(body=self.metrics.text(), content_type="text/plain", charset="utf-8")
