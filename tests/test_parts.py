@@ -29,8 +29,10 @@ CASES = (
 SLOW = {
     *("clean_clip-dead_stays_dead", "deep_partition_aggregation-narrows_poisoning"),
     *("multi_key-narrows_watermark", "neural_cleanse-narrows_poisoning"),
-    *("ngram_climbing-narrows_under_noise", "prada-dead_stays_dead"),
-    *("safe_clip-dead_stays_dead", "washed_copy-reads_the_live_scene"),
+    *("ngram_climbing-answers_every_question", "ngram_climbing-narrows_under_noise"),
+    *("ngram_climbing-reads_nothing_from_the_dead_scene", "prada-dead_stays_dead"),
+    *("safe_clip-dead_stays_dead", "squeezed_learning-narrows_under_noise"),
+    "washed_copy-reads_the_live_scene",
 }
 """The dearest checks, of five to seventeen seconds each: `make test-slow` plays them. All other
 checks of the same parts are played each time."""

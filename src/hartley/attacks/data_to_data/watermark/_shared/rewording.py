@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -73,11 +74,17 @@ class WordPairs:
 
     def chance(self, left: str, word: str) -> float:
         """Return P(word | the word on its left), half of it from the pairs."""
-        alone = (self.ones.get(word, 0) + 0.5) / (self.total + 0.5 * len(self.ones) + 1.0)
+        alone = self._alone.get(word, self._alone[""])
         following = self.after.get(left)
         if not following:
             return alone
         return 0.5 * alone + 0.5 * following.get(word, 0) / self._size(left)
+
+    @cached_property
+    def _alone(self) -> dict[str, float]:
+        """P(word) whatever is on its left; of a word that was never counted, that of none."""
+        size = self.total + 0.5 * len(self.ones) + 1.0
+        return {"": 0.5 / size} | {word: (n + 0.5) / size for word, n in self.ones.items()}
 
     def surprise(self, words: Sequence[str]) -> NDArray[np.float64]:
         """Return −ln P of each word after the one before it."""
@@ -87,11 +94,19 @@ class WordPairs:
         """Return other words for a place, the likeliest between its neighbours first."""
         near = {**self._often(self.after.get(left, {})), **self._often(self.before.get(right, {}))}
         rest = self._frequent if len(near) < most else ()
-        candidates = {*near, *rest} - {word}
-        ranked = sorted(
-            candidates, key=lambda one: (-self.chance(left, one) * self.chance(one, right), one)
-        )
-        return ranked[:most]
+        alone, after, size = self._alone, self.after, self._size
+        following, of_right = after.get(left), alone.get(right, alone[""])
+        size_left = size(left) if following else 1
+        ranked: list[tuple[float, str]] = []
+        # The product of the two chances, written out: a place has some hundreds of candidates.
+        for one in {*near, *rest} - {word}:
+            chance = alone[one]
+            if following:
+                chance = 0.5 * chance + 0.5 * following.get(one, 0) / size_left
+            behind = after.get(one)
+            then = 0.5 * of_right + 0.5 * behind.get(right, 0) / size(one) if behind else of_right
+            ranked.append((-chance * then, one))
+        return [one for _, one in nsmallest(most, ranked)]
 
     @cached_property
     def _rows(self) -> list[list[str]]:
