@@ -1,7 +1,6 @@
 """Do the charges of the guard bound what leaks, and does its evidence trip when it should?
 
-    python bench/guard_charges.py [--only forms,channels,codes,budgets,rates,benign,induced]
-                                  [--sessions 10000] [--seed 0]
+    python bench/guard_charges.py [--sessions 10000] [--seed 0] [--only forms,channels,codes,…]
 
 ``forms``: every distinct response of a form is made by the code of the proxy and counted: the
 capacity of the form is log2 of their number. ``channels``: models whose laws are known exactly.
@@ -10,8 +9,10 @@ field of a response; all transcripts are enumerated, so that the bits of the bes
 exact. ``budgets``: the optimal code against the real ledger, by one account and by ten at once.
 ``rates``: the exact law of the number of trials to a trip. ``benign``: sessions in which answers do
 not depend on the planted value. ``induced``: an attacker who trips a group on purpose.
+``proxy``: responses by which a model smuggles, against the real proxy. ``delays``: what is left in
+the moment of an answer where answers leave at multiples of a delay.
 
-About two minutes, one core.
+About three minutes, one core.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import http.client
 import itertools
 import json
+import logging
 import math
 import random
+import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -448,14 +453,98 @@ def of_induced(folder: Path) -> None:
     print("a group's budget of 44 bits is spent by 44 requests of any of its accounts\n")
 
 
+PROXIED = """
+[[answers]]
+model = "strict"
+allowed = ["yes", "no", "maybe"]
+[[answers]]
+model = "timed"
+allowed = ["yes", "no"]
+otherwise = "no"
+delay_ms = 40
+delay_steps = 2
+"""
+
+
+def of_proxy(folder: Path, seed: int, runs: int = 1000) -> None:
+    """Distinct responses of the real proxy, whatever the model's server sends, and the charge."""
+    from tests.guard.model_server import ModelServer
+    from tests.guard.served import Served, config_at
+    from tests.guard.test_smuggling import plain, tricks
+
+    server = ModelServer()
+    guard = Served(config_at(folder, server.port, more=PROXIED, timeout=0.4, budget=1e6))
+    rng = random.Random(seed)
+    reply: list[bytes] = []
+    server.reply = lambda _path, _body: list(reply)
+    for name, more in (("label", {}), ("label", {"stream": True}), ("strict", {"n": 2})):
+        responses, before = set(), guard.group().charged_bits
+        for _ in range(runs):
+            reply[:] = tricks(rng)
+            _, head, body = guard.ask(name, **more)
+            responses.add(plain(head, body))
+        bits = (guard.group().charged_bits - before) / runs
+        print(f"{name} {more}: {len(responses)} responses in {runs} requests of {bits:g} bits")
+        assert len(responses) <= 2**bits + 1e-6
+    guard.close()
+    server.close()
+    print()
+
+
+def of_delays(folder: Path, seed: int, runs: int = 1000) -> None:
+    """What a client reads of a pause of 0 or 25 ms within a delay of 40 ms, by the clock."""
+    from tests.guard.model_server import ModelServer, said
+    from tests.guard.served import TOKEN, Served, chat, config_at
+
+    server, pause = ModelServer(), [0.0]
+
+    def reply(_path: str, _body: bytes) -> Iterable[bytes]:
+        time.sleep(pause[0])
+        yield from said("yes")
+
+    server.reply = reply
+    guard = Served(config_at(folder, server.port, more=PROXIED, budget=1e6))
+    rng = np.random.default_rng(seed)
+    secret, took = rng.integers(2, size=runs), np.empty(runs)
+    connection = http.client.HTTPConnection("127.0.0.1", guard.port)
+    for k in range(runs):
+        pause[0] = 0.025 * secret[k]
+        start = time.perf_counter()
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        connection.request("POST", "/v1/chat/completions", chat("timed"), headers)
+        connection.getresponse().read()
+        took[k] = time.perf_counter() - start
+    connection.close()
+    guard.close()
+    server.close()
+    # A threshold, chosen on the first half of the requests and scored on the second.
+    half = runs // 2
+    rules = [
+        (cut, sign)
+        for cut in np.quantile(took[:half], np.linspace(0.02, 0.98, 49))
+        for sign in (1, -1)
+    ]
+    cut, sign = max(
+        rules, key=lambda r: ((r[1] * took[:half] > r[1] * r[0]) == secret[:half]).sum()
+    )
+    right = int(((sign * took[half:] > sign * cut) == secret[half:]).sum())
+    n = runs - half
+    low, high = beta.ppf(0.025, right, n - right + 1), beta.ppf(0.975, right + 1, n - right)
+    print(
+        f"a pause within one delay is read in {right} of {n} ({low:.3f}–{high:.3f}); .5 is chance\n"
+    )
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    every = "forms,channels,codes,budgets,rates,benign,induced"
+    every = "forms,channels,codes,budgets,rates,benign,induced,proxy,delays"
     parser.add_argument("--only", default=every)
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         jobs: dict[str, Callable[[], None]] = {
@@ -466,6 +555,8 @@ def main() -> None:
             "rates": lambda: of_rates(options.seed),
             "benign": lambda: of_benign(options.seed, options.sessions),
             "induced": lambda: of_induced(folder),
+            "proxy": lambda: of_proxy(folder, options.seed),
+            "delays": lambda: of_delays(folder, options.seed),
         }
         for job in options.only.split(","):
             jobs[job]()
