@@ -320,6 +320,14 @@ def test_an_adaptive_interaction_carries_at_most_its_budget() -> None:
     assert min_capacity(leaves(tree, digits)) == pytest.approx(3 * math.log2(3), abs=1e-12)
 
 
+def test_with_a_delay_there_are_as_many_moments_as_steps() -> None:
+    form = alphabet(AnswerForm("m", ("yes", "no"), "no", 40, 3))
+    for elapsed, step in ((0.0, 1), (0.039, 1), (0.041, 2), (0.1, 3), (5.0, 3), (math.inf, 3)):
+        # What is drawn does not depend on the answer, and moments of two steps do not meet.
+        moments = [form.leaves_at(elapsed, draw) for draw in (0.0, 0.5, 1.0)]
+        assert moments == pytest.approx([0.04 * step, 0.04 * step + 0.005, 0.04 * step + 0.01])
+
+
 CASES = json.loads((Path(__file__).parents[1] / "channel" / "channels.json").read_text())["cases"]
 ANSWERS = {"bsc": 2, "kary_erasure": 3, "z_channel": 2, "kary_symmetric": 10, "dmc_matrix": 7}
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 LARGE = 65_536
 """Bytes of an answer from which on it is judged in a thread, beside other answers."""
+
+DRAWS = random.SystemRandom()
 
 EVENTS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
 
@@ -83,7 +87,7 @@ async def _refused(guard: Guard, exchange: Exchange) -> web.StreamResponse:
     await guard.begin(exchange)
     form = exchange.form
     if isinstance(form, forms.Alphabet) and form.delay_ms:
-        await asyncio.sleep(form.steps * form.delay_ms / 1000)
+        await asyncio.sleep(form.leaves_at(math.inf, DRAWS.random()))
     else:
         await _slow(guard, exchange)
     return _symbols(exchange, forms.refused(form))
@@ -133,15 +137,14 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     form = exchange.form
     assert form is not None
     declared = form if isinstance(form, forms.Alphabet) else None
-    steps = declared.steps if declared and declared.delay_ms else 0
-    delay = declared.delay_ms / 1000 if declared and steps else 0.0
-    if steps:
+    timed = declared if declared is not None and declared.delay_ms else None
+    if timed:
         # A client that hangs up has seen how long it took: the answer counts from here on.
         await guard.begin(exchange)
     status, payload = 502, None
     start = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(steps * delay if steps else None):
+        async with asyncio.timeout(timed.steps * timed.delay_ms / 1000 if timed else None):
             status, payload, _size = await _payload(guard, exchange, body)
     except TimeoutError:
         guard.metrics.fault("late")
@@ -154,11 +157,11 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
         symbols = forms.refused(form)
         exchange.outcome = "coarsened"
     await guard.begin(exchange)
-    if steps:
+    if timed:
         # A group that is slowed waits for the last step: time of its own would not be charged.
         now = asyncio.get_running_loop().time()
-        step = min(steps, int((now - start) / delay) + 1) if exchange.state == "open" else steps
-        await asyncio.sleep(start + step * delay - now)
+        elapsed = now - start if exchange.state == "open" else math.inf
+        await asyncio.sleep(start + timed.leaves_at(elapsed, DRAWS.random()) - now)
     else:
         await _slow(guard, exchange)
     return _symbols(exchange, symbols)

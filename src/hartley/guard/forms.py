@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_CHOICES = 128
 """Choices that one request may ask for."""
 
+JITTER = 0.25
+"""Share of a delay by which an answer leaves later than a multiple of it, at most."""
+
 REFUSAL = "The answer was refused."
 """What a client reads for the symbol of refusal, the same for every reason."""
 
@@ -65,6 +68,19 @@ class Alphabet:
     def bits(self) -> float:
         """log2 of the responses that a client can distinguish, their delay included."""
         return self.choices * math.log2(len(self.symbols)) + math.log2(self.steps)
+
+    def leaves_at(self, elapsed: float, draw: float) -> float:
+        """Return when an answer leaves, in seconds since its question was forwarded.
+
+        Args:
+            elapsed: seconds until the answer was there; infinite for the last multiple.
+            draw: uniform in 0..1, of a source that nobody sees. A machine is some .1 ms faster
+                where it has just been busy, which shows when in a delay an answer came; a later
+                moment, drawn from a quarter of the delay, hides that.
+        """
+        delay = self.delay_ms / 1000
+        step = int(min(elapsed / delay, self.steps - 1)) + 1
+        return (step + JITTER * draw) * delay
 
 
 @dataclass(frozen=True, slots=True)
