@@ -304,21 +304,36 @@ async def _released(
     async for piece in pieces(response):
         if not exchange.prepared:
             exchange.waited = clock() - exchange.sent_at
-        leaving, done = [], False
-        for data in reader.feed(piece):
-            done = data.strip() == "[DONE]"
-            leaving.append(answer.rest() if done else answer.event(data))
-            if done or answer.withheld:
-                break
-        text = b"".join(leaving)
+        text, done, fault = _leaving(reader, answer, piece)
         if text:
             await _send(guard, exchange, stream, text)
+        if fault is not None:
+            raise fault
         if answer.withheld:
             guard.withheld(exchange, answer.withheld)
         if answer.withheld or done:
             return
     if not answer.ended:
         raise UpstreamFault("broken")
+
+
+def _leaving(
+    reader: EventReader, answer: JudgedAnswer, piece: bytes
+) -> tuple[bytes, bool, ValueError | None]:
+    """Return what is released with a piece, whether the answer ended, and what is wrong with it.
+
+    What has its verdict before a fault is the same in whatever pieces the answer came.
+    """
+    leaving = []
+    try:
+        for data in reader.feed(piece):
+            done = data.strip() == "[DONE]"
+            leaving.append(answer.rest() if done else answer.event(data))
+            if done or answer.withheld:
+                return b"".join(leaving), done, None
+    except (BadAnswer, BadEvents) as fault:
+        return b"".join(leaving), False, fault
+    return b"".join(leaving), False, None
 
 
 async def _send(guard: Guard, exchange: Exchange, stream: web.StreamResponse, text: bytes) -> None:

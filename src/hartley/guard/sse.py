@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 MOST_EVENT_BYTES = 2**18
 """Bytes of one event, at most."""
 
@@ -23,8 +25,8 @@ class EventReader:
         self._began = False
         self._after_cr = False
 
-    def feed(self, piece: bytes) -> list[str]:
-        """Take more bytes; return the data of the events that are complete.
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """Take more bytes; yield the data of the events that are complete.
 
         Raises:
             BadEvents: an event is too long, or is not UTF-8.
@@ -41,10 +43,12 @@ class EventReader:
             self._after_cr = text.endswith(b"\r")
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, self._rest = text.split(b"\n")
-        complete = [data for line in lines if (data := self._line(line)) is not None]
+        for line in lines:
+            data = self._line(line)
+            if data is not None:
+                yield data
         if self._size + len(self._rest) > MOST_EVENT_BYTES:
             raise BadEvents("an event is too long")
-        return complete
 
     def finish(self) -> list[str]:
         """Return the data of an event that the end of the answer completes, if there is one.
