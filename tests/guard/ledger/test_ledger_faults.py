@@ -18,7 +18,7 @@ import pytest
 
 from hartley.core.errors import UsageError
 from hartley.guard.config import GuardConfig
-from hartley.guard.ledger import LedgerError, open_ledger
+from hartley.guard.ledger import BatchedLedger, LedgerError, open_ledger
 from hartley.guard.ledger.commands import accounts, audit, status
 
 from .conftest import Make
@@ -73,6 +73,14 @@ def test_a_killed_writer_leaves_every_answer_charged_once(make: Make, place: str
         assert account.charged_bits == len(charged)
 
 
+def _unhealthy(ledger: BatchedLedger) -> bool:
+    try:
+        ledger.ask_now(None)
+    except LedgerError:
+        return True
+    return False
+
+
 def test_a_killed_server_lets_nothing_through_and_returns(make: Make, tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
     pytest.importorskip("pgserver", reason="needs the extra 'postgres'")
@@ -89,16 +97,13 @@ def test_a_killed_server_lets_nothing_through_and_returns(make: Make, tmp_path: 
         deadline = time.monotonic() + 10
         while (folder / "postmaster.pid").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        refusals = 0
         for _ in range(20):
             with pytest.raises(LedgerError, match="cannot be"):
                 ledger.ask_now(asked(1.0))
-            refusals += 1
-        with pytest.raises(LedgerError):
-            ledger.ask_now(None)
-        assert refusals == 20
         running.ensure_postgres_running()
-        time.sleep(0.3)
+        deadline = time.monotonic() + 60
+        while _unhealthy(ledger) and time.monotonic() < deadline:
+            time.sleep(0.1)  # the server recovers
         assert granted(ledger, 1.0).bits == 1.0
         config = ledger.config
         ledger.close_now()
@@ -163,7 +168,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from hartley.guard.config import read_config
-from hartley.guard.ledger import LedgerError, open_ledger
+from hartley.guard.ledger import BatchedLedger, LedgerError, open_ledger
 from hartley.guard.ledger.book import Reserve
 from hartley.guard.protocols import Charge
 ledger = open_ledger(read_config(Path(sys.argv[1])))
