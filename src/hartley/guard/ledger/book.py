@@ -397,7 +397,7 @@ class Book:
         declared = self.config.groups.get(group.name)
         budget = None if declared is None else declared.budget_bits
         if budget is not None and group.charged + micro > budgeted(budget):
-            facts = {"asked_micro_bits": micro, "budget_bits": budget, "account": account.name}
+            facts = {"asked_bits": in_bits(micro), "budget_bits": budget, "account": account.name}
             self._trip(group, "T1", facts)
         principal = self.config.principals.get(account.name)
         budget = None if principal is None else principal.budget_bits
@@ -406,7 +406,7 @@ class Book:
                 return
             account.trips["T1"] = {"seq": self.seq + 1}
             self._changed["accounts"].add(account.name)
-            facts = {"asked_micro_bits": micro, "budget_bits": budget}
+            facts = {"asked_bits": in_bits(micro), "budget_bits": budget}
             fields = {
                 **{"account": account.name, "group": group.name, "rule": "T1"},
                 **{"action": action_of(self.config.rules, "T1"), "mode": self.config.mode},
