@@ -17,7 +17,13 @@ ACCOUNTS = {"alice": "acme", "bob": "acme", "carol": "umbra"}
 
 
 def written(
-    path: Path, ledger: str, *, mode: str = "enforce", extra: str = "", **budgets: float
+    path: Path,
+    ledger: str,
+    *,
+    mode: str = "enforce",
+    extra: str = "",
+    durability: str = "process",
+    **budgets: float,
 ) -> Path:
     """Write the configuration of a guard with two groups."""
     lines = [
@@ -25,7 +31,7 @@ def written(
         'upstream = "http://127.0.0.1:9/v1"',
         f'mode = "{mode}"',
         f'ledger = "{ledger}"',
-        *(('durability = "process"',) if "durability" not in extra else ()),
+        f'durability = "{durability}"',
     ]
     for group in ("acme", "umbra"):
         lines += [f"[group.{group}]", f"budget_bits = {budgets.get(group, 20.0)}"]
