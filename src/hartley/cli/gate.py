@@ -128,6 +128,7 @@ def _judged(question: _Question, *, save: bool, json: bool) -> int:
 
 def _print(question: _Question, reading: Reading, verdict: Verdict, *, json: bool) -> None:
     """Print a verdict and what it was made of."""
+    from hartley.reference.schema import waived
     from hartley.report.format_numbers import meaning
     from hartley.report.summary import limited
 
@@ -138,7 +139,8 @@ def _print(question: _Question, reading: Reading, verdict: Verdict, *, json: boo
         print_json(facts | {**verdict.dump(), "meaning": meaning(verdict.dump())})
         return
     unverified = " (unverified)" if reading.doubt else ""
-    say(f"{document['id']}: {verdict.status}{unverified}")
+    also = f" ({words})" if (words := waived(verdict.dump())) else ""
+    say(f"{document['id']}: {verdict.status}{unverified}{also}")
     say(f"  meaning: {meaning(verdict.dump())}")
     if words := limited({**document, "verdict": verdict.dump()}):
         say(f"  {words}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -221,6 +221,11 @@ def _plans(*, json: bool) -> int:
     return 0
 
 
+def _verdict(run: Mapping[str, Any]) -> str:
+    """Return the verdict of a run in one word, with what it keeps by waivers alone."""
+    return ", ".join(filter(None, (str(run["status"]), run.get("waived"))))
+
+
 def _runs(store: Path, *, json: bool) -> int:
     from hartley.store import runs
 
@@ -232,7 +237,7 @@ def _runs(store: Path, *, json: bool) -> int:
         return 0
     print_table(
         ("run", "created", "scene", "status"),
-        [(r["id"], r.get("created", ""), r.get("scene", ""), r["status"]) for r in stored],
+        [(r["id"], r.get("created", ""), r.get("scene", ""), _verdict(r)) for r in stored],
     )
     for row in stored:
         if row["status"] != "damaged" and "reason" in row:

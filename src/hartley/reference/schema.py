@@ -116,3 +116,10 @@ def verdict_of(verdict: Mapping[str, Any]) -> str:
     """
     status = str(verdict.get("status"))
     return UNASKED if status == "pass" and not verdict.get("checks") else status
+
+
+def waived(verdict: Mapping[str, Any]) -> str:
+    """Say how many limits of rows a verdict keeps by waivers alone, and until when; or nothing."""
+    ends = [w["expires"] for w in verdict.get("waivers") or () if w.get("state") == "used"]
+    limits = "1 limit" if len(ends) == 1 else f"{len(ends)} limits"
+    return f"{limits} waived until {min(ends)}" if ends else ""

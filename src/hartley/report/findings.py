@@ -21,11 +21,13 @@ class Finding:
         status: ``over``, ``inconclusive``, ``pass`` or ``unlimited`` (no limit applies to it);
             ``skipped`` for what was not played.
         words: one line for each limit that applies to it, or the measured bits.
+        waivers: that raised one of these limits.
     """
 
     channel: Mapping[str, Any]
     status: str
     words: tuple[str, ...]
+    waivers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def where(self) -> str:
@@ -125,7 +127,8 @@ def _finding(row: Mapping[str, Any], checks: Any) -> Finding:
         return Finding(row, "inconclusive", words or (f"{row['status']}: {reason}",))
     if row_checks:
         worst = max((c["status"] for c in row_checks), key=lambda s: RANK.get(s, 2))
-        return Finding(row, worst, words)
+        waivers = tuple(check["waiver"] for check in row_checks if check.get("waiver"))
+        return Finding(row, worst, words, waivers)
     if row.get("flags"):
         return Finding(row, "inconclusive", tuple(map(str, row["flags"])))
     return Finding(row, "unlimited", (bits_line(row),))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hartley.reference.schema import UNASKED, verdict_of
+from hartley.reference.schema import UNASKED, verdict_of, waived
 
 NOTHING = "–"
 
@@ -26,6 +26,16 @@ VERDICTS = {
     ),
     "inconclusive": ("Inconclusive", "what was not settled does not count as safe"),
 }
+
+VERDICTS_AGAINST = {
+    "pass": ("Pass", "no row got worse than in the earlier run, and every given limit is kept"),
+    "over": (
+        "Worse or over the limit",
+        "a row leaks more than in the earlier run, or a lower bound is above its limit",
+    ),
+    "inconclusive": VERDICTS["inconclusive"],
+}
+"""The same where a run was compared with an earlier one."""
 
 MEANS = {
     "pass": "if any channel that was measured moved more bits than its limit through its readers, "
@@ -82,7 +92,11 @@ def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     if status == UNASKED:
         return ("neutral", *NO_LIMITS)
     if status in VERDICTS:
-        return (status, *VERDICTS[status])
+        title, words = (VERDICTS_AGAINST if verdict.get("against") else VERDICTS)[status]
+        if also := waived(verdict):
+            title = f"{title}, {also}"
+            words += ", or within what a waiver allows until its last day" * (status == "pass")
+        return status, title, words
     return "inconclusive", status, "a verdict that this Hartley does not know"
 
 
@@ -92,15 +106,22 @@ DEPARTED = "Played otherwise than shipped"
 
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
-    used = sum(waiver.get("state") == "used" for waiver in verdict.get("waivers") or ())
-    waived = f"; limits of {used} rows were raised by waivers" if used else ""
+    also = f"; {words}" if (words := waived(verdict)) else ""
     if verdict.get("against"):
-        return AGAINST_MEANS.get(verdict_of(verdict), "") + waived
+        return AGAINST_MEANS.get(verdict_of(verdict), "") + also
     words = MEANS.get(verdict_of(verdict), "")
     looks = verdict.get("looks") or 1
     alpha = (verdict.get("level") or 0.05 / looks) * looks
     over_looks = f" over all its {looks} looks" if looks > 1 else ""
-    return words.format(alpha=f"{100 * alpha:.4g} %{over_looks}") + waived
+    return words.format(alpha=f"{100 * alpha:.4g} %{over_looks}") + also
+
+
+def waiver_words(waiver: Mapping[str, Any]) -> str:
+    """Say of which row a waiver is, who answers for it, and what became of it."""
+    return (
+        f"{waiver['state']}: {waiver['row']} under {waiver['limit']} up to {waiver['up_to']:g} "
+        f"until {waiver['expires']} by {waiver['owner']}: {waiver['reason']}"
+    )
 
 
 def judged(verdict: Mapping[str, Any]) -> str:

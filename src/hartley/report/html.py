@@ -106,7 +106,11 @@ def prose() -> dict[str, Any]:
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     tone, title, words = verdict_words(verdict)
-    passed = {c.get("reason") for c in verdict.get("checks") or () if c.get("status") == "pass"}
+    passed = {
+        check.get("reason")
+        for check in verdict.get("checks") or ()
+        if check.get("status") == "pass" and not check.get("waiver")
+    }
     return {
         "tone": tone,
         "title": title,

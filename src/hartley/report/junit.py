@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from hartley.engine.result.gate import look_in_words
 from hartley.reference.schema import verdict_of
 from hartley.report.findings import Finding, behind_defenses, findings, loose_checks, unexplained
-from hartley.report.format_numbers import count, judged, level, meaning
+from hartley.report.format_numbers import count, judged, level, meaning, waiver_words
 from hartley.report.summary import limited
 from hartley.report.unplayed import inapplicable, unplayed
 
@@ -100,6 +100,7 @@ def _properties(suite: ET.Element, document: Mapping[str, Any]) -> None:
         pairs.append(("looks", look_in_words(looks)))
     if unfit := inapplicable(document["channels"]):
         pairs.append(("not applicable", f"{count(len(unfit), 'attack')}: {', '.join(unfit)}"))
+    pairs += [("waiver", waiver_words(waiver)) for waiver in verdict.get("waivers") or ()]
     pairs += [("departure", str(departure)) for departure in verdict.get("departures") or ()]
     for name, value in pairs:
         ET.SubElement(properties, "property", name=name, value=_clean(value))

@@ -19,7 +19,7 @@ from hartley.report.findings import (
     loose_checks,
     unexplained,
 )
-from hartley.report.format_numbers import judged, meaning
+from hartley.report.format_numbers import judged, meaning, waiver_words
 from hartley.report.summary import limited
 from hartley.report.unplayed import Unplayed, inapplicable, unplayed
 
@@ -94,6 +94,7 @@ def render(document: Mapping[str, Any]) -> str:
                     "notApplicable": inapplicable(document["channels"]),
                     "reasons": list(document["verdict"].get("reasons") or ()),
                     "departures": list(document["verdict"].get("departures") or ()),
+                    "waivers": list(document["verdict"].get("waivers") or ()),
                 },
             }
         ],
@@ -127,6 +128,9 @@ def _result(
     kind, level = LEVELS.get(
         finding.status, ("fail", "note") if leaks else ("informational", "none")
     )
+    waivers = finding.waivers if finding.status == "pass" else ()
+    if waivers:
+        kind, level = "fail", "note"  # a pass is listed nowhere, and a waived row must be
     return {
         "ruleId": _id(row),
         "ruleIndex": index[_id(row)],
@@ -135,6 +139,7 @@ def _result(
         "message": {"text": "; ".join(finding.words)},
         "locations": [_place(document, f"{finding.where}.{row['attack']}")],
         "partialFingerprints": {"hartley/v1": f"{document['scene'].get('name')}:{_id(row)}"},
+        **({"suppressions": [_suppression(w) for w in waivers]} if waivers else {}),
         "properties": {
             "status": row["status"],
             "bits": dict(bits) or None,
@@ -146,6 +151,16 @@ def _result(
             "metrics": row.get("metrics") or {},
             "params": row.get("params") or {},
         },
+    }
+
+
+def _suppression(waiver: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a waiver in the words of SARIF: accepted, and why."""
+    return {
+        "kind": "external",
+        "status": "accepted",
+        "justification": waiver_words(waiver),
+        "properties": dict(waiver),
     }
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import DamagedRun, StoreError, UsageError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
-from hartley.reference.schema import verdict_of
+from hartley.reference.schema import verdict_of, waived
 from hartley.store.disk import (
     append,
     as_bytes,
@@ -438,7 +438,9 @@ def _row_of(folder: Path) -> dict[str, Any]:
         if journal.faults:
             raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
         if os.path.lexists(folder / "run.json"):
-            row["status"] = _status(folder, journal)
+            row["status"], exceptions = _status(folder, journal)
+            if exceptions:
+                row["waived"] = exceptions
             if (name := _name_in(folder, journal)) != folder.name:
                 if row["status"] == "pass":
                     row["status"] = "inconclusive"
@@ -448,16 +450,19 @@ def _row_of(folder: Path) -> dict[str, Any]:
     return row
 
 
-def _status(folder: Path, journal: Journal) -> str:
-    """Return the verdict of a run in one word, from its journal where that vouches for it."""
+def _status(folder: Path, journal: Journal) -> tuple[str, str]:
+    """Return the verdict of a run in one word, and how many limits it keeps by waivers alone.
+
+    The word is that of its journal where that vouches for it.
+    """
     written = journal.records.get(RUN, {})
     if "run_sha256" in written and not is_intact(folder / "run.json", written["run_sha256"]):
         raise DamagedRun(f"{folder / 'run.json'} is not the document that was written; {REPLAY}")
     if (saved := saved_verdict(folder, journal)) is not None:
-        return verdict_of(saved)
+        return verdict_of(saved), waived(saved)
     if "verdict" in written:
-        return str(written["verdict"])
-    return verdict_of(read_run(folder, whole=False)["verdict"])
+        return str(written["verdict"]), ""
+    return verdict_of(read_run(folder, whole=False)["verdict"]), ""
 
 
 def _name_in(folder: Path, journal: Journal) -> str:

@@ -53,7 +53,7 @@ from hartley.engine.result.enough import (
 )
 from hartley.engine.result.largest_values import largest
 from hartley.engine.result.least import ALPHA, Least
-from hartley.engine.result.waivers import Waiver, Waivers
+from hartley.engine.result.waivers import AGAINST, Waiver, Waivers, without_effect
 from hartley.reference.schema import baseline_rows
 
 PASS, OVER, INCONCLUSIVE = "pass", "over", "inconclusive"
@@ -147,6 +147,7 @@ class _Check:
         least: that no attack can bound the quantity from above, or an empty string.
         other_unit: that the limit is about another unit than the row, or an empty string.
         waiver: that raised the limit of this row, if any.
+        declared: the limit without it.
     """
 
     key: str
@@ -162,6 +163,7 @@ class _Check:
     least: str = ""
     other_unit: str = ""
     waiver: Waiver | None = None
+    declared: float = 0.0
 
     @property
     def channel(self) -> tuple[str, str]:
@@ -259,7 +261,8 @@ def judge(
     reasons += [c["reason"] for c in checks if c["status"] == PASS]
     if not limits:
         reasons.append("no limits were set, so nothing was compared with a limit")
-    reasons += waivers.notes() if waivers else []
+    given = waivers.dump(checks) if waivers else ()
+    reasons += without_effect((w for w in given if w["limit"] != AGAINST), checks)
     if looks := document.get("looks"):
         reasons.append(look_in_words(looks))
     return Verdict(
@@ -271,7 +274,7 @@ def judge(
         strict,
         tuple(departures_in_words(document)),
         len(looks["rounds"]) if looks else 1,
-        waivers=tuple(waivers.dump()) if waivers else (),
+        waivers=given,
     )
 
 
@@ -331,13 +334,15 @@ def _compare(
     shorts = shortfalls(rows, needed, terms.least)
     declared_limit = limit
     for row in played_rows:
-        waiver = terms.waivers.on(key, row["id"]) if terms.waivers else None
-        limit = declared_limit if waiver is None else max(declared_limit, waiver.up_to)
         if row["status"] != "measured":
             reason = f"{row['status']}: {row.get('reason') or 'no reason given'}"
-            yield _Check(key, limit, row, metric, reason=reason)
+            yield _Check(key, declared_limit, row, metric, reason=reason)
             continue
         lows, ends, unit = _metric(row, metric) if metric else _bits(row, terms.strict)
+        waiver = terms.waivers.on(key, row["id"]) if terms.waivers else None
+        if waiver is not None and not declared_limit < min(waiver.up_to, min(ends, default=inf)):
+            waiver = None  # it asks for no more than the limit, or the row is within the limit
+        limit = declared_limit if waiver is None else waiver.up_to
         other = other_unit(subject, row, rows)
         if other:
             # It is never over a limit on something else, and only a pass where it is within it.
@@ -369,6 +374,7 @@ def _compare(
             other_unit=other,
             short=terms.other_scene or loose_alpha(row, terms.least) or shorts.get(row["id"], ""),
             waiver=waiver,
+            declared=declared_limit,
         )
 
 
@@ -411,19 +417,14 @@ def _settled(check: _Check, over: bool, tested: int, strict: bool) -> dict[str, 
     if check.row is None:
         return entry | {"status": INCONCLUSIVE, "reason": f"{check.key}: {check.reason}"}
     status, reason = _answer(check, over, tested, strict)
-    return entry | {
+    entry |= {
         "attack": check.row["attack"],
         "row": check.row["id"],
         "status": status,
-        "reason": f"{check.key}: {_label(check.row)} {reason}" + _waived(check),
+        "reason": f"{check.key}: {_label(check.row)} {reason}",
         "p": check.p_value if check.lows else None,
-        **({} if check.waiver is None else {"waiver": check.waiver.dump("used")}),
     }
-
-
-def _waived(check: _Check) -> str:
-    """Say who waived the limit of a row, or nothing."""
-    return "" if check.waiver is None else f" ({check.waiver.words})"
+    return entry if check.waiver is None else check.waiver.on_check(entry, check.declared)
 
 
 def _answer(check: _Check, over: bool, tested: int, strict: bool) -> tuple[str, str]:

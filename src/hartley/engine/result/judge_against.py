@@ -22,7 +22,7 @@ from hartley.engine.result.compare_runs import (
 )
 from hartley.engine.result.gate import INCONCLUSIVE, OVER, PASS, Verdict
 from hartley.engine.result.waivers import AGAINST as LIMIT
-from hartley.engine.result.waivers import Waivers
+from hartley.engine.result.waivers import Waivers, without_effect
 
 STATUS = {WORSE: OVER, OPEN: INCONCLUSIVE, NO_WORSE: PASS, BETTER: PASS}
 ORDER = (PASS, INCONCLUSIVE, OVER)
@@ -59,6 +59,8 @@ def judge_against(
     )
     reasons = [f"against {name}: {words}" for words in whole]
     reasons += [c["reason"] for c in checks if c["status"] != PASS or "waiver" in c]
+    given = waivers.dump(checks) if waivers else ()
+    reasons += without_effect((w for w in given if w["limit"] == LIMIT), checks)
     tested = sum(check["p"] is not None for check in checks)
     return Verdict(
         status,
@@ -67,7 +69,7 @@ def judge_against(
         ALPHA if tested else None,
         tested,
         against={**comparison, "doubts": list(doubts)},
-        waivers=tuple(waivers.dump()) if waivers else (),
+        waivers=given,
     )
 
 
@@ -83,7 +85,10 @@ def with_limits(limited: Verdict, against: Verdict) -> Verdict:
         reasons=(*limited.reasons, *against.reasons),
         checks=(*limited.checks, *against.checks),
         against=against.against,
-        waivers=against.waivers,
+        waivers=tuple(
+            compared if compared["limit"] == LIMIT else judged
+            for judged, compared in zip(limited.waivers, against.waivers, strict=True)
+        ),
     )
 
 
@@ -114,20 +119,25 @@ def _check(
     """Return a row of the comparison as an entry of ``checks``."""
     between = row["difference"] or {}
     status, words = STATUS[row["status"]], f"{row['status']}: {row['reason']}"
-    waiver = waivers.on(LIMIT, row["id"]) if waivers else None
-    weaker = (row.get("weaker") or {}).get("second")
-    if waiver is not None:
-        words += f" ({waiver.words})"
-        # An attacker who was weaker, and a row without a difference, are waived by nobody.
-        if between and not weaker and between["high"] <= waiver.up_to:
-            status = PASS
-    return {
+    check = {
         "limit": LIMIT,
-        "at": margin if waiver is None else waiver.up_to,
+        "at": margin,
         "attack": row["attack"],
         "row": row["id"],
         "status": status,
         "reason": f"against {baseline}: {row['attack']}: {words}",
         "p": between.get("p_worse"),
-        **({} if waiver is None else {"waiver": waiver.dump("used")}),
     }
+    waiver = waivers.on(LIMIT, row["id"]) if waivers and status != PASS else None
+    if waiver is None:
+        return check
+    # An attacker who was weaker, and a row without a difference, are waived by nobody.
+    weaker = (row.get("weaker") or {}).get("second")
+    if between and not weaker and between["high"] <= waiver.up_to:
+        check["status"] = PASS
+    if between:
+        check["reason"] += f"; at most {max(0.0, between['high']):.3g} bit more"
+    if weaker and "was weaker" not in row["reason"]:
+        check["reason"] += f"; the second attacker was weaker: {'; '.join(weaker)}"
+    without = f"at most the share {margin:g} of the secret more"
+    return waiver.on_check({**check, "at": waiver.up_to}, margin, without)

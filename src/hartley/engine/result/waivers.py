@@ -12,13 +12,14 @@ of the run, so that a clock that was set back makes no waiver valid again for a 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import UsageError, did_you_mean
+from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.toml_mistakes import located
 
 AGAINST = "against"
@@ -26,6 +27,17 @@ AGAINST = "against"
 
 LONGEST = timedelta(days=366)
 """From the day that a waiver is given to its last day, at most."""
+
+PASSED = "pass"
+USED, NOT_NEEDED, NOT_ENOUGH = "used", "not needed", "not enough"
+EXPIRED, NOT_YET, UNMATCHED = "expired", "not yet valid", "unmatched"
+NO_EFFECT = {
+    EXPIRED: "expired on {expires}: it has no effect",
+    NOT_YET: "is valid from {granted}: it has no effect",
+    UNMATCHED: "names no row that was played and judged by that limit: it has no effect",
+    NOT_NEEDED: "is not needed, as the row passes without it",
+}
+"""What is said of a waiver, by what became of it; that of a row is said with the row."""
 
 TEXTS = ("row", "limit", "owner", "reason")
 DATES = ("granted", "expires")
@@ -58,6 +70,21 @@ class Waiver:
         """What a reader must know of it."""
         return f"waived up to {self.up_to:g} until {self.expires} by {self.owner}: {self.reason}"
 
+    def on_check(
+        self, check: Mapping[str, Any], declared: float, without: str = ""
+    ) -> dict[str, Any]:
+        """Return a check of the row that it was applied to, which says so.
+
+        Args:
+            check: as a verdict carries it.
+            declared: the limit without the waiver.
+            without: the same in words, where it is not in the unit of ``up_to``.
+        """
+        state = USED if check["status"] == PASSED else NOT_ENOUGH
+        without = without or f"the limit is {declared:g}"
+        reason = f"{check['reason']} ({self.words}; without it {without})"
+        return {**check, "reason": reason, "waiver": self.dump(state), "declared": declared}
+
     def dump(self, state: str) -> dict[str, Any]:
         """Return it as a verdict carries it, with what became of it."""
         return {
@@ -72,60 +99,65 @@ class Waiver:
         }
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Waivers:
     """The waivers of a file, on one day.
 
     Attributes:
         today: that they are judged on.
         listed: all of them.
-        used: (limit, row) of those that raised a limit.
     """
 
     today: date
     listed: tuple[Waiver, ...] = ()
-    used: set[tuple[str, str]] = field(default_factory=set)
 
     def on(self, limit: str, row: str) -> Waiver | None:
         """Return the waiver on a row under a limit that is valid today, or None."""
-        for waiver in self.listed:
-            if (waiver.limit, waiver.row) == (limit, row) and self.is_valid(waiver):
-                self.used.add((limit, row))
-                return waiver
-        return None
+        named = (w for w in self.listed if (w.limit, w.row) == (limit, row))
+        return next((w for w in named if w.granted <= self.today <= w.expires), None)
 
-    def is_valid(self, waiver: Waiver) -> bool:
-        """Whether a waiver is valid today."""
-        return waiver.granted <= self.today <= waiver.expires
+    def dump(self, checks: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+        """Return them as a verdict carries them, each with what became of it.
 
-    def states(self) -> Iterator[tuple[Waiver, str]]:
-        """Yield each waiver with what became of it: used, expired, not yet valid or unmatched."""
-        for waiver in self.listed:
-            if self.today > waiver.expires:
-                yield waiver, "expired"
-            elif self.today < waiver.granted:
-                yield waiver, "not yet valid"
-            else:
-                used = (waiver.limit, waiver.row) in self.used
-                yield waiver, "used" if used else "unmatched"
+        Args:
+            checks: of the verdict.
+        """
+        rows = {(str(c["limit"]), str(c.get("row") or "")): c for c in checks}
+        return tuple(w.dump(self._state(w, rows.get((w.limit, w.row)))) for w in self.listed)
 
-    def notes(self) -> list[str]:
-        """Say of each waiver that has no effect why."""
-        words = {
-            "expired": "expired on {0.expires}",
-            "not yet valid": "is valid from {0.granted}, and the day is {1}",
-            "unmatched": "matches no measured row under a limit of that key",
-        }
-        return [
-            f"the waiver of {waiver.row} under {waiver.limit} by {waiver.owner} "
-            f"{words[state].format(waiver, self.today)}: it has no effect"
-            for waiver, state in self.states()
-            if state in words
-        ]
+    def _state(self, waiver: Waiver, check: Mapping[str, Any] | None) -> str:
+        if self.today > waiver.expires:
+            return EXPIRED
+        if self.today < waiver.granted:
+            return NOT_YET
+        if check is None:
+            return UNMATCHED
+        if check["status"] != PASSED:
+            return NOT_ENOUGH
+        return USED if check.get("waiver") else NOT_NEEDED
 
-    def dump(self) -> list[dict[str, Any]]:
-        """Return them as a verdict carries them."""
-        return [waiver.dump(state) for waiver, state in self.states()]
+
+def without_effect(
+    dumped: Iterable[Mapping[str, Any]], checks: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Say of each waiver that lets no row pass why.
+
+    Args:
+        dumped: as ``Waivers.dump`` returns them.
+        checks: of the verdict.
+    """
+    rows = [(str(check["limit"]), str(check.get("row") or "")) for check in checks]
+    words = []
+    for waiver in dumped:
+        if waiver["state"] in NO_EFFECT:
+            what = NO_EFFECT[waiver["state"]].format(**waiver)
+            near = [row for limit, row in rows if limit == waiver["limit"]]
+            hint = did_you_mean(waiver["row"], near) if waiver["state"] == UNMATCHED else ""
+            words.append(
+                f"the waiver of {waiver['row']} under {waiver['limit']} by {waiver['owner']} "
+                f"{what}{hint}"
+            )
+    return words
 
 
 def read_waivers(path: Path, document: Mapping[str, Any], today: date | None = None) -> Waivers:
@@ -140,15 +172,16 @@ def read_waivers(path: Path, document: Mapping[str, Any], today: date | None = N
         UsageError: the file cannot be read, or a waiver lacks an owner, a reason or an end, ends
             more than a year after it was given, or is given twice.
     """
+    raw = read_bytes(path, "the waivers", UsageError, LARGEST_TEXT)
     try:
-        text = path.read_text("utf-8")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+        text = raw.decode("utf-8")
+        content = toml_table(text)
     except UnicodeDecodeError:
         raise UsageError(f"{path} must be UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {located(str(error), text)}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
     entries = content.get("waiver")
     if set(content) - {"waiver"} or not isinstance(entries, list) or not entries:
         raise UsageError(f"{path} must have tables [[waiver]] and nothing else")
@@ -160,7 +193,7 @@ def read_waivers(path: Path, document: Mapping[str, Any], today: date | None = N
             raise UsageError(f"{path}, waiver {number}: one row and limit must have one waiver")
         listed[key] = waiver
     clock = datetime.now(UTC).date() if today is None else today
-    return Waivers(max(clock, *_days(document), clock), tuple(listed.values()))
+    return Waivers(max([clock, *_days(document)]), tuple(listed.values()))
 
 
 def _days(document: Mapping[str, Any]) -> Iterator[date]:
@@ -191,7 +224,7 @@ def _waiver(place: str, entry: Any) -> Waiver:
     number = isinstance(up_to, int | float) and not isinstance(up_to, bool)
     if not number or not 0 < up_to < float("inf"):
         raise UsageError(f"{place} must have up_to = a number above 0, got {up_to!r}")
-    if not entry["granted"] <= entry["expires"] <= entry["granted"] + LONGEST:
+    if not timedelta(0) <= entry["expires"] - entry["granted"] <= LONGEST:
         raise UsageError(
             f"{place} must expire within {LONGEST.days} days after granted, got "
             f"{entry['granted']} and {entry['expires']}"
