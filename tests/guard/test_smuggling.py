@@ -167,6 +167,18 @@ def test_a_short_text_with_a_guarantee_carries_nothing_but_its_text(
         guard.close()
 
 
+def test_lists_and_counts_do_not_depend_on_the_model(model: ModelServer, served: Served) -> None:
+    names = [{"id": "the secret"}]
+    model.reply = lambda _path, _body: [http(json.dumps({"data": names}).encode())]
+    status, body = served.get("/v1/models", Authorization=f"Bearer {TOKEN}")
+    assert status == 200
+    assert [row["id"] for row in json.loads(body)["data"]] == ["label", "strict", "timed"]
+    assert served.get("/metrics", Authorization=f"Bearer {TOKEN}")[0] == 401
+    assert served.get("/metrics")[0] == 401
+    health = json.loads(served.get("/health")[1])
+    assert health == {"status": "ok", "mode": "enforce", "outage": "refuse"}
+
+
 def test_an_error_is_an_answer_and_a_key_does_not_buy_another(
     model: ModelServer, served: Served
 ) -> None:
