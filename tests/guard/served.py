@@ -14,7 +14,7 @@ from typing import Any
 from hartley.guard.config import GuardConfig, read_config
 from hartley.guard.ledger import open_ledger
 from hartley.guard.proxy import Guard
-from hartley.guard.serving import judges_of, serve
+from hartley.guard.serving import judges_of, listening, serve
 
 TOKEN, OTHER, METRICS = "hg-alice", "hg-bob", "hg-metrics"
 SECRET = "harpoon-Velvet-93-quartz"
@@ -105,9 +105,10 @@ class Served:
     def _run(self, change: Callable[[Any], Any]) -> None:
         async def main() -> None:
             self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-            self.ledger = change(open_ledger(self.config))
-            self.guard = Guard(self.config, self.ledger, judges_of(self.config))
-            await serve(self.config, self.guard, self._began, self.stop)
+            with listening(self.config) as at:
+                self.ledger = change(open_ledger(self.config))
+                self.guard = Guard(self.config, self.ledger, judges_of(self.config))
+                await serve(at, self.guard, self._began, self.stop)
 
         try:
             asyncio.run(main())

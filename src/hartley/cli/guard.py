@@ -45,7 +45,7 @@ def guard(config: Path) -> int:
     settings = _read(config)
     try:
         from hartley.guard.proxy import Guard
-        from hartley.guard.serving import judges_of, serve, stop_at_signals
+        from hartley.guard.serving import judges_of, listening, serve, stop_at_signals
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "aiohttp", EXTRA) from None
     from hartley.guard.ledger import open_ledger
@@ -65,8 +65,9 @@ def guard(config: Path) -> int:
     async def run() -> None:
         stop = asyncio.Event()
         stop_at_signals(stop)
-        served = Guard(settings, open_ledger(settings), judges)
-        await serve(settings, served, ready, stop)
+        with listening(settings) as at:
+            served = Guard(settings, open_ledger(settings), judges)
+            await serve(at, served, ready, stop)
 
     judges = judges_of(settings)
     asyncio.run(run())

@@ -21,7 +21,8 @@ def described(config: GuardConfig) -> Iterator[str]:
         request = {"model": model or "another", "messages": []}
         charge = charge_of(config, request)
         name = {"*": "other models", "": "other models"}.get(model, f"model {model}")
-        bound = f"{charge.bits:.6g} bits an answer" if charge.guaranteed else "NO GUARANTEE"
+        unit = "bit" if charge.bits == 1 else "bits"
+        bound = f"{charge.bits:.6g} {unit} an answer" if charge.guaranteed else "NO GUARANTEE"
         yield f"{name}: {bound} ({charge.basis})"
     if not config.secrets:
         yield "no [[secret]]: no answer is searched"

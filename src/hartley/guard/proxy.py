@@ -208,7 +208,6 @@ class Guard:
             "model": str(exchange.content.get("model"))[:200],
             "path": exchange.path,
             "mode": self.config.mode,
-            "basis": exchange.charge.basis,
         }
         if self.config.log_prompts:
             facts["request"] = exchange.body.decode("utf-8", "replace")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 
@@ -25,23 +27,36 @@ SWITCH_S = 0.0005
 """Seconds after which Python's threads change places: the ledger writes in one of its own, and
 would wait the default of 5 ms for each of its steps while an answer is judged."""
 
+BACKLOG = 1024
+"""Connections that may wait to be taken."""
+
 LINGER_S = 1.0
 """Seconds for which the rest of a body is read and dropped that was refused."""
 
 
+def listening(config: GuardConfig) -> socket.socket:
+    """Return a socket at the configured address, before anything else is begun.
+
+    Raises:
+        UsageError: the address cannot be listened at.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UsageError(_unavailable(config, error)) from None
+
+
 async def serve(
-    config: GuardConfig, proxy: Guard, ready: Callable[[int], None], stop: asyncio.Event
+    at: socket.socket, proxy: Guard, ready: Callable[[int], None], stop: asyncio.Event
 ) -> None:
     """Serve until an event is set; then finish what runs.
 
     Args:
-        config: where to listen.
+        at: where to listen.
         proxy: what answers.
         ready: called with the port once requests are taken.
         stop: ends it.
-
-    Raises:
-        UsageError: the address cannot be listened at.
     """
     sys.setswitchinterval(SWITCH_S)
     await proxy.start()
@@ -56,11 +71,11 @@ async def serve(
     )
     try:
         await runner.setup()
-        site = web.TCPSite(runner, config.host, config.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise UsageError(_unavailable(config, error)) from None
+        site = web.SockSite(runner, at, backlog=BACKLOG)
+        await site.start()
+        # What was made until now stays: a collection would walk it and hold up answers.
+        gc.collect()
+        gc.freeze()
         ready(runner.addresses[0][1])
         await stop.wait()
         proxy.draining = True

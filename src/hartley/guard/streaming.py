@@ -304,8 +304,10 @@ def _texts(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Raises:
         BadAnswer: a call has no valid number.
     """
-    for name, channel in _CHANNELS.items():
-        text = delta.get(name)
+    for name, text in delta.items():
+        channel = _CHANNELS.get(name)
+        if channel is None:
+            continue
         if isinstance(text, list):
             parts = [part.get("text") for part in text if isinstance(part, dict)]
             text = "".join(part for part in parts if isinstance(part, str))
