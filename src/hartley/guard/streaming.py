@@ -304,15 +304,17 @@ def _texts(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Raises:
         BadAnswer: a call has no valid number.
     """
-    for name, text in delta.items():
-        channel = _CHANNELS.get(name)
-        if channel is None:
-            continue
-        if isinstance(text, list):
-            parts = [part.get("text") for part in text if isinstance(part, dict)]
-            text = "".join(part for part in parts if isinstance(part, str))
-        if isinstance(text, str) and text:
-            yield channel, text
+    taken = set()
+    for name, value in delta.items():
+        channel = _CHANNELS.get(name, "")
+        content = value
+        if isinstance(value, list):
+            parts = [part.get("text") for part in value if isinstance(part, dict)]
+            content = "".join(part for part in parts if isinstance(part, str))
+        # Some servers give the reasoning under both of its names.
+        if channel and channel not in taken and isinstance(content, str) and content:
+            taken.add(channel)
+            yield channel, content
     calls = delta.get("tool_calls")
     for place, call in enumerate(calls if isinstance(calls, list) else ()):
         number = call.get("index", place) if isinstance(call, dict) else -1
