@@ -96,6 +96,7 @@ def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str,
         UsageError: there is none, or it cannot be read.
     """
     from hartley.store import read_run, read_verified, saved_verdict
+    from hartley.store.signing import signature_in_words
 
     path = path_of(run, store)
     try:
@@ -106,6 +107,8 @@ def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str,
         cure = "--accept-unverified shows the verdict as it is"
         return _doubtful(reading.document, f"unverified: {reading.doubt}; {cure}")
     folder = path if path.is_dir() else path.parent
+    if words := signature_in_words(folder, reading):
+        note(words)
     saved = None if reading.journal is None else saved_verdict(folder, reading.journal)
     return reading.document if saved is None else {**reading.document, "verdict": saved}
 

@@ -30,7 +30,7 @@ def gate(
     against: str = "",
     margin: float | None = None,
     waivers: Path | None = None,
-    signed_by: str = "",
+    signed_by: str | None = None,
     store: Path = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     save: Annotated[bool, Parameter(negative="")] = False,
@@ -79,7 +79,8 @@ def gate(
     if margin is not None and not 0 <= margin <= 1:
         raise UsageError(f"--margin must be a share in 0..1, got {margin:g}")
     with own_code_only():
-        signer = checked_fingerprint(signed_by) if signed_by else ""
+        # An empty one, as of a variable that is not set, must not turn the check off.
+        signer = "" if signed_by is None else checked_fingerprint(signed_by)
         question = _Question(
             run, limits, against, margin, waivers, signer, store, accept_unverified
         )
@@ -118,6 +119,8 @@ def _judged(question: _Question, *, save: bool, json: bool) -> int:
     if save and not reading.digest:
         raise UsageError(f"--save must be given a run with its journal, got {path}, which has none")
     if reason := _unsigned(question, path, reading):
+        if save:
+            note("nothing was saved: a run that is not signed keeps no verdict")
         return _inconclusive(path.name, reason, json=json)
     verdict = _verdict(question, reading, plan)
     _print(question, reading, verdict, json=json)

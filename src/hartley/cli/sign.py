@@ -19,7 +19,7 @@ def sign(
     /,
     *,
     key: Path | None = None,
-    check: str = "",
+    check: str | None = None,
     store: Path = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -43,11 +43,12 @@ def sign(
     from hartley.cli.find_run import folder_of
     from hartley.store.signing import read_key, sign_run
 
-    if (key is None) == (not check):
+    if (key is None) == (check is None):
         raise UsageError("hartley sign must have --key FILE, or --check FINGERPRINT")
     folder = folder_of(run, store)
-    if key is None:
+    if check is not None:
         return _checked(folder, check, json=json)
+    assert key is not None
     signer = read_key(key)
     sign_run(folder, signer)
     facts = {"run": folder.name, "signed": True, "fingerprint": signer.fingerprint}
@@ -62,16 +63,20 @@ def _checked(folder: Path, fingerprint: str, *, json: bool) -> int:
     """Print whether a run is signed by a key; return the exit code."""
     from hartley.engine.result.gate import EXIT, INCONCLUSIVE
     from hartley.store import read_verified
-    from hartley.store.signing import checked_fingerprint, unsigned_reason
+    from hartley.store.signing import checked_fingerprint, later_verdict, unsigned_reason
 
-    wanted = checked_fingerprint(fingerprint)
+    wanted, later = checked_fingerprint(fingerprint), False
     try:
-        reason = unsigned_reason(folder, read_verified(folder), wanted)
+        reading = read_verified(folder)
+        reason = unsigned_reason(folder, reading, wanted)
+        later = not reason and later_verdict(folder, reading)
     except DamagedRun as damage:
         reason = str(damage)
     if json:
         facts = {"run": folder.name, "signed": not reason, "fingerprint": wanted}
-        print_json({**facts, "reason": reason or None})
-    else:
-        say(f"{folder.name}: " + (f"not signed: {reason}" if reason else f"signed by {wanted}"))
+        print_json({**facts, "later_verdict": later, "reason": reason or None})
+        return EXIT[INCONCLUSIVE] if reason else 0
+    say(f"{folder.name}: " + (f"not signed: {reason}" if reason else f"signed by {wanted}"))
+    if later:
+        say("  the saved verdict is later than the signature, which does not vouch for it")
     return EXIT[INCONCLUSIVE] if reason else 0

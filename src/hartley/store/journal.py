@@ -49,6 +49,7 @@ class Journal:
         checked: whether its lines carry digests.
         lines: the lines that are as they were written, without digests.
         faults: what is wrong with the others, in words.
+        digests: of the same lines.
     """
 
     header: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Journal:
     checked: bool = True
     lines: list[Mapping[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
 
     @property
     def adopted(self) -> bool:
@@ -140,9 +142,11 @@ def read_journal(path: Path, *, whole: bool = True) -> Journal:
             journal.skip(job[2].decode(), job[1].decode(), check)
         elif number == 1:
             journal.lines.append(record)
+            journal.digests.append(check)
             journal.header, journal.last = record, check
         else:
             journal.lines.append(record)
+            journal.digests.append(check)
             if "schema" not in record:
                 journal.add(record, check)
     return journal

@@ -17,10 +17,12 @@ from typing import Any
 from hartley import __version__
 from hartley.core.errors import UsageError
 from hartley.store.disk import as_store_error, write_atomically
+from hartley.store.journal import read_journal
 from hartley.store.signing import FILE as SIGNATURE
-from hartley.store.signing import SigningKey
+from hartley.store.signing import SigningKey, signer_of, unsigned_reason
 from hartley.store.verdict_file import FILE as VERDICT
-from hartley.store.verify import digest_of, read_verified
+from hartley.store.verdict_file import saved_verdict
+from hartley.store.verify import Reading, digest_of, read_verified
 
 SCHEMA = "hartley.pack/1"
 MANIFEST, SEAL, KEY, VERIFIER = "manifest.json", "manifest.sig", "public_key.pem", "verify_pack.py"
@@ -45,7 +47,8 @@ def seal_pack(
 
     Raises:
         DamagedRun: the run is not what its journal says.
-        UsageError: nothing vouches for the run, or the folder holds what a pack cannot.
+        UsageError: nothing vouches for the run, its verdict or its signature, or the folder holds
+            what a pack cannot.
         StoreError: the folder cannot be written.
     """
     reading = read_verified(run)
@@ -57,21 +60,23 @@ def seal_pack(
         if path.name in RESERVED:
             raise UsageError(f"no page of a pack may be named {path.name}")
     with as_store_error(folder):
-        for name in (*COPIED, *(n for n in (VERDICT, SIGNATURE) if (run / n).is_file())):
+        for name in _vouched_names(run, reading):
             shutil.copyfile(run / name, folder / name)
         script = files("hartley.store").joinpath(VERIFIER).read_bytes()
         (folder / VERIFIER).write_bytes(script)
         if key is not None:
             (folder / KEY).write_bytes(key.public_pem)
-    journal = (folder / "journal.jsonl").read_bytes()
-    if digest_of((folder / "run.json").read_bytes()) != reading.digest:
+    journal = read_journal(folder / "journal.jsonl")
+    read = reading.journal
+    same = read is not None and (journal.last, journal.digests) == (read.last, read.digests)
+    if not same or digest_of((folder / "run.json").read_bytes()) != reading.digest:
         raise UsageError(f"the run {run} changed while its pack was made; make it again")
     manifest = {
         "schema": SCHEMA,
         "run": reading.document["id"],
         "run_sha256": reading.digest,
-        "journal_lines": journal.count(b"\n"),
-        "journal_head": json.loads(journal.splitlines()[-1])["check"],
+        "journal_lines": len(journal.digests),
+        "journal_head": journal.last,
         "hartley": __version__,
         "facts": dict(facts),
         "files": {
@@ -85,3 +90,24 @@ def seal_pack(
     if key is not None:
         write_atomically(folder / SEAL, key.sign(content).hex().encode() + b"\n")
     return folder / MANIFEST
+
+
+def _vouched_names(run: Path, reading: Reading) -> list[str]:
+    """Return the files of a run that a pack holds: those that the journal or a key vouches for.
+
+    Anything else of these names may be a verdict on another document, or a link to a private file.
+
+    Raises:
+        UsageError: the verdict that was saved, or the signature, is damaged.
+    """
+    assert reading.journal is not None
+    names = list(COPIED)
+    if (saved := saved_verdict(run, reading.journal)) is not None:
+        if "judged" not in saved:
+            raise UsageError(f"the run of a pack must be intact: {saved['reasons'][0]}")
+        names.append(VERDICT)
+    if signer := signer_of(run):
+        if wrong := unsigned_reason(run, reading, signer):
+            raise UsageError(f"the run of a pack must not have a wrong signature: {wrong}")
+        names.append(SIGNATURE)
+    return names

@@ -1,9 +1,10 @@
 """Sign a run, and check that it is the run that was signed (Ed25519, RFC 8032).
 
 Digests find damage; anyone who can write the whole folder can compute them again. A signature
-cannot be computed again without the key. What is signed is the digest of the run document and the
-digest of the journal's line that ends the run: each line holds the digest of the line before, so
-that no line up to there can be changed, left out or moved. Lines after it may only be verdicts.
+cannot be computed again without the key. What is signed is the digest of the run document, the
+number of lines of the journal, and the digest of its last line: each line holds the digest of the
+line before, so that no line up to there can be changed, left out or moved. Lines that came later
+may only be verdicts, which the signature does not vouch for.
 
 The fingerprint of a key is the SHA-256 of its 32 public bytes. It must reach a reader by another
 way than the run: a key that comes with what it signed vouches for nothing.
@@ -15,16 +16,15 @@ import hashlib
 import json
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import MissingExtra, StoreError, UsageError
-from hartley.store.disk import as_store_error, hold, write_atomically
-from hartley.store.journal import RUN, VERDICT
-from hartley.store.read_document import read_run
+from hartley.core.errors import MissingExtra, UsageError
+from hartley.core.input_files import json_value, read_bytes
+from hartley.store.disk import hold, write_atomically
+from hartley.store.journal import VERDICT, Journal
 from hartley.store.verify import Reading, read_verified
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ FILE = "signature.json"
 SCHEMA = "hartley.signature/1"
 PASSPHRASE = "HARTLEY_KEY_PASSPHRASE"
 """Environment variable of the passphrase of a key; absent for a key without one."""
+LARGEST = 2**16
+"""Bytes of a file of a key or a signature: those that are written have some hundred."""
+LONGEST_PASSPHRASE = 1000
+"""Bytes of a passphrase; OpenSSL takes 1023."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +102,54 @@ def make_key(path: Path, passphrase: str = "") -> SigningKey:
 
     Raises:
         MissingExtra: the package ``cryptography`` is not installed.
-        UsageError: the file is there.
-        StoreError: it cannot be written.
+        UsageError: the file is there, or cannot be written, or the passphrase is too long.
     """
     ed25519, serialization = _cryptography()
     private = ed25519.Ed25519PrivateKey.generate()
+    word = _as_bytes(passphrase)
     encryption = (
-        serialization.BestAvailableEncryption(passphrase.encode())
-        if passphrase
-        else serialization.NoEncryption()
+        serialization.BestAvailableEncryption(word) if word else serialization.NoEncryption()
     )
     content = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     )
-    if path.exists() or path.is_symlink():
-        raise UsageError(f"a new key must go into a file that is not there yet, got {path}")
-    with as_store_error(path):
+    try:
+        # Exclusive: neither a file nor a link, even one to nowhere, is written over.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(
+            f"a new key must go into a file that is not there yet, got {path}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(_unwritten(path, error)) from None
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise UsageError(_unwritten(path, error)) from None
     return SigningKey(private)
+
+
+def _unwritten(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"the key {path} cannot be written: {reason}; choose another file"
+
+
+def _as_bytes(passphrase: str) -> bytes:
+    """Return a passphrase as it is in the environment, of any bytes.
+
+    Raises:
+        UsageError: it is too long for OpenSSL.
+    """
+    word = passphrase.encode("utf-8", "surrogateescape")
+    if len(word) > LONGEST_PASSPHRASE:
+        raise UsageError(
+            f"a passphrase must have at most {LONGEST_PASSPHRASE} bytes, got {len(word)}"
+        )
+    return word
 
 
 def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
@@ -134,16 +166,12 @@ def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
             passphrase is not that of the key.
     """
     ed25519, serialization = _cryptography()
-    word = os.environ.get(PASSPHRASE, "") if passphrase is None else passphrase
-    try:
-        mode = path.stat().st_mode
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the key {path} cannot be read: {error.strerror}") from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    word = _as_bytes(os.environ.get(PASSPHRASE, "") if passphrase is None else passphrase)
+    content = read_bytes(path, "the key", UsageError, LARGEST)
+    if os.name == "posix" and path.stat().st_mode & 0o077:
         raise UsageError(f"the key {path} must be readable by its owner alone: chmod 600 {path}")
     try:
-        private = serialization.load_pem_private_key(content, word.encode() or None)
+        private = serialization.load_pem_private_key(content, word or None)
     except TypeError:
         fault = "has no passphrase, and one was given" if word else "needs its passphrase"
         raise UsageError(f"the key {path} {fault}: set {PASSPHRASE}, or leave it out") from None
@@ -176,8 +204,8 @@ def sign_run(folder: Path, key: SigningKey) -> Path:
     try:
         reading = read_verified(folder)
         if not reading.digest or reading.doubt:
-            raise UsageError(f"a run that is signed must have its journal: {reading.doubt}")
-        statement = _statement(folder, reading)
+            raise UsageError(f"a run that is signed must be what its journal says: {reading.doubt}")
+        statement = _statement(reading)
         message = _message(statement)
         content = {
             "schema": SCHEMA,
@@ -209,6 +237,48 @@ def unsigned_reason(folder: Path, reading: Reading, fingerprint: str) -> str:
     return ""
 
 
+def later_verdict(folder: Path, reading: Reading) -> bool:
+    """Whether a verdict was saved after a run was signed, so that no signature vouches for it.
+
+    Args:
+        folder: of the run.
+        reading: the run, which is signed (``unsigned_reason``).
+    """
+    assert reading.journal is not None
+    try:
+        return bool(_later_jobs(reading.journal, _read_signature(folder)[0]))
+    except _Unsigned:
+        return True
+
+
+def signature_in_words(folder: Path, reading: Reading) -> str:
+    """Say by what key a run is signed, for a reader who named none; empty where it is not signed.
+
+    Args:
+        folder: of the run.
+        reading: the run, whose files are as its journal says.
+    """
+    if not os.path.lexists(folder / FILE):
+        return ""
+    signer = signer_of(folder)
+    try:
+        reason = unsigned_reason(folder, reading, signer)
+    except MissingExtra as missing:
+        return f"its signature was not checked: {missing}"
+    if reason:
+        return f"its signature does not count: {reason}"
+    later = ", but for its verdict, which is later" if later_verdict(folder, reading) else ""
+    return f"signed by {signer}{later}; compare that with the fingerprint that the signer gave you"
+
+
+def signer_of(folder: Path) -> str:
+    """Return the fingerprint that a run names as its signer's, unchecked; empty without one."""
+    try:
+        return fingerprint_of(_read_signature(folder)[1])
+    except _Unsigned:
+        return ""
+
+
 class _Unsigned(Exception):
     """Why a run does not count as signed."""
 
@@ -219,36 +289,48 @@ def _check_signature(folder: Path, reading: Reading, fingerprint: str) -> None:
     Raises:
         _Unsigned: it is not.
     """
-    if not reading.digest:
-        raise _Unsigned("it has no journal, so that no signature can be checked")
-    try:
-        content = json.loads((folder / FILE).read_bytes())
-        statement = dict(content["statement"])
-        public = bytes.fromhex(content["public_key"])
-        signature = bytes.fromhex(content["signature"])
-    except FileNotFoundError:
-        raise _Unsigned("it is not signed") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise _Unsigned(f"its signature, {FILE}, is damaged") from None
+    if reading.journal is None or not reading.digest:
+        raise _Unsigned(f"nothing can be signed of it: {reading.doubt}")
+    statement, public, signature = _read_signature(folder)
     if fingerprint_of(public) != fingerprint:
         raise _Unsigned(f"it is signed by another key, {fingerprint_of(public)}")
     if not _verifies(public, signature, _message(statement)):
         raise _Unsigned("its signature is not that of the key")
-    try:
-        is_the_same = statement == _statement(folder, reading)
-    except StoreError as error:
-        raise _Unsigned(str(error)) from None
-    if not is_the_same:
+    run = {"schema": SCHEMA, "run": reading.document["id"], "run_sha256": reading.digest}
+    if {key: statement.get(key) for key in run} != run:
         raise _Unsigned("it is not the run that was signed: it was changed, or played again, since")
+    if any(job != VERDICT for job in _later_jobs(reading.journal, statement)):
+        raise _Unsigned("it was played again since it was signed; sign it again")
 
 
-def signer_of(folder: Path) -> str:
-    """Return the fingerprint that a run names as its signer's, unchecked; empty without one."""
+def _later_jobs(journal: Journal, statement: Mapping[str, Any]) -> list[str]:
+    """Return the jobs of the lines that came after a signature.
+
+    Raises:
+        _Unsigned: the lines before are not those that were signed.
+    """
+    count = statement.get("journal_lines")
+    if not isinstance(count, int) or not 0 < count <= len(journal.digests):
+        raise _Unsigned("its journal was cut or changed since it was signed")
+    if journal.digests[count - 1] != statement.get("journal_head"):
+        raise _Unsigned("its journal was cut or changed since it was signed")
+    return [str(line.get("job")) for line in journal.lines[count:]]
+
+
+def _read_signature(folder: Path) -> tuple[dict[str, Any], bytes, bytes]:
+    """Return what was signed, the public key, and the signature, all unchecked.
+
+    Raises:
+        _Unsigned: there is no signature that can be read.
+    """
+    if not os.path.lexists(folder / FILE):
+        raise _Unsigned("it is not signed")
     try:
-        content = json.loads((folder / FILE).read_bytes())
-        return fingerprint_of(bytes.fromhex(content["public_key"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        content = json_value(read_bytes(folder / FILE, "the signature", UsageError, LARGEST))
+        public, signature = (bytes.fromhex(content[key]) for key in ("public_key", "signature"))
+        return dict(content["statement"]), public, signature
+    except (UsageError, ValueError, KeyError, TypeError):
+        raise _Unsigned(f"its signature, {FILE}, is damaged") from None
 
 
 def _verifies(public: bytes, signature: bytes, message: bytes) -> bool:
@@ -262,34 +344,16 @@ def _verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _statement(folder: Path, reading: Reading) -> dict[str, Any]:
-    """Return what is signed about a run.
-
-    Raises:
-        StoreError: lines other than verdicts follow the line that ends the run.
-    """
-    head, after = _end_of(folder, reading.digest)
-    if not head or any(job != VERDICT for job in after):
-        raise StoreError(f"the journal of {folder} must end with the run document, and verdicts")
+def _statement(reading: Reading) -> dict[str, Any]:
+    """Return what is signed about a run."""
+    assert reading.journal is not None
     return {
         "schema": SCHEMA,
-        "run": read_run(folder)["id"],
+        "run": reading.document["id"],
         "run_sha256": reading.digest,
-        "journal_head": head,
+        "journal_lines": len(reading.journal.digests),
+        "journal_head": reading.journal.last,
     }
-
-
-def _end_of(folder: Path, digest: str) -> tuple[str, list[str]]:
-    """Return the digest of the last line that has the run document, and the jobs after it."""
-    head = ""
-    after: list[str] = []
-    for line in (folder / "journal.jsonl").read_bytes().splitlines():
-        record = json.loads(line)
-        if record.get("job") == RUN and record.get("run_sha256") == digest:
-            head, after = str(record["check"]), []
-        else:
-            after.append(str(record.get("job")))
-    return head, after
 
 
 def _message(statement: Mapping[str, Any]) -> bytes:

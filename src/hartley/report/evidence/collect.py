@@ -53,6 +53,7 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         source.run_sha256,
         source.chain,
         source.signer,
+        source.later_verdict,
     )
     rows: list[Row] = list(baseline_rows(source.document))
     stages = {one["name"]: one.get("stage") for one in source.document.get("defenses") or ()}

@@ -38,7 +38,7 @@ from hartley.report.evidence.statements import Source
 from hartley.store import Reading, as_bytes, saved_verdict
 from hartley.store.pack_manifest import MANIFEST, SCHEMA, SEAL, seal_pack
 from hartley.store.signing import FILE as SIGNATURE
-from hartley.store.signing import SigningKey, signer_of, unsigned_reason
+from hartley.store.signing import SigningKey, later_verdict, signer_of, unsigned_reason
 from hartley.store.verify import is_intact
 
 DRAWN = {
@@ -76,6 +76,7 @@ def draw(folder: Path, reading: Reading, names: Sequence[str]) -> dict[str, byte
         reading.digest,
         reading.journal.last,
         signer,
+        verdict is not None and bool(signer) and later_verdict(folder, reading),
     )
     evidence = collect(source, names)
     drawn = {name: as_bytes(render(evidence)) for name, render in DRAWN.items()}

@@ -58,6 +58,12 @@ def of_run(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statement]
             "one that the signer gave them in another way"
         )
     yield Statement(f"The run is signed {by}.", (fact("signature", "fingerprint"),))
+    if source.later_verdict:
+        yield Statement(
+            "Its verdict was saved after it was signed, so that this signature does not vouch for "
+            "the verdict.",
+            (fact("signature", "later_verdict"),),
+        )
     scene = document["scene"]
     yield Statement(
         f"It is about the scene {quoted(scene['name'])} of the modality {scene['modality']}, whose "

@@ -78,6 +78,7 @@ class Source:
         run_sha256: digest of ``run.json`` in the journal.
         chain: digest of the last line of the journal.
         signer: fingerprint of the key that signed the run; empty where none did.
+        later_verdict: whether the verdict was saved after the run was signed.
     """
 
     document: Mapping[str, Any]
@@ -85,6 +86,7 @@ class Source:
     run_sha256: str
     chain: str
     signer: str = ""
+    later_verdict: bool = False
 
     @property
     def seed(self) -> str:
@@ -190,7 +192,10 @@ class References:
             "run": source.document,
             "verdict": source.verdict,
             "journal": {"run_sha256": source.run_sha256, "chain": source.chain},
-            "signature": {"fingerprint": source.signer},
+            "signature": {
+                "fingerprint": source.signer,
+                "later_verdict": source.later_verdict,
+            },
         }
         sets = clause_sets()
         self._ids = {
