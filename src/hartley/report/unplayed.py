@@ -47,12 +47,18 @@ def unplayed(rows: Sequence[Mapping[str, Any]]) -> list[Unplayed]:
     lacks: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row["status"] == "skipped" and row.get("cause") not in FITS_NOT:
-            key = (str(row.get("cause")), str(row.get("reason") or "no reason given"))
+            key = (str(row.get("cause")), _without_name(row))
             lacks.setdefault(key, []).append(str(row["attack"]))
     return [
         Unplayed(tuple(names), reason + cure(cause, reason))
         for (cause, reason), names in lacks.items()
     ]
+
+
+def _without_name(row: Mapping[str, Any]) -> str:
+    """Return the reason of a row, without its own name at the end: others have the same reason."""
+    reason = str(row.get("reason") or "no reason given")
+    return reason.removesuffix(f": skip {row['attack']}")
 
 
 def inapplicable(rows: Sequence[Mapping[str, Any]]) -> list[str]:
