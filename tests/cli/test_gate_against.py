@@ -83,6 +83,10 @@ def test_a_run_that_is_no_worse_passes(played):
     [
         (lambda d: {**d, "channels": d["channels"][1:]}, "only in the first run"),
         (lambda d: {**d, "scene": {**d["scene"], "name": "other"}}, "must be of one scene"),
+        (
+            lambda d: {**d, "plan": {"scene": "digits", "scenes": {"digits": {"epochs": 0}}}},
+            "built with epochs = 0, not ",
+        ),
         (lambda d: {**d, "created": "2026-11-01T00:00:00+00:00"}, "must be the earlier run"),
         (
             lambda d: {**d, "channels": [{**r, "status": "failed", "reason": "it stopped"}

@@ -106,7 +106,7 @@ DEPARTED = "Played otherwise than shipped"
 
 def meaning(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict means, in one sentence; empty for one that is not known."""
-    also = f"; {words}" if (words := waived(verdict)) else ""
+    also = f"; save for {words}" if (words := waived(verdict)) else ""
     if verdict.get("against"):
         return AGAINST_MEANS.get(verdict_of(verdict), "") + also
     words = MEANS.get(verdict_of(verdict), "")

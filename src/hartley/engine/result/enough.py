@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hartley import catalog
 from hartley.core.parameters import Stronger
+from hartley.engine.plan.own_scene import RECIPES
 from hartley.engine.result.departures import (
     declared,
     departures_of,
@@ -52,19 +54,44 @@ def other_scene(document: Row, scene: Row | None) -> str:
             f"scene = {toml(name)}, [scenes.{name}] {table}"
         )
     # Limits that name their scene are about it as they set it, easier or harder.
+    lines = _set_otherwise(name, params, scene)
+    if not lines:
+        return ""
+    return f"the scene {name} was built with {', '.join(lines)} as the limits have it"
+
+
+def unlike_scene(document: Row, other: Row) -> str:
+    """Say in what the scene of a run is set otherwise than that of an earlier run, or nothing.
+
+    A scene of the user's is the model of that release, however it is set; one that ships is a
+    question, and with other settings it is another one.
+
+    Args:
+        document: the run.
+        other: the earlier run.
+    """
+    name, params = _scene_of(document)
+    entry = next((e for e in catalog.entries("scene") if e.name == name), None)
+    if entry is None or entry.origin != "hartley" or name in RECIPES:
+        return ""
+    lines = _set_otherwise(name, params, _scene_of(other)[1])
+    if not lines:
+        return ""
+    return f"the scene {name} was built with {', '.join(lines)} as in the earlier run"
+
+
+def _set_otherwise(name: str, params: Row, scene: Row) -> list[str]:
+    """Return the settings of a scene that differ, seeds apart."""
     recipe = declared("scene", name)
     defaults = {} if recipe is None else {p.name: p.default for p in recipe.parameters}
     idle = () if recipe is None else recipe.parameters
     names = {*params, *scene} - {p.name for p in idle if p.stronger is Stronger.NEITHER}
-    lines = [
+    return [
         f"{setting} = {toml(played)}, not {toml(stated)}"
         for setting in sorted(names)
         if (played := params.get(setting, defaults.get(setting)))
         != (stated := scene.get(setting, defaults.get(setting)))
     ]
-    if not lines:
-        return ""
-    return f"the scene {name} was built with {', '.join(lines)} as the limits have it"
 
 
 def departures_in_words(document: Row) -> Iterator[str]:

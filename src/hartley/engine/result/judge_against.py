@@ -20,6 +20,7 @@ from hartley.engine.result.compare_runs import (
     Side,
     compare_runs,
 )
+from hartley.engine.result.enough import unlike_scene
 from hartley.engine.result.gate import INCONCLUSIVE, OVER, PASS, Verdict
 from hartley.engine.result.waivers import AGAINST as LIMIT
 from hartley.engine.result.waivers import Waivers, without_effect
@@ -104,6 +105,8 @@ def _unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     scenes = [document["scene"].get("name") for document in (first, second)]
     if scenes[0] != scenes[1]:
         reasons.append(f"runs must be of one scene, got {scenes[0]!r} and {scenes[1]!r}")
+    elif words := unlike_scene(second, first):
+        reasons.append(words)
     times = [str(document.get("created") or "") for document in (first, second)]
     if all(times) and times[0] > times[1]:
         reasons.append(
