@@ -84,7 +84,7 @@ def streamed(
 
 def prose(rng: np.random.Generator) -> str:
     """The start of an answer that says nothing: 0 to 400 characters of a novel."""
-    novel = language.novel("emma")
+    novel = language.novel()
     start = int(rng.integers(len(novel) - 1000))
     text = novel[novel.index(" ", start) + 1 :][: int(rng.integers(0, 400))]
     return text + ("\n" if rng.random() < 0.5 else " ") if text else ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.games.judge_answers.secret_index import LETTERS, SIGNS, letters_of
 from hartley.guard.judge.beginnings import DENSE, DERIVED, SPARSE
-from hartley.kit.encodings.word_readers import LINE_END, LINE_START, SENTENCE_START
+from hartley.kit.encodings.word_readers import CAPITAL, LINE_END, LINE_START, SENTENCE_START
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +21,9 @@ FEWEST = 7
 
 LONG_WORD = 14
 """Letters of a word that is not one, at least."""
+
+FEW_CAPITALS = 16
+"""Capitals of a window, at most, that may be one of a line."""
 
 _OTHER = SIGNS + 1
 _CODE = np.full(256, _OTHER, np.uint8)
@@ -81,7 +84,9 @@ def rows_of(text: str) -> Rows:
         number = np.zeros(len(signs) + 1, np.uint8)
         number[starts] = 1
         odd = (np.add.accumulate(number, dtype=np.uint8)[:-1][signs] & 1).astype(bool)
-        rows += [Row(row, DERIVED) for row in (firsts, firsts[::2], firsts[1::2], codes[ends])]
+        rows += [Row(firsts, DERIVED), Row(codes[ends], DERIVED)]
+        # A window has half as many letters of every second word.
+        rows += [Row(firsts[::2], SPARSE), Row(firsts[1::2], SPARSE)]
         rows += [Row(letters[odd], DENSE), Row(letters[~odd], DENSE)]
     return rows + _thirds(firsts) + _capitals(codes, split) + _sparse(text)
 
@@ -107,12 +112,15 @@ def _edges(signs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return (edges > 0).nonzero()[0], (edges < 0).nonzero()[0] - 1
 
 
-def second_lines(text: str) -> tuple[bytes, bytes]:
-    """Return the letters at the start of every second line, from the first and the second on."""
-    if text.count("\n") < FEWEST - 2:
-        return b"", b""
-    letters = letters_of("".join(LINE_START.findall(text)))
-    return letters[::2], letters[1::2]
+def second_letters(text: str) -> tuple[bytes, ...]:
+    """Return every second letter of those at the starts of lines, and of capitals that are few."""
+    rows = []
+    if text.count("\n") >= FEWEST - 2:
+        rows.append(letters_of("".join(LINE_START.findall(text))))
+    capitals = CAPITAL.findall(text)
+    if FEWEST - 1 <= len(capitals) <= FEW_CAPITALS:
+        rows.append(letters_of("".join(capitals)))
+    return tuple(row[k::2] for row in rows for k in (0, 1))
 
 
 def _thirds(firsts: Codes) -> Rows:

@@ -11,7 +11,7 @@ from hartley.games.judge_answers.judge import checked
 from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
 from hartley.guard.judge.beginnings import Beginnings, forms
-from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_lines
+from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_letters
 from hartley.kit.encodings import code_words, word_readers
 from hartley.kit.encodings.readings import marked
 from hartley.kit.encodings.word_readers import WORD, folded
@@ -166,7 +166,7 @@ class WindowJudge:
         A window has few lines, so that ``LINES`` letters are enough, of the secret as it is
         written or backwards.
         """
-        for letters in second_lines(plain):
+        for letters in second_letters(plain):
             for k in range(len(letters) - LINES + 1):
                 name = self._fronts.get(letters[k : k + LINES])
                 if name is not None:
@@ -208,6 +208,7 @@ class WindowJudge:
 def _views_beyond_ascii(text: str) -> list[tuple[Rows, str]]:
     """Return the rows of a text without its signs beyond ASCII, and of its long words in turns."""
     views = [(rows_of(text.encode("ascii", "ignore").decode()), "")]
+    views += [(rows_of(way), "look-alikes") for way in word_readers.look_alikes(text)]
     for run in _RUN.findall(text):
         # A look-alike of two letters is one of two texts in turns.
         apart = run[::2] + run[1::2]
