@@ -30,8 +30,8 @@ DENSE, DERIVED, SPARSE = range(3)
 
 LEAST: Mapping[str, tuple[int, int, int]] = {
     "": (14, 9, 7),
-    "base64": (16, 10, 8),
-    "base32": (16, 10, 8),
+    "base64": (14, 10, 7),
+    "base32": (14, 10, 7),
     "hex": (18, 14, 14),
     "binary": (20, 20, 20),
     "nato": (16, 9, 7),

@@ -22,7 +22,7 @@ FEWEST = 7
 LONG_WORD = 14
 """Letters of a word that is not one, at least."""
 
-FEW_CAPITALS = 10
+FEW_CAPITALS = 16
 """Capitals of a window, at most, that may be one of a line."""
 
 _OTHER = SIGNS + 1
