@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from hartley.engine.assess import assess
 from hartley.engine.plan.plan import parse
 from hartley.engine.result.compare_runs import Side
 from hartley.engine.result.judge_against import judge_against
+from hartley.report.compared import of_verdict
 
 PLAN = """scene = "live:membership"
 only = ["loss_threshold", "entropy_metrics"]
@@ -68,7 +70,15 @@ def test_reports_show_the_comparison_that_was_saved(call, stored):
     for form in ("md", "junit", "sarif"):
         page = call("report", "plain", "--format", form).stdout
         assert "against first: entropy" in page.replace("\\", "")
-    assert "against first at" in call("report", "plain", "--format", "md").stdout
+    page = call("report", "plain", "--format", "md").stdout
+    assert "against first at" in page
+    _, _, table = page.partition("## Compared with first")
+    row = next(line for line in table.splitlines() if line.startswith("| entropy"))
+    assert "| worse | at least " in row
+    call("report", "plain", "--out", "plain.html")
+    html = Path("plain.html").read_text()
+    assert '<h2 id="compared">Compared with first</h2>' in html
+    assert "**Worse or over the limit.** A row leaks more than in the earlier run" in page
 
 
 def test_a_run_that_is_no_worse_passes(played):
@@ -105,6 +115,21 @@ def test_what_cannot_be_compared_is_no_pass(played, change, reason):
     verdict = _judged({"first": first, "changed": change(first)}, "first", "changed")
     assert verdict.status == "inconclusive"
     assert any(reason in words for words in verdict.reasons)
+
+
+def test_a_page_names_what_is_gone_and_what_is_new(played):
+    _, documents = played
+    one, other = (
+        {**documents["first"], "channels": [r]}
+        for r in [r for r in documents["first"]["channels"] if r["status"] == "measured"]
+    )
+    page = of_verdict(_judged({"one": one, "other": other}, "one", "other").dump())
+    names = [document["channels"][0]["attack"] for document in (one, other)]
+    assert page["rows"] == []
+    assert page["notes"] == [
+        f"1 row of one run alone, gone: {names[0]}.",
+        f"1 row of one run alone, new, with nothing to compare it with: {names[1]}.",
+    ]
 
 
 def test_a_doubtful_side_is_no_pass_and_still_over(played):

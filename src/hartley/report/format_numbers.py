@@ -95,7 +95,7 @@ def verdict_words(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
         title, words = (VERDICTS_AGAINST if verdict.get("against") else VERDICTS)[status]
         if also := waived(verdict):
             title = f"{title}, {also}"
-            words += ", or within what a waiver allows until its last day" * (status == "pass")
+            words += "; where one is waived, within what the waiver allows" * (status == "pass")
         return status, title, words
     return "inconclusive", status, "a verdict that this Hartley does not know"
 

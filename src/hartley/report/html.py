@@ -11,7 +11,7 @@ from typing import Any
 
 from hartley.core.taxonomy import Axis
 from hartley.reference import flows, implemented_by, seed_a, threats, title_of
-from hartley.report import charts, loop, pictures, rings, suspects, which_defense
+from hartley.report import charts, compared, loop, pictures, rings, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -56,6 +56,7 @@ def render(document: Mapping[str, Any]) -> str:
         "scene": {"modality": "", **document["scene"]},
         "verdict": _verdict(document["verdict"]),
         "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
+        "compared": compared.of_verdict(document["verdict"]),
         "limited": limited(document),
         "summary": summary(document),
         "worst": _worst(document),
@@ -315,6 +316,7 @@ def _contents(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "records": ("Most exposed records", context["worst"]),
         "loop": ("Loop", True),
         "limits": ("Limits", context["checks"]),
+        "compared": ("The earlier run", context["compared"]),
         "channels": ("Channels", True),
         "outbreaks": ("Epidemic curves", context["outbreaks"]),
         "curves": ("ROC", context["curves"]),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hartley.engine.loop.in_words import MEANING
-from hartley.report import rings, suspects, which_defense
+from hartley.report import compared, rings, suspects, which_defense
 from hartley.report.findings import class_of
 from hartley.report.format_numbers import (
     AXIS_TITLES,
@@ -53,6 +53,7 @@ def render(document: Mapping[str, Any]) -> str:
         "\n".join(f"- {cell(reason)}" for reason in verdict.get("reasons") or ()),
         *_departures(verdict),
         cell(sentence(judged(verdict))) if judged(verdict) else "",
+        *_compared(verdict),
         *_list("What to do now", words_first.actions),
         *_list("What did not run, and its cure", words_first.gaps),
         *_suspects(document),
@@ -136,6 +137,18 @@ def _worst(document: Mapping[str, Any]) -> list[str]:
 
 def _list(title: str, lines: Sequence[str]) -> list[str]:
     return [f"## {title}", points(lines)] if lines else []
+
+
+def _compared(verdict: Mapping[str, Any]) -> list[str]:
+    """Return what changed since the earlier run that the verdict compares with."""
+    page = compared.of_verdict(verdict)
+    if page is None:
+        return []
+    return [
+        f"## {cell(page['title'])}",
+        table(page["head"], page["rows"]),
+        *map(cell, page["notes"]),
+    ]
 
 
 def _departures(verdict: Mapping[str, Any]) -> list[str]:
