@@ -173,8 +173,9 @@ def read_key(path: Path, passphrase: str | None = None) -> SigningKey:
     try:
         private = serialization.load_pem_private_key(content, word or None)
     except TypeError:
-        fault = "has no passphrase, and one was given" if word else "needs its passphrase"
-        raise UsageError(f"the key {path} {fault}: set {PASSPHRASE}, or leave it out") from None
+        needs = f"needs its passphrase: set {PASSPHRASE}"
+        fault = f"has no passphrase, and {PASSPHRASE} gives one: unset it" if word else needs
+        raise UsageError(f"the key {path} {fault}") from None
     except ValueError:
         what = "has another passphrase, or is damaged" if b"ENCRYPTED" in content else "is none"
         raise UsageError(f"{path} must be a private key in PEM, and {what}") from None
@@ -300,7 +301,7 @@ def _check_signature(folder: Path, reading: Reading, fingerprint: str) -> None:
     if {key: statement.get(key) for key in run} != run:
         raise _Unsigned("it is not the run that was signed: it was changed, or played again, since")
     if any(job != VERDICT for job in _later_jobs(reading.journal, statement)):
-        raise _Unsigned("it was played again since it was signed; sign it again")
+        raise _Unsigned("it was played or measured again since it was signed; sign it again")
 
 
 def _later_jobs(journal: Journal, statement: Mapping[str, Any]) -> list[str]:
