@@ -21,7 +21,7 @@ from hartley.guard.config import GuardConfig
 from hartley.guard.ledger import BatchedLedger, LedgerError, open_ledger
 from hartley.guard.ledger.commands import accounts, audit, status
 
-from .conftest import Make
+from .conftest import Make, new_database
 from .test_ledger import asked, granted
 
 WRITER = """
@@ -275,3 +275,44 @@ def test_a_file_that_may_only_be_read_is_refused(make: Make, tmp_path: Path) -> 
             folder.chmod(0o700)
     assert done.stdout.startswith("UsageError") and "cannot be" in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_servers_that_cannot_be_used_are_refused_in_one_line(make: Make, server: str) -> None:
+    import psycopg
+
+    url = new_database(server)
+    cases = [
+        ("postgresql://ann@127.0.0.1:9/guard", "127.0.0.1:9/guard cannot be used: .*refused"),
+        ("postgresql://ann:pw@127.0.0.1:9/guard", "without a password: set .* PGPASSWORD"),
+        (url.replace("/ledger_", "/none_"), "does not exist"),
+    ]
+    for place, message in cases:
+        with pytest.raises(UsageError, match=message) as caught:
+            open_ledger(make(place))
+        assert "\n" not in str(caught.value) and "pw" not in str(caught.value)
+    with pytest.raises(UsageError, match="is absent: `hartley guard` makes it"):
+        status(make(url))
+    open_ledger(make(url)).close_now()
+    with psycopg.connect(url, autocommit=True) as base:
+        base.execute("update hartley_guard.head set version = 99")
+    with pytest.raises(UsageError, match="must be of version 1 or earlier, got 99"):
+        open_ledger(make(url))
+
+
+def test_a_server_whose_ledger_is_held_is_an_outage_that_ends(
+    make: Make, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    monkeypatch.setattr("hartley.guard.ledger.postgres.PATIENCE", 1)
+    ledger = open_ledger(make(new_database(server)))
+    with psycopg.connect(ledger.config.ledger) as other:
+        other.execute("select * from hartley_guard.head for update")
+        with pytest.raises(LedgerError, match="timeout"):
+            ledger.ask_now(asked(1.0))
+    deadline = time.monotonic() + 30
+    while _unhealthy(ledger) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert granted(ledger, 1.0).bits == 1.0
+    ledger.close_now()
+    audit(ledger.config)
