@@ -158,7 +158,8 @@ async def serves(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until a proxy accepts connections."""
     for _ in range(6000):
         if process.poll() is not None:
-            raise SystemExit(f"the guard ended with {process.returncode}")
+            log = (Path(process.args[-1]).parent / "guard.log").read_text()  # type: ignore[index]
+            raise SystemExit(f"the guard ended with {process.returncode}: {log[-600:]}")
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()

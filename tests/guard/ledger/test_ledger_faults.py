@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -316,3 +317,20 @@ def test_a_server_whose_ledger_is_held_is_an_outage_that_ends(
     assert granted(ledger, 1.0).bits == 1.0
     ledger.close_now()
     audit(ledger.config)
+
+
+def test_a_guard_that_starts_waits_for_a_ledger_that_is_held(
+    make: Make, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    config = make(new_database(server))
+    open_ledger(config).close_now()
+    monkeypatch.setattr("hartley.guard.ledger.postgres.PATIENCE", 1)
+    with psycopg.connect(config.ledger) as other:
+        other.execute("select * from hartley_guard.head for update")
+        timer = threading.Timer(1.6, other.rollback)
+        timer.start()
+        open_ledger(config).close_now()
+        timer.join()
+    assert "3 entries" in audit(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ __all__ = ["BatchedLedger", "LedgerError", "open_ledger"]
 
 POSTGRES = ("postgresql://", "postgres://")
 """How the address of a PostgreSQL server begins."""
+
+
+ATTEMPTS = 4
+"""Times that a guard tries to write its start."""
+
+PAUSE = 0.5
+"""Seconds between them."""
 
 
 def open_database(config: GuardConfig, *, create: bool = True) -> Database:
@@ -41,15 +49,23 @@ def open_database(config: GuardConfig, *, create: bool = True) -> Database:
 def open_ledger(config: GuardConfig) -> BatchedLedger:
     """Open the ledger of a guard that starts, and write the start into its audit log.
 
+    A ledger that another process holds is waited for, a few times as long as a batch waits.
+
     Raises:
         UsageError: the database cannot be used; the message says why in one line.
         LedgerError: it could be opened, and the start not written.
     """
     ledger = BatchedLedger(config, open_database(config))
     facts = {"config": config.digest, "mode": config.mode, "outage": config.outage}
-    try:
-        ledger.ask_now(Note("start", as_facts(facts)))
-    except BaseException:
-        ledger.close_now()
-        raise
-    return ledger
+    attempt = 1
+    while True:
+        try:
+            ledger.ask_now(Note("start", as_facts(facts)))
+        except LedgerError:
+            if attempt == ATTEMPTS:
+                ledger.close_now()
+                raise
+            attempt += 1
+            time.sleep(PAUSE)
+        else:
+            return ledger
