@@ -98,14 +98,15 @@ class Caller:
         ) + body
         self.reader: asyncio.StreamReader | None = None
 
-    async def call(self) -> tuple[bool, float]:
-        """Return whether it was answered, and seconds to the last byte."""
-        start = time.perf_counter()
+    async def call(self) -> tuple[bool, float, float]:
+        """Return whether it was answered, and the moments of its first and last byte."""
+        first = time.perf_counter()
         try:
             if self.reader is None:
                 self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
             self.writer.write(self.request)
             head = await self.reader.readuntil(b"\r\n\r\n")
+            first = time.perf_counter()
             lowered = head.lower()
             if b"content-length:" in lowered:
                 length = int(lowered.partition(b"content-length:")[2].partition(b"\r\n")[0])
@@ -122,22 +123,22 @@ class Caller:
                 self.reader = None
         except (OSError, asyncio.IncompleteReadError, ValueError):
             self.reader, good = None, False
-        return good, time.perf_counter() - start
+        return good, first, time.perf_counter()
 
 
 async def open_loop(make: object, rate: float, seconds: float, seed: int) -> dict[str, object]:
     """Send at the times of a Poisson process, whatever was answered; time from the drawn time."""
     rng = random.Random(seed)
     idle: list[Caller] = []
-    results: list[tuple[bool, float]] = []
+    results: list[tuple[bool, float, float]] = []
     tasks = []
     start = time.perf_counter() + 0.1
     moment = start
 
     async def one(due: float) -> None:
         caller = idle.pop() if idle else make()  # type: ignore[operator]
-        good, _ = await caller.call()
-        results.append((good, time.perf_counter() - due))
+        good, first, last = await caller.call()
+        results.append((good, first - due, last - due))
         idle.append(caller)
 
     while moment < start + seconds:
@@ -145,34 +146,99 @@ async def open_loop(make: object, rate: float, seconds: float, seed: int) -> dic
         wait = moment - time.perf_counter()
         if wait > 0:
             await asyncio.sleep(wait)
-        tasks.append(asyncio.create_task(one(max(moment, time.perf_counter() - 0.0))))
+        tasks.append(asyncio.create_task(one(moment)))
     await asyncio.wait(tasks, timeout=60)
     return summary(results, len(tasks), time.perf_counter() - start)
 
 
 async def saturated(make: object, flight: int, seconds: float) -> dict[str, object]:
     """Keep a number of requests in flight."""
-    results: list[tuple[bool, float]] = []
+    results: list[tuple[bool, float, float]] = []
     start = time.perf_counter()
 
     async def one() -> None:
         caller = make()  # type: ignore[operator]
         while time.perf_counter() < start + seconds:
-            results.append(await caller.call())
+            begun = time.perf_counter()
+            good, first, last = await caller.call()
+            results.append((good, first - begun, last - begun))
 
     await asyncio.gather(*(one() for _ in range(flight)))
     return summary(results, len(results), time.perf_counter() - start)
 
 
-def summary(results: list[tuple[bool, float]], sent: int, seconds: float) -> dict[str, object]:
-    times = sorted(1000 * spent for good, spent in results if good)
-    quantiles = {
-        f"p{q:g}_ms": round(times[min(len(times) - 1, int(len(times) * q / 100))], 3)
-        for q in (50, 95, 99, 99.9)
-        if times
-    }
-    lost = sent - len(times)
-    return {"sent": sent, "failed": lost, "per_s": round(len(times) / seconds, 1), **quantiles}
+def summary(
+    results: list[tuple[bool, float, float]], sent: int, seconds: float
+) -> dict[str, object]:
+    """Return quantiles in ms; of p99 also a distribution-free interval of 95 %."""
+    times = sorted(1000 * last for good, _, last in results if good)
+    firsts = sorted(1000 * first for good, first, _ in results if good)
+    n = len(times)
+    report: dict[str, object] = {"sent": sent, "failed": sent - n, "per_s": round(n / seconds, 1)}
+    if not n:
+        return report
+    for q in (50, 95, 99, 99.9):
+        report[f"p{q:g}_ms"] = round(times[min(n - 1, int(n * q / 100))], 3)
+    report["first_byte_p99_ms"] = round(firsts[min(n - 1, int(n * 0.99))], 3)
+    # Order statistics on both sides of the quantile, by the binomial law of the rank.
+    spread = 1.96 * (n * 0.99 * 0.01) ** 0.5
+    ends = (int(n * 0.99 - spread), int(n * 0.99 + spread) + 1)
+    report["p99_interval_ms"] = [round(times[max(0, min(n - 1, k))], 3) for k in ends]
+    return report
+
+
+def disk(folder: str) -> dict[str, float]:
+    """Return how long the disk takes to keep 4 KiB, in ms: what each durable charge waits for."""
+    times = []
+    with (Path(folder) / "probe").open("wb") as probe:
+        for _ in range(100):
+            probe.write(bytes(4096))
+            probe.flush()
+            start = time.perf_counter()
+            os.fdatasync(probe.fileno())
+            times.append(1000 * (time.perf_counter() - start))
+            time.sleep(0.005)
+    times.sort()
+    return {"p50_ms": round(times[50], 3), "p99_ms": round(times[98], 3)}
+
+
+def read_answers(reader: str, tokens: int, count: int = 500) -> dict[str, object]:
+    """Return processor time to read an answer: the guard's judge, or Presidio's patterns."""
+    rng = random.Random(3)
+    texts = [" ".join(rng.choices(WORDS, k=tokens)) + "." for _ in range(count)]
+    if reader == "presidio":
+        from presidio_analyzer import predefined_recognizers
+
+        kinds = (
+            *("CreditCardRecognizer", "CryptoRecognizer", "DateRecognizer", "EmailRecognizer"),
+            *("IbanRecognizer", "IpRecognizer", "UrlRecognizer", "UsSsnRecognizer"),
+            *("UsPassportRecognizer", "UsBankRecognizer", "UsItinRecognizer"),
+        )
+        patterns = [getattr(predefined_recognizers, kind)() for kind in kinds]
+
+        def read(text: str) -> None:
+            for pattern in patterns:
+                pattern.analyze(text, pattern.supported_entities, None)
+    else:
+        from hartley.guard.judge.window_judge import WindowJudge
+        from hartley.guard.stream_judge import ResponseJudge
+
+        window = WindowJudge(["correct horse battery staple"], ["code"])
+
+        def read(text: str) -> None:
+            judge = ResponseJudge(window)
+            judge.feed(text)
+            judge.finish()
+
+    read(texts[0])
+    spent = []
+    for text in texts:
+        start = time.process_time()
+        read(text)
+        spent.append(1e6 * (time.process_time() - start))
+    spent.sort()
+    p50, p99 = spent[count // 2], spent[int(count * 0.99)]
+    return {"answers": count, "tokens": tokens, "p50_us": round(p50), "p99_us": round(p99)}
 
 
 def cpu_of(process: subprocess.Popen[bytes]) -> float:
@@ -225,7 +291,7 @@ def body_of(model: str, *, stream: bool) -> bytes:
 def main() -> None:
     """Measure one target; the stub and the client are started here."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", default="guard", help="guard, stub or a port of a proxy")
+    parser.add_argument("--target", default="guard", help="guard, stub, or other with --command")
     parser.add_argument("--ledger", default="guard.sqlite")
     parser.add_argument("--durability", default="power")
     parser.add_argument("--mode", default="enforce")
@@ -235,12 +301,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--flight", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=100)
+    parser.add_argument("--command", default="", help="starts another proxy at --port")
+    parser.add_argument("--reader", default="", help="guard or presidio: processor time to read")
     parser.add_argument("--stub", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--stub-port", type=int, default=18990)
     parser.add_argument("--port", type=int, default=18991)
     options = parser.parse_args()
     if options.stub:
         asyncio.run(serve_stub(options.stub, options.tokens))
+        return
+    if options.reader:
+        print(options.reader, json.dumps(read_answers(options.reader, options.tokens)))
         return
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         command = [sys.executable, __file__, "--stub", str(options.stub_port)]
@@ -266,14 +337,21 @@ def main() -> None:
             stack.callback(proxy.wait)
             stack.callback(proxy.terminate)
             wait_for(port, proxy)
-        elif options.target != "stub":
-            port = int(options.target)
+        elif options.command:
+            port = options.port
+            proxy = subprocess.Popen(
+                options.command.split(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(proxy.wait)
+            stack.callback(proxy.terminate)
+            wait_for(port, proxy, "/health/liveliness")
         body = body_of(options.model, stream=options.stream)
 
         def make() -> Caller:
             return Caller(port, body, "/v1/chat/completions")
 
-        asyncio.run(open_loop(make, 50, 1, 1))
+        print("disk", json.dumps(disk(folder)), flush=True)
+        asyncio.run(open_loop(make, min(50, options.rate), 1, 1))
         before = cpu_of(proxy) if proxy else 0.0
         result = asyncio.run(open_loop(make, options.rate, options.seconds, 2))
         spent = (cpu_of(proxy) if proxy else 0.0) - before
