@@ -89,12 +89,12 @@ async def serve_stub(port: int, tokens: int) -> None:
 class Caller:
     """Sends one request over one connection that it keeps."""
 
-    def __init__(self, port: int, body: bytes, path: str) -> None:
+    def __init__(self, port: int, body: bytes, path: str, token: str) -> None:
         self.port = port
         self.request = (
             b"POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            % (path.encode(), TOKEN.encode(), len(body))
+            % (path.encode(), token.encode(), len(body))
         ) + body
         self.reader: asyncio.StreamReader | None = None
 
@@ -292,7 +292,7 @@ def main() -> None:
     """Measure one target; the stub and the client are started here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="guard", help="guard, stub, or other with --command")
-    parser.add_argument("--ledger", default="guard.sqlite")
+    parser.add_argument("--ledger", default="guard.sqlite", help="or postgresql")
     parser.add_argument("--durability", default="power")
     parser.add_argument("--mode", default="enforce")
     parser.add_argument("--model", default="stub", help="label: declared answers; stub: free text")
@@ -302,6 +302,7 @@ def main() -> None:
     parser.add_argument("--flight", type=int, default=32)
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--command", default="", help="starts another proxy at --port")
+    parser.add_argument("--token", default=TOKEN)
     parser.add_argument("--reader", default="", help="guard or presidio: processor time to read")
     parser.add_argument("--stub", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--stub-port", type=int, default=18990)
@@ -325,6 +326,12 @@ def main() -> None:
             port = options.port
             path = Path(folder) / "guard.toml"
             ledger = options.ledger
+            if ledger == "postgresql":
+                import pgserver
+
+                server = pgserver.get_server(Path(folder) / "database")
+                stack.callback(server.cleanup)
+                ledger = server.get_uri()
             path.write_text(
                 config_text(options.stub_port, port, ledger, options.mode, options.durability)
             )
@@ -348,7 +355,7 @@ def main() -> None:
         body = body_of(options.model, stream=options.stream)
 
         def make() -> Caller:
-            return Caller(port, body, "/v1/chat/completions")
+            return Caller(port, body, "/v1/chat/completions", options.token)
 
         print("disk", json.dumps(disk(folder)), flush=True)
         asyncio.run(open_loop(make, min(50, options.rate), 1, 1))
