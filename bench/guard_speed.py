@@ -331,7 +331,7 @@ def main() -> None:
 
                 server = pgserver.get_server(Path(folder) / "database")
                 stack.callback(server.cleanup)
-                ledger = server.get_uri()
+                ledger = server.get_uri().replace(":@", "@")  # without its empty password
             path.write_text(
                 config_text(options.stub_port, port, ledger, options.mode, options.durability)
             )
