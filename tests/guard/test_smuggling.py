@@ -5,6 +5,7 @@ Whatever it sends, the bytes on a client's connection are one of the responses t
 
 from __future__ import annotations
 
+import base64
 import gzip
 import itertools
 import json
@@ -205,6 +206,36 @@ def test_with_a_delay_answers_leave_at_its_multiples(model: ModelServer, served:
         # A late answer is what any other answer becomes, at the last multiple.
         assert text_of(body) == ("no" if pause == 0.5 else "yes")
         assert 0.04 * step - 0.002 <= took < 0.04 * step + 0.25
+
+
+def test_what_an_earlier_or_another_answer_holds_does_not_move_the_moment_of_an_answer(
+    model: ModelServer, tmp_path: Path
+) -> None:
+    """A model that makes the guard work: decoys are searched in one answer, another is huge."""
+    words = ('"amber"', '"cedar"')
+    decoy = f"[[decoy]]\nname = 'code word'\ncandidates = [{', '.join(words)}]\n"
+    deep = base64.b64encode(base64.b64encode(b"the boats are quiet " * 500)).decode()
+    huge = http(json.dumps({"choices": [], "k": [[]] * 2_000_000}).encode())
+    guard = Served(config_at(tmp_path, model.port, more=MORE + decoy))
+
+    def took(token: str) -> float:
+        start = time.monotonic()
+        assert text_of(guard.ask("timed", token=token)[2]) == "yes"
+        return time.monotonic() - start
+
+    try:
+        for _ in range(2):
+            model.reply = lambda _path, _body: said(deep)
+            guard.ask("timed")
+            model.reply = lambda _path, _body: said("yes")
+            assert took(TOKEN) < 0.25
+        model.reply = lambda _path, body: [huge] if b"other" in body else said("yes")
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(guard.ask, "timed", user="other")
+            assert took(OTHER) < 0.25
+            assert text_of(other.result()[2]) == "no"
+    finally:
+        guard.close()
 
 
 def test_ten_clients_at_once_decode_no_more_than_one(model: ModelServer, tmp_path: Path) -> None:

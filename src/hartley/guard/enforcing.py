@@ -28,12 +28,15 @@ from hartley.guard.protocols import Refused
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.stream_judge import Withhold
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
-from hartley.guard.upstream import UpstreamFault, pieces, plain, whole
+from hartley.guard.upstream import MOST_ANSWER_BYTES, UpstreamFault, pieces, plain, whole
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
 
     from hartley.guard.proxy import Guard
+
+MOST_TIMED_BYTES = 2**18
+"""Bytes of an answer whose moment is declared: reading a longer one would hold up other answers."""
 
 LARGE = 65_536
 """Bytes of an answer from which on it is judged in a thread, beside other answers."""
@@ -87,7 +90,8 @@ async def _refused(guard: Guard, exchange: Exchange) -> web.StreamResponse:
     await guard.begin(exchange)
     form = exchange.form
     if isinstance(form, forms.Alphabet) and form.delay_ms:
-        await asyncio.sleep(form.leaves_at(math.inf, DRAWS.random()))
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(exchange.read_at + form.leaves_at(math.inf, DRAWS.random()) - now)
     else:
         await _slow(guard, exchange)
     return _symbols(exchange, forms.refused(form))
@@ -108,13 +112,15 @@ async def _slow(guard: Guard, exchange: Exchange) -> None:
         await asyncio.sleep(guard.config.rules.slow_ms / 1000)
 
 
-async def _payload(guard: Guard, exchange: Exchange, body: bytes) -> tuple[int, Any, int]:
+async def _payload(
+    guard: Guard, exchange: Exchange, body: bytes, most: int = MOST_ANSWER_BYTES
+) -> tuple[int, Any, int]:
     """Return status, JSON and bytes of a whole response; 502 and None where there is none."""
     response: ClientResponse | None = None
     clock = asyncio.get_running_loop().time
     try:
         response = await guard.ask(exchange, body)
-        raw = await whole(response)
+        raw = await whole(response, most)
         if not plain(response):
             raise UpstreamFault("rubbish")
         return response.status, json.loads(raw), len(raw)
@@ -142,10 +148,13 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
         # A client that hangs up has seen how long it took: the answer counts from here on.
         await guard.begin(exchange)
     status, payload = 502, None
-    start = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(timed.steps * timed.delay_ms / 1000 if timed else None):
-            status, payload, _size = await _payload(guard, exchange, body)
+        # From the arrival on: what the guard still did with earlier answers depends on them.
+        async with asyncio.timeout_at(
+            exchange.read_at + timed.steps * timed.delay_ms / 1000 if timed else None
+        ):
+            most = MOST_TIMED_BYTES if timed else MOST_ANSWER_BYTES
+            status, payload, _size = await _payload(guard, exchange, body, most)
     except TimeoutError:
         guard.metrics.fault("late")
     symbols: Sequence[forms.Symbol] = forms.symbols_of(form, status, payload)
@@ -160,8 +169,8 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     if timed:
         # A group that is slowed waits for the last step: time of its own would not be charged.
         now = asyncio.get_running_loop().time()
-        elapsed = now - start if exchange.state == "open" else math.inf
-        await asyncio.sleep(start + timed.leaves_at(elapsed, DRAWS.random()) - now)
+        elapsed = now - exchange.read_at if exchange.state == "open" else math.inf
+        await asyncio.sleep(exchange.read_at + timed.leaves_at(elapsed, DRAWS.random()) - now)
     else:
         await _slow(guard, exchange)
     return _symbols(exchange, symbols)

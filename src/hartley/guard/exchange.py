@@ -47,6 +47,7 @@ class Exchange:
         path: ``/chat/completions`` or ``/completions``.
         body: bytes as they came.
         arrived: seconds of the loop's clock, which is never set back.
+        read_at: when all of its body was there, by the same clock.
         created: seconds since 1970 of the arrival.
         number: drawn at its arrival, for the ids of its answer.
         content: the table in the body; empty where it has none.
@@ -69,6 +70,7 @@ class Exchange:
     path: str
     body: bytes
     arrived: float
+    read_at: float = field(default_factory=time.monotonic)
     created: int = field(default_factory=lambda: int(time.time()))
     number: str = field(default_factory=lambda: secrets.token_hex(12))
     content: Mapping[str, Any] = field(default_factory=dict)

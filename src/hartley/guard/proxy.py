@@ -46,6 +46,9 @@ LEDGER_S = 10.0
 NOTE_TRIES, NOTE_S = 60, 1.0
 """How often, and after how many seconds, a note for the audit log is tried again."""
 
+MOST_SEARCHED = 512
+"""Characters of a declared answer, as the model wrote it, in which decoys are searched."""
+
 HEALTH_S = 1.0
 """Seconds for which an answer about the ledger's health is given again."""
 
@@ -213,8 +216,10 @@ class Guard:
             facts["request"] = exchange.body.decode("utf-8", "replace")
         digest = hashlib.sha256(exchange.path.encode() + b"\n" + exchange.body).hexdigest()
         group = exchange.principal.group
-        if waiting := self._evidence.get(group):
-            # What earlier answers of the group have shown counts before the next one.
+        timed = isinstance(exchange.form, forms.Alphabet) and exchange.form.delay_ms
+        if (waiting := self._evidence.get(group)) and not timed:
+            # What earlier answers of the group have shown counts before the next one, but for
+            # answers whose moment is declared: how long it takes depends on the earlier ones.
             await asyncio.wait(tuple(waiting))
         try:
             async with asyncio.timeout(LEDGER_S):
@@ -288,8 +293,11 @@ class Guard:
             facts["planted"] = [decoy.name for decoy in planted.decoys]
         try:
             events = []
-            if planted is not None and exchange.texts:
-                events = await asyncio.to_thread(decoys.events, planted, exchange.texts)
+            texts = exchange.texts
+            if isinstance(exchange.form, forms.Alphabet):
+                texts = ["\n".join(texts)[:MOST_SEARCHED]]
+            if planted is not None and any(texts):
+                events = await asyncio.to_thread(decoys.events, planted, texts)
             async with asyncio.timeout(LEDGER_S):
                 state = await self._ledger.finish(identity, facts, events)
             self.metrics.state(exchange.principal.group, state)
