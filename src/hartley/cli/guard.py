@@ -44,6 +44,8 @@ def guard(config: Path) -> int:
 
     settings = _read(config)
     try:
+        import prometheus_client  # noqa: F401
+
         from hartley.guard.proxy import Guard
         from hartley.guard.serving import judges_of, listening, serve, stop_at_signals
     except ModuleNotFoundError as error:
