@@ -132,7 +132,9 @@ def test_the_widest_channel_is_sound_and_undefended(document):
     assert widest(rows)["attack"] == "lira_online"
     rows[1]["flags"] = ["its null arm reads 0.3 bit"]
     assert widest(rows)["attack"] == "loss_threshold"
-    rows[0]["knowledge"] = "static"
+    rows[0] |= {"knowledge": "static", "baseline": True}  # behind what its owner has deployed
+    assert widest(rows)["attack"] == "loss_threshold"
+    rows[0]["baseline"] = False
     assert widest(rows) is None
 
 

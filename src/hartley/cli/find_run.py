@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,7 @@ from hartley.cli.terminal import note
 from hartley.core.errors import DamagedRun, StoreError, UnknownName, UsageError
 
 if TYPE_CHECKING:
-    from hartley.core import Trials
-
-    Load = Callable[[Mapping[str, Any]], Trials | None]
+    from hartley.store.row_trials import Load
 
 
 def folder_of(run: str, store: Path) -> Path:
@@ -64,7 +61,8 @@ def read_with_trials(run: str, store: Path) -> tuple[dict[str, Any], Load, str]:
     Raises:
         UsageError: there is no such run, or it is damaged.
     """
-    from hartley.store import read_verified, trials_of
+    from hartley.store import read_verified
+    from hartley.store.row_trials import keys_of_rows, trials_by_row
 
     path = path_of(run, store)
     try:
@@ -72,18 +70,8 @@ def read_with_trials(run: str, store: Path) -> tuple[dict[str, Any], Load, str]:
     except DamagedRun as damage:
         raise UsageError(f"a run that is read with its trials must be intact: {damage}") from damage
     folder = path if path.is_dir() else path.parent
-    records: Mapping[str, Mapping[str, Any]] = {}
-    keys: dict[str, str] = {}
-    if reading.journal is not None:
-        records = reading.journal.records
-        lines = records.get("plan", {}).get("lines", {}).get("rows", ())
-        keys = {line["standing"]["id"]: line["key"] for line in lines if "standing" in line}
-
-    def load(row: Mapping[str, Any]) -> Trials | None:
-        record = records.get(keys.get(row["id"], ""), {})
-        return trials_of(folder, record) if "trials" in record else None
-
-    return reading.document, load, "" if keys else reading.doubt
+    load = trials_by_row(folder, reading.journal)
+    return reading.document, load, "" if keys_of_rows(reading.journal) else reading.doubt
 
 
 def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str, Any]:
@@ -115,13 +103,10 @@ def read(run: str, store: Path, *, accept_unverified: bool = False) -> dict[str,
 
 def _doubtful(document: dict[str, Any], reason: str, **more: Any) -> dict[str, Any]:
     """Return a document whose verdict is inconclusive for a reason; note it on standard error."""
-    from hartley.engine.result.gate import INCONCLUSIVE
+    from hartley.engine.result.doubtful import doubtful
 
     note(f"not verified: {reason}")
-    return {
-        **document,
-        "verdict": {"status": INCONCLUSIVE, "reasons": [reason], "checks": [], **more},
-    }
+    return doubtful(document, reason, **more)
 
 
 def read_judged(run: str, store: Path, limits: Path, *, accept_unverified: bool) -> dict[str, Any]:

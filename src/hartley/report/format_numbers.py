@@ -322,12 +322,16 @@ def widest(channels: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
     Bits of unlike uses cannot be ranked: half of one bit is more of a secret than one of ten bits.
     Where two certify alike the point decides.
-    A row that its null arm flags is not a measurement, and a row with a defense is not a headline.
+    A row that its null arm flags is not a measurement, and a row with an added defense is not a
+    headline.
     """
     measured = [
         c
         for c in channels
-        if c["status"] == "measured" and not c.get("flags") and c.get("knowledge") in (None, "none")
+        if c["status"] == "measured"
+        and not c.get("flags")
+        # Defenses that the owner has deployed are part of what is measured.
+        and c.get("baseline", c.get("knowledge") in (None, "none"))
     ]
     return max(measured, key=_shares, default=None)
 

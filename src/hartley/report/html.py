@@ -54,15 +54,15 @@ def render(document: Mapping[str, Any]) -> str:
         "css": svg(text("page.css")),
         "run": {key: document.get(key) for key in ("id", "created", "seed", "version")},
         "scene": {"modality": "", **document["scene"]},
-        "verdict": _verdict(document["verdict"]),
-        "checks": [_check(c) for c in document["verdict"].get("checks") or ()],
+        "verdict": verdict_of_page(document["verdict"]),
+        "checks": [check_of_page(c) for c in document["verdict"].get("checks") or ()],
         "compared": compared.of_verdict(document["verdict"]),
         "limited": limited(document),
         "summary": summary(document),
         "worst": _worst(document),
         "suspects": _suspects(document),
         "asked": list(_asked(document["scene"])),
-        "counts": _counts(document["channels"]),
+        "counts": counts_of_page(document["channels"]),
         "widest": _widest(document["channels"]),
         "level": _level(measured),
         "caption": loop.caption(document),
@@ -105,7 +105,8 @@ def prose() -> dict[str, Any]:
     return tomllib.loads(files("hartley.report").joinpath("prose.toml").read_text("utf-8"))
 
 
-def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
+def verdict_of_page(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a page says of a verdict: its tone, title, sentences and reasons."""
     tone, title, words = verdict_words(verdict)
     passed = {
         check.get("reason")
@@ -125,7 +126,8 @@ def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _check(check: Mapping[str, Any]) -> dict[str, Any]:
+def check_of_page(check: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one limit that was checked, as a page prints it."""
     status = str(check.get("status"))
     return {
         "limit": check.get("limit"),
@@ -165,7 +167,8 @@ def _suspects(document: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _counts(channels: Sequence[Mapping[str, Any]]) -> str:
+def counts_of_page(channels: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many channels were measured, failed and were not run."""
     measured = sum(c["status"] == "measured" for c in channels)
     failed = sum(c["status"] == "failed" for c in channels)
     skipped = [c for c in channels if c["status"] == "skipped"]

@@ -36,17 +36,27 @@ def render(run: Mapping[str, Any], format: str) -> str:
         UsageError: an unknown format, or a document that this version cannot read.
     """
     check_format(format)
-    document = check_schema(run)
-    if format != "json":
-        # Reasons and names were written elsewhere. The others speak of the rows that limits do.
-        document = visible_values(document)
-        rows = document["channels"]
-        document = {**document, "channels": baseline_rows(document)}
-        if document.get("suspects") or document.get("defenses"):
-            # What would hide in a data set, and which defense to choose, is read off these rows.
-            document["defended"] = [row for row in rows if not row.get("baseline", True)]
+    document = check_schema(run) if format == "json" else page_document(run)
     text: str = import_module(f"hartley.report.{format}").render(document)
     return text
+
+
+def page_document(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a run document whose texts are safe to print and whose rows are those of limits.
+
+    Rows behind a defense are in ``defended``, where what is read off them has a place on a page.
+
+    Raises:
+        UsageError: a document that this version cannot read.
+    """
+    # Reasons and names were written elsewhere.
+    document = visible_values(check_schema(run))
+    rows = document["channels"]
+    document = {**document, "channels": baseline_rows(document)}
+    if document.get("suspects") or document.get("defenses"):
+        # What would hide in a data set, and which defense to choose, is read off these rows.
+        document["defended"] = [row for row in rows if not row.get("baseline", True)]
+    return document
 
 
 def check_format(format: str) -> None:

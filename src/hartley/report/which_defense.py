@@ -28,12 +28,13 @@ TERMS = ("signal", "noise", "bandwidth")
 ANSWERS = {"beats": "Yes", "loses": "No: they cover more", "open": "Open"}
 
 
-def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
+def of_page(document: Mapping[str, Any], drawn: Any = None) -> dict[str, Any] | None:
     """Return what the page shows of a choice; None where the run has none.
 
     Args:
         document: the run document.
-        drawn: marks text as markup; only what ``figures`` drew passes through it.
+        drawn: marks text as markup; only what ``figures`` drew passes through it. None: no chart
+            is drawn.
     """
     try:
         choice = which_defense(_whole(document))
@@ -46,7 +47,7 @@ def of_page(document: Mapping[str, Any], drawn: Any) -> dict[str, Any] | None:
         "rows": [_index(row, choice["defenses"]) for row in choice["defenses"]],
         "matrix_head": ("Attack", "Objective", "Without", *names),
         "matrix": [_matrix(row, names) for row in choice["matrix"]],
-        "charts": list(_fronts(choice, drawn)),
+        "charts": [] if drawn is None else list(_fronts(choice, drawn)),
         "claim": _claim(choice["bandwidth_claim"]),
         "notes": list(_notes(choice)),
     }

@@ -1,0 +1,338 @@
+"""The runs of a store as the pages read them: nothing is written, and no link is followed out."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hartley.core.errors import DamagedRun, StoreError, UsageError
+from hartley.engine.result.doubtful import doubtful
+from hartley.store import check_name, read_run, read_verified, runs, saved_verdict
+from hartley.store.journal import PLAN, Journal, read_journal
+from hartley.store.row_trials import Load, trials_by_row
+from hartley.store.run_index import state_of
+from hartley.store.runs import LATEST
+from hartley.store.signing import signature_in_words
+from hartley.store.verify import Reading, vouched_bytes
+
+UNFINISHED, DAMAGED, FOREIGN = "unfinished", "damaged", "foreign"
+REMEMBERED = 8
+"""Runs whose documents stay in memory: one is up to some megabytes."""
+PARTS = ("rows", "trials")
+
+
+class NoSuchRun(UsageError):
+    """The store has no run of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        planned: jobs of its work list; 0 where none is written yet.
+        done: of these, the jobs that were played, skipped or failed.
+        failed: of these, the jobs that failed.
+        playing: whether a process holds the run now; None where the system does not say.
+        changed: seconds since its journal last grew.
+    """
+
+    planned: int
+    done: int
+    failed: int
+    playing: bool | None
+    changed: float
+
+    @property
+    def words(self) -> str:
+        """What goes on, in one sentence."""
+        if not self.planned:
+            jobs = "Its work list is not written yet"
+        else:
+            jobs = f"{self.done} of {self.planned} jobs done"
+            jobs += f", {self.failed} of them failed" if self.failed else ""
+        state = {
+            True: "A process plays it now",
+            False: "No process plays it: repeat the command that started it to continue",
+            None: f"It last changed {_ago(self.changed)}",
+        }[self.playing]
+        return f"{jobs}. {state}."
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as far as it can be read.
+
+    Attributes:
+        name: of its folder.
+        document: its run document; of an unfinished run what was measured until now; None where
+            nothing can be read.
+        state: of its list row: a verdict in one word, unfinished, damaged or foreign.
+        doubt: why nothing vouches for the document; empty where its journal does.
+        signature: by what key it is signed, in words; empty without a signature.
+        progress: how far it is, where it is unfinished.
+        load: returns the trials of a row.
+        stamp: of the files it was read off.
+    """
+
+    name: str
+    document: Mapping[str, Any] | None
+    state: str
+    doubt: str = ""
+    signature: str = ""
+    progress: Progress | None = None
+    load: Load = field(default=lambda _row: None)
+    stamp: Hashable = ()
+
+
+class Stored:
+    """The runs of one store. It may be asked by several threads.
+
+    Args:
+        store: the folder of all runs.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        if not store.is_dir():
+            what = "is not a folder" if os.path.lexists(store) else "does not exist"
+            raise StoreError(
+                f"the store must be a folder of runs, got {store}, which {what}; hartley assess "
+                "makes one, and --store names another"
+            )
+        self.store = store
+        self._known: OrderedDict[str, tuple[Hashable, Run]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the list of runs, newest first; foreign folders are rows too.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return [row | self._foreign(row["id"]) for row in runs(self.store)]
+
+    def others(self) -> list[str]:
+        """Return the names of what is in the store and is not a run, in order.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.store))
+        except OSError as error:
+            raise StoreError(f"cannot read {self.store}: {error.strerror or error}") from error
+        return [
+            name
+            for name in names
+            if not name.startswith(".")
+            and name != LATEST
+            and not os.path.lexists(f"{self.store}/{name}/journal.jsonl")
+        ]
+
+    def _foreign(self, name: str) -> dict[str, str]:
+        if not (reason := _outside(self.store / name)):
+            return {}
+        return {"status": FOREIGN, "reason": reason}
+
+    def progress(self, name: str) -> Progress | None:
+        """Return how far a run is; None where it has ended or cannot be read.
+
+        Raises:
+            NoSuchRun: there is none.
+        """
+        folder = self._folder(name)
+        if _outside(folder):
+            return None
+        try:
+            journal = read_journal(folder / "journal.jsonl")
+        except UsageError:
+            return None
+        return None if journal.ended else _progress(folder, journal)
+
+    def run(self, name: str) -> Run:
+        """Return one run.
+
+        Raises:
+            NoSuchRun: there is none.
+        """
+        folder = self._folder(name)
+        if reason := _outside(folder):
+            return Run(name, None, FOREIGN, reason)
+        stamp = tuple(_stamp(folder))
+        with self._lock:
+            if name in self._known and self._known[name][0] == stamp:
+                self._known.move_to_end(name)
+                known = self._known[name][1]
+                if known.state != UNFINISHED:
+                    return known
+        links = [part for part, *state in stamp if state[-1]]
+        if links:
+            return Run(name, None, FOREIGN, f"a file of it is a link: {links[0]}")
+        try:
+            read = _read(folder, name, stamp)
+        except UsageError as error:
+            read = Run(name, None, DAMAGED, str(error), stamp=stamp)
+        with self._lock:
+            self._known[name] = stamp, read
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return read
+
+    def _folder(self, name: str) -> Path:
+        try:
+            check_name(name)
+        except StoreError as error:
+            raise NoSuchRun(f"There is no run {name!r} in this store.") from error
+        folder = self.store / name
+        if not os.path.lexists(folder / "journal.jsonl"):
+            raise NoSuchRun(f"There is no run {name!r} in this store.")
+        return folder
+
+
+def _outside(folder: Path) -> str:
+    """Say that a folder or a file that its row is read off is a link; empty where none is."""
+    for path in (folder, *(folder / name for name in ("journal.jsonl", "run.json", *PARTS))):
+        if path.is_symlink():
+            return f"{path.name} is a link, which these pages do not follow"
+    return ""
+
+
+def _stamp(folder: Path) -> Iterator[tuple[Any, ...]]:
+    """Yield (file, its size and times, whether it is a link) of all files of a run."""
+    for place in (folder, *(folder / part for part in PARTS)):
+        try:
+            with os.scandir(place) as entries:
+                for entry in sorted(entries, key=lambda one: one.name):
+                    now = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISDIR(now.st_mode):
+                        link = not stat.S_ISREG(now.st_mode)
+                        yield entry.path, now.st_ino, now.st_size, now.st_ctime_ns, link
+        except OSError:
+            continue
+
+
+def _read(folder: Path, name: str, stamp: Hashable) -> Run:
+    """Read one run.
+
+    Raises:
+        UsageError: nothing of it can be read.
+    """
+    journal = read_journal(folder / "journal.jsonl")
+    if not journal.ended and not os.path.lexists(folder / "run.json"):
+        document = _so_far(folder, journal, name)
+        if journal.faults:
+            raise DamagedRun(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
+        progress = _progress(folder, journal)
+        load = trials_by_row(folder, journal)
+        return Run(name, document, UNFINISHED, progress=progress, load=load, stamp=stamp)
+    try:
+        reading = read_verified(folder)
+    except DamagedRun as damage:
+        document = doubtful(read_run(folder), str(damage))
+        return Run(name, document, DAMAGED, str(damage), stamp=stamp)
+    return _finished(folder, name, reading, stamp)
+
+
+def _finished(folder: Path, name: str, reading: Reading, stamp: Hashable) -> Run:
+    document = reading.document
+    if reading.doubt and document["verdict"].get("checks"):
+        document = doubtful(document, f"unverified: {reading.doubt}")
+    elif reading.journal is not None:
+        saved = saved_verdict(folder, reading.journal)
+        document = document if saved is None else {**document, "verdict": saved}
+    return Run(
+        name,
+        document,
+        str(document["verdict"].get("status")),
+        reading.doubt,
+        signature_in_words(folder, reading),
+        load=trials_by_row(folder, reading.journal),
+        stamp=stamp,
+    )
+
+
+def _lines(journal: Journal) -> list[Mapping[str, Any]]:
+    return list(journal.records.get(PLAN, {}).get("lines", {}).get("rows", ()))
+
+
+def _progress(folder: Path, journal: Journal) -> Progress:
+    jobs = {line["key"] for line in _lines(journal) if line.get("key")}
+    ended = [journal.records[job] for job in jobs if job in journal.records]
+    state = state_of(folder)[0]
+    changed = time.time() - state[3] / 1e9 if state else 0.0
+    return Progress(
+        len(jobs),
+        len(ended),
+        sum(record["event"] == "failed" for record in ended),
+        _is_held(folder / ".lock"),
+        max(0.0, changed),
+    )
+
+
+def _so_far(folder: Path, journal: Journal, name: str) -> dict[str, Any]:
+    """Return what an unfinished run has measured, in the shape of a run document."""
+    rows = []
+    for line in _lines(journal):
+        if "standing" not in line:
+            continue
+        record = journal.records.get(line.get("key") or "", {})
+        row = None
+        if "row_sha256" in record:
+            row = vouched_bytes(folder / "rows" / f"{line['key']}.json", record["row_sha256"])
+        if row is not None:
+            rows.append({**line["standing"], **json.loads(row)["row"]})
+        elif record.get("event") == "failed":
+            rows.append(_unmeasured(line, "failed", str(record.get("reason") or "")))
+        elif "status" in line:
+            rows.append(_unmeasured(line, line["status"], line["reason"], line.get("cause")))
+    scene = journal.header.get("scene")
+    return {
+        "id": name,
+        "created": str(journal.header.get("created", "")),
+        "version": str(journal.header.get("version", "")),
+        "scene": dict(scene) if isinstance(scene, Mapping) else {"name": str(scene)},
+        "channels": rows,
+        "verdict": {"status": UNFINISHED, "reasons": [], "checks": []},
+    }
+
+
+def _unmeasured(
+    line: Mapping[str, Any], status: str, reason: str, cause: str | None = None
+) -> dict[str, Any]:
+    return {**line["standing"], "status": status, "reason": reason, "cause": cause}
+
+
+def _is_held(lock: Path) -> bool | None:
+    """Whether a process holds a lock; None where the system does not list its locks.
+
+    It is not tried: a try could make a command fail that begins in the same moment.
+    """
+    try:
+        number = str(lock.stat().st_ino)
+    except OSError:
+        return False
+    try:
+        lines = Path("/proc/locks").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return None
+    locks = [line.split() for line in lines]
+    return any(len(words) > 5 and words[5].rpartition(":")[2] == number for words in locks)
+
+
+def _ago(seconds: float) -> str:
+    for size, word in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            number = int(seconds // size)
+            return f"{number} {word}{'' if number == 1 else 's'} ago"
+    return "less than a minute ago"

@@ -1,0 +1,390 @@
+"""The pages as text: what they say, and what they do with what is damaged or hostile."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from urllib.parse import quote
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from tests.web.stores import SCRIPT, cut, trials, trials_bytes, write
+
+from hartley.core.errors import StoreError
+from hartley.web.access import Access
+from hartley.web.pages import pages_of
+from hartley.web.row_pages import trial_lines
+from hartley.web.stored import Stored
+
+
+class Pages:
+    """The pages of a store, read by the application's own client, with no token asked for."""
+
+    def __init__(self, store):
+        import asyncio
+
+        self.loop = asyncio.new_event_loop()
+        pages = pages_of(store)
+
+        async def start():
+            server = TestServer(web_app(pages))
+            client = TestClient(server)
+            await client.start_server()
+            return client
+
+        def web_app(pages):
+            return pages.app(AnyHost(None, frozenset()))
+
+        self.client = self.loop.run_until_complete(start())
+
+    def get(self, path, **options):
+        async def ask():
+            answer = await self.client.get(path, **options)
+            return answer, await answer.text()
+
+        return self.loop.run_until_complete(ask())
+
+    def text(self, path, status=200):
+        answer, text = self.get(path)
+        assert answer.status == status, text
+        return text
+
+    def close(self):
+        self.loop.run_until_complete(self.client.close())
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+class AnyHost(Access):
+    """The client's port is drawn; who may read is tested in test_access.py."""
+
+    def refusal(self, request):
+        return None
+
+
+@pytest.fixture(scope="module")
+def pages(filled):
+    opened = Pages(filled)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def opened(store):
+    pages = Pages(store)
+    yield pages, store
+    pages.close()
+
+
+def words(page):
+    """A page without its marks."""
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+
+def test_the_list_has_every_run_with_its_verdict(pages, filled):
+    page = words(pages.text("/"))
+    assert f"7 in {filled}" in page
+    for run, status in {"old": "over", "half": "unfinished", "damaged": "damaged"}.items():
+        assert re.search(rf"\b{run} .{{0,400}}?{status}", page), run
+    assert "2 in the store are not runs foreign notes.txt" in page
+    assert re.search(r"half unfinished 2 of \d+ jobs", page)
+
+
+def test_the_list_is_searched_filtered_and_sorted(pages):
+    page = words(pages.text("/?q=ol+LIVE"))
+    assert "1 of them listed" in page and "old" in page
+    assert "hostile" not in page
+    damaged = words(pages.text("/?status=damaged"))
+    assert "2 of them listed" in damaged
+    by_name = pages.text("/?sort=id")
+    order = re.findall(r'scope="row"><a href="/runs/(\w+)"', by_name)
+    assert order == sorted(order) and len(order) == 7
+    assert "No run matches" in pages.text("/?q=nothing+like+it")
+
+
+def test_a_list_of_more_than_a_page_is_turned(tmp_path, filled):
+    store = tmp_path / "runs"
+    for i in range(103):
+        folder = store / f"run-{i:03}"
+        folder.mkdir(parents=True)
+        shutil.copy(filled / "half" / "journal.jsonl", folder)
+    pages = Pages(store)
+    try:
+        first, second = pages.text("/?sort=id"), pages.text("/?sort=id&page=2")
+        assert first.count("<progress") == 100 and second.count("<progress") == 3
+        assert 'rel="next" href="/?sort=id&amp;page=2"' in first
+        assert 'rel="prev" href="/?sort=id&amp;page=1"' in second
+        for odd in ("-1", "999", "x", "1" * 40, "²"):
+            assert pages.get(f"/?page={quote(odd)}")[0].status == 200
+    finally:
+        pages.close()
+
+
+def test_a_run_says_its_verdict_loop_rows_and_defenses(pages, filled):
+    page = pages.text("/runs/new")
+    text = words(page)
+    document = json.loads((filled / "new" / "run.json").read_text())
+    row = next(r for r in document["channels"] if r["attack"] == "loss_threshold")
+    assert "Over" in text and "model → data" in text
+    assert f"/runs/new/rows/{row['id']}" in page
+    assert f"[{row['bits']['low']:.3f}, {row['bits']['high']:.3f}]" in text
+    assert "Which defense" in text and "label_only" in text
+    assert page.count('role="img"') == 2  # wide and tall
+
+
+def test_rows_are_searched_sorted_and_chosen(pages):
+    page = pages.text("/runs/many?q=attack_07")
+    assert page.count('href="/runs/many/rows/') == 10
+    rows = re.findall(r"rows/row-(\d+)", pages.text("/runs/many?sort=attack"))
+    assert len(rows) == 500 and rows == sorted(rows, key=int)
+    skipped = words(pages.text("/runs/new?show=skipped"))
+    assert "skipped: " in skipped
+
+
+def test_the_widest_row_is_first_when_sorted_by_bits(pages, filled):
+    rows = re.findall(r"/runs/new/rows/([\w-]+)", pages.text("/runs/new?sort=bits"))
+    document = json.loads((filled / "new" / "run.json").read_text())
+    lows = {r["id"]: r["bits"]["low"] for r in document["channels"] if r["status"] == "measured"}
+    assert [lows[row] for row in rows] == sorted(lows.values(), reverse=True)
+
+
+def test_the_whole_report_is_that_of_hartley_report(pages, filled):
+    from hartley.report import render
+
+    answer, page = pages.get("/runs/new/report")
+    document = json.loads((filled / "new" / "run.json").read_text())
+    assert page == render(document, "html")
+    assert "script" not in answer.headers["Content-Security-Policy"]
+    assert "no report yet" in pages.text("/runs/half/report", 409)
+
+
+def test_a_row_has_its_trials_page_by_page(pages):
+    path = pages.text("/runs/hostile").split('href="/runs/hostile/rows/')[1].split('"')[0]
+    path = f"/runs/hostile/rows/{path}"
+    first = words(pages.text(path))
+    assert "250 trials" in first and "Trials 1 to 100" in first and "Page 1 of 3" in first
+    assert "Trials 201 to 250" in words(pages.text(f"{path}?page=3"))
+    assert "Trials 201 to 250" in words(pages.text(f"{path}?page=99"))
+    wrong = words(pages.text(f"{path}?show=wrong"))
+    assert "62 trials whose answer is wrong" in wrong
+
+
+def test_trials_say_what_was_sent_and_received():
+    table = trial_lines(trials(), 0, "wrong")
+    head = table["head"]
+    assert table["total"] == 62
+    assert all(line[head.index("Right")] == "no" for line in table["lines"])
+    question, answer = head.index("Question (secret)"), head.index("Answer")
+    assert table["lines"][0][question] == "0" and table["lines"][0][answer] == "1"
+    assert table["lines"][0][head.index("About")].endswith(" 3")
+
+
+def test_trials_of_real_play_are_those_of_its_file(pages, filled):
+    from hartley.store import read_trials
+
+    document = json.loads((filled / "new" / "run.json").read_text())
+    row = next(r for r in document["channels"] if r["attack"] == "loss_threshold")
+    page = words(pages.text(f"/runs/new/rows/{row['id']}"))
+    path = next(p for p in (filled / "new" / "trials").iterdir() if p.name.startswith(row["id"]))
+    stored = read_trials(path)
+    assert f"{len(stored.truth)} trials" in page.replace("\u202f", "")
+    assert "Answer (score)" in page
+
+
+def test_nothing_of_a_run_becomes_markup(pages):
+    path = pages.text("/runs/hostile").split('href="/runs/hostile/rows/')[1].split('"')[0]
+    addresses = ("/", "/runs/hostile?show=all", "/runs/hostile/report")
+    for address in (*addresses, f"/runs/hostile/rows/{path}", f"/?q={quote(SCRIPT)}"):
+        page = pages.text(address)
+        assert "<script>alert" not in page and "<img src=x" not in page, address
+        assert "\u202e" not in page and "\x1b" not in page, address
+        assert "alert(1)" in page, address
+    assert "<script>" not in pages.text(f"/runs/new/rows/{quote(SCRIPT, safe='')}", 404)
+    assert "<script>" not in pages.text(f"/runs/{quote(SCRIPT, safe='')}", 404)
+
+
+def test_two_runs_are_compared_as_the_command_does(pages, filled, call_json):
+    page = words(pages.text("/compare?first=old&second=new"))
+    expected = call_json(filled)
+    assert expected["status"].capitalize() in page
+    for row in expected["rows"]:
+        assert f"{row['attack']}" in page and row["status"] in page
+
+
+@pytest.fixture
+def call_json():
+    from hartley.cli.find_run import read_with_trials
+    from hartley.engine.result.compare_runs import Side, compare_runs
+
+    def compared(store):
+        sides = [Side(*read_with_trials(run, store)[:2]) for run in ("old", "new")]
+        return compare_runs(*sides)
+
+    return compared
+
+
+def test_what_cannot_be_compared_says_why(pages):
+    page = words(pages.text("/compare?first=old&second=half"))
+    assert "half cannot be compared: it is not finished" in page
+    assert "damaged cannot be compared" in words(pages.text("/compare?first=damaged&second=old"))
+    assert "no run" in words(pages.text("/compare?first=old&second=../old", 404))
+
+
+def test_the_words_are_those_of_explain(pages):
+    from hartley.report.words import words as entries
+
+    page = pages.text("/words")
+    assert page.count('class="entry"') == len(entries())
+
+
+def test_an_unfinished_run_is_read_while_it_plays(opened):
+    pages, store = opened
+    page = words(pages.text("/runs/half"))
+    assert "Not finished" in page and "No process plays it" in page
+    before = json.loads(pages.text("/runs/half/progress"))
+    assert before["done"] == 2 and before["planned"] > 2 and not before["ended"]
+    shutil.rmtree(store / "half")
+    shutil.copytree(store / "new", store / "half")
+    cut(store, "half", 3)
+    assert json.loads(pages.text("/runs/half/progress"))["done"] == 3
+    assert json.loads(pages.text("/runs/new/progress")) == {"ended": True}
+
+
+def test_a_held_run_is_played_now(opened):
+    from hartley.store.disk import hold
+
+    pages, store = opened
+    lock = hold(store / "half")
+    try:
+        assert "A process plays it now" in json.loads(pages.text("/runs/half/progress"))["words"]
+    finally:
+        lock.release()
+    assert "No process plays it" in json.loads(pages.text("/runs/half/progress"))["words"]
+
+
+def test_an_unfinished_run_shows_the_rows_and_trials_that_are_there(pages):
+    page = pages.text("/runs/half")
+    (path, *_) = re.findall(r'href="(/runs/half/rows/[^"]+)"', page)
+    assert "Trials 1 to 100" in words(pages.text(path))
+
+
+def test_a_damaged_run_is_shown_as_such(pages):
+    page = words(pages.text("/runs/damaged"))
+    assert "Inconclusive" in page and "run.json is not the document that was written" in page
+    torn = words(pages.text("/runs/torn"))
+    assert "Damaged" in torn and "header of a journal" in torn
+
+
+def test_damage_is_seen_in_a_run_that_was_read_before(opened):
+    pages, store = opened
+    assert "trials is missing" not in pages.text("/runs/new")
+    victim = next((store / "new" / "trials").iterdir())
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(content)
+    assert f"trials/{victim.name} is missing or damaged" in pages.text("/runs/new")
+
+
+def test_a_document_of_any_shape_makes_a_page(opened):
+    pages, store = opened
+    row = {"id": "a", "status": "measured", "attack": 3, "bits": {"point": "x"}, "metrics": []}
+    for i, rows in enumerate(([row], [{**row, "bits": None}], [])):
+        odd = json.loads((store / "old" / "run.json").read_text())
+        odd["verdict"], odd["scene"] = {"status": 7, "checks": "no"}, {"name": ["x"]}
+        write(store, f"odd{i}", odd, rows)
+        answer, page = pages.get(f"/runs/odd{i}")
+        assert answer.status in (200, 409, 500) and "Traceback" not in page
+    assert pages.get("/")[0].status == 200
+
+
+@pytest.mark.parametrize("part", ["run", "run.json", "journal.jsonl", "trials", "trial"])
+def test_links_are_not_followed(opened, tmp_path, part):
+    pages, store = opened
+    target, folder = tmp_path / "elsewhere", store / "new"
+    trial = next((folder / "trials").iterdir())
+    place = {"run": folder, "trial": trial}.get(part, folder / part)
+    shutil.move(place, target)
+    place.symlink_to(target)
+    page = words(pages.text("/runs/new"))
+    assert "link" in page and "Bits per use" not in page
+    pages.text("/")
+
+
+def test_a_journal_cannot_name_trials_of_another_place(opened, tmp_path):
+    from hartley.store.journal import journal_bytes, read_journal
+
+    pages, store = opened
+    (tmp_path / "outside.parquet").write_bytes(trials_bytes())
+    path = store / "hostile" / "journal.jsonl"
+    lines = list(read_journal(path).lines)
+    lines = [
+        {**line, "trials": "../../outside.parquet"} if "trials" in line else line for line in lines
+    ]
+    path.write_bytes(journal_bytes(lines)[0])
+    row = re.findall(r'href="(/runs/hostile/rows/[^"]+)"', pages.text("/runs/hostile"))[0]
+    page = words(pages.text(row))
+    assert "names trials outside of it" in page and "Trials 1 to" not in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs/..%2F..%2Fetc%2Fpasswd",
+        "/runs/%2E%2E",
+        "/runs/latest",
+        "/runs/foreign",
+        "/runs/notes.txt",
+        "/runs/" + "a" * 500,
+        "/runs/new%00",
+        "/runs/new/rows/..%2F..%2Frun.json",
+        "/static/..%2Faccess.py",
+        "/static/__init__.py",
+        "/static/frame.html",
+        "/etc/passwd",
+    ],
+)
+def test_no_address_leads_out(pages, path):
+    from yarl import URL
+
+    answer, page = pages.get(URL(path, encoded=True))
+    assert answer.status in (400, 404) and "root:" not in page
+    assert "Hartley" in page
+
+
+def test_nothing_is_written_into_a_run(opened):
+    pages, store = opened
+
+    def state():
+        return {
+            str(path): (path.stat().st_mtime_ns, path.stat().st_size)
+            for folder, _, names in os.walk(store)
+            for path in (store / folder / name for name in names)
+        }
+
+    before = state()
+    for path in (
+        "/",
+        "/runs/new",
+        "/runs/half",
+        "/runs/new/report",
+        "/compare?first=old&second=new",
+    ):
+        pages.text(path)
+    assert state() == before
+
+
+def test_a_store_that_is_not_there_is_one_line(tmp_path):
+    with pytest.raises(StoreError, match="does not exist"):
+        Stored(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="is not a folder"):
+        Stored(tmp_path / "file")
+
+
+def test_an_empty_store_says_how_to_begin(tmp_path):
+    pages = Pages(tmp_path)
+    assert "has no runs yet" in pages.text("/")
+    assert "the store has 0" in pages.text("/compare")
+    pages.close()
