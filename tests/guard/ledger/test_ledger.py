@@ -89,6 +89,31 @@ def test_a_repeated_key_is_charged_once_and_answered_once(make: Make, place: str
     ledger.close_now()
 
 
+def test_what_was_charged_before_a_renewal_pays_for_no_answer_after_it(
+    make: Make, place: str
+) -> None:
+    """Else a client could charge keys, hang up, and ask about the new secret without a charge."""
+    config = make(place, acme=3.0)
+    ledger = open_ledger(config)
+    for key in ("k1", "k2", "k3"):
+        assert granted(ledger, 1.0, key=key).bits == 1.0
+    assert ledger.ask_now(Begin("3.1")) is True
+    reset(config, "acme", "ann", "not the secrets")
+    assert granted(ledger, 1.0, key="k1").bits == 0.0
+    reset(config, "acme", "ann", "the password was changed", renewed=True)
+    again = granted(ledger, 1.0, key="k1")
+    assert again.bits == 1.0
+    assert granted(ledger, 1.0, key="k1").bits == 0.0
+    assert granted(ledger, 1.0, key="k2").bits == 1.0
+    assert refused(ledger, 1.0, key="k3") == 409
+    ledger.close_now()
+    ledger = open_ledger(config)
+    assert granted(ledger, 1.0, key="k1").id == again.id.partition(".")[0] + ".3"
+    assert ledger.ask_now(Look("acme")).charged_bits == 2.0
+    ledger.close_now()
+    audit(config)
+
+
 def test_charges_are_rounded_up_and_never_drift(make: Make) -> None:
     ledger = open_ledger(make(acme=0.3))
     for _ in range(3):

@@ -59,6 +59,7 @@ class Ledgers(RuleBasedStateMachine):
             expected = 409 if before["body"] == body else 422
             assert isinstance(result, Refused) and result.status == expected
             return
+        before = None if before and before.get("old") else before
         micro = 0 if before else micro
         stopped = self.trips[group] & {"T1", "human"}
         if not stopped and self.spent[group] + micro > self.budgets[group]:
@@ -117,6 +118,9 @@ class Ledgers(RuleBasedStateMachine):
         self.trips[group], self.events[group] = set(), [0, 0]
         if renewed:
             self.spent[group] = 0
+            for record in self.keys.values():
+                if record["group"] == group:
+                    record["old"] = True
 
     @rule()
     def open_again(self) -> None:

@@ -118,7 +118,12 @@ Operation = Reserve | Begin | Finish | Look | Note | Stop | Reset
 
 @dataclass(slots=True)
 class GroupRow:
-    """A group's row; ``caps`` are micro-bits charged under the entropy of a set of secrets."""
+    """A group's row.
+
+    Attributes:
+        caps: micro-bits charged under the entropy of a set of secrets.
+        renewed: the last request whose charge was about secrets that were replaced since.
+    """
 
     name: str
     charged: int = 0
@@ -127,6 +132,7 @@ class GroupRow:
     trips: dict[str, Any] = field(default_factory=dict)
     caps: dict[str, int] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
+    renewed: int = 0
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> GroupRow:
@@ -136,13 +142,15 @@ class GroupRow:
             notes = json.loads(stored)
             evidence = Evidence.of(notes["evidence"])
             trips, caps = dict(notes["trips"]), dict(notes["caps"])
+            renewed = int(notes.get("renewed", 0))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise LedgerError(f"the ledger's row of group {name} is damaged") from None
-        return cls(name, micro, answers, unbounded, trips, caps, evidence)
+        return cls(name, micro, answers, unbounded, trips, caps, evidence, renewed)
 
     def stored(self) -> tuple[Any, ...]:
         """Return the row for the table."""
         notes = {"trips": self.trips, "caps": self.caps, "evidence": self.evidence.stored()}
+        notes["renewed"] = self.renewed
         return self.name, self.charged, self.answers, self.unbounded, as_facts(notes)
 
 
@@ -221,7 +229,7 @@ class Book:
         rows = self._among("requests", "number", numbers)
         # Only rows with a key are in the index by key.
         rows += self._among("requests", "repeat_key", keys, "repeat_key <> '' and")
-        for row in rows:
+        for row in sorted(rows):  # of two requests with one key the later one counts
             request = self._requests.setdefault(row[0], RequestRow(*row))
             if request.key:
                 self._by_key[request.account, request.key] = request
@@ -320,6 +328,8 @@ class Book:
         config = self.config
         group, account = self._group(one.group), self._account(one.principal, one.group)
         earlier = self._by_key.get((one.principal, one.key)) if one.key else None
+        if earlier is not None and _outdated(earlier, group, one):
+            earlier = None
         if earlier is not None and config.enforces and (conflict := _conflict(earlier, one)):
             return conflict
         repeats = earlier is not None and earlier.digest == one.digest and not earlier.began
@@ -464,7 +474,7 @@ class Book:
             "accounts": sorted(account.name for account in members),
         }
         if one.renewed:
-            group.charged, group.caps = 0, {}
+            group.charged, group.caps, group.renewed = 0, {}, self.requests
             for account in members:
                 account.charged = 0
         self._changed["groups"].add(group.name)
@@ -499,6 +509,12 @@ def _conflict(earlier: RequestRow, one: Reserve) -> Refused | None:
     if earlier.began:
         return Refused(409, "the answer to this Idempotency-Key was begun already")
     return None
+
+
+def _outdated(earlier: RequestRow, group: GroupRow, one: Reserve) -> bool:
+    """Whether an answer that did not begin was paid for by another group, or for other secrets."""
+    unanswered = not earlier.began and earlier.digest == one.digest
+    return unanswered and (earlier.group != group.name or earlier.number <= group.renewed)
 
 
 def _label(names: Sequence[str]) -> str:
