@@ -149,8 +149,10 @@ class GroupRow:
 
     def stored(self) -> tuple[Any, ...]:
         """Return the row for the table."""
-        notes = {"trips": self.trips, "caps": self.caps, "evidence": self.evidence.stored()}
-        notes["renewed"] = self.renewed
+        notes = {
+            **{"trips": self.trips, "caps": self.caps, "evidence": self.evidence.stored()},
+            "renewed": self.renewed,
+        }
         return self.name, self.charged, self.answers, self.unbounded, as_facts(notes)
 
 
