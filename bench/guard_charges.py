@@ -28,6 +28,7 @@ import math
 import random
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -535,10 +536,59 @@ def of_delays(folder: Path, seed: int, runs: int = 1000) -> None:
     )
 
 
+def of_probes(folder: Path, seed: int, runs: int = 240) -> None:
+    """What a second connection reads of the moment at which the model answered the first one.
+
+    It asks for an address that is not there, over and over: the guard answers late while it reads
+    what the model sent, which is short or as long as it may be.
+    """
+    from tests.guard.model_server import ModelServer, said
+    from tests.guard.served import Served, config_at
+
+    server, pause = ModelServer(), [0.0]
+    padding: list[list[Any]] = [[]]
+
+    def reply(_path: str, _body: bytes) -> Iterable[bytes]:
+        time.sleep(pause[0])
+        yield from said("yes", k=padding[0])
+
+    server.reply = reply
+    more = PROXIED.replace("delay_ms = 40", "delay_ms = 80")
+    guard = Served(config_at(folder, server.port, more=more, budget=1e6))
+    connection = http.client.HTTPConnection("127.0.0.1", guard.port)
+    for size in (0, 15_000):
+        padding[0] = [[]] * size
+        secret = np.random.default_rng(seed).integers(2, size=runs)
+        right = 0
+        for bit in secret:
+            pause[0] = 0.010 + 0.035 * bit
+            waits = {0: [0.0], 1: [0.0]}
+            asking = threading.Thread(target=guard.ask, args=("timed",))
+            start = time.perf_counter()
+            asking.start()
+            while (before := time.perf_counter() - start) < 0.07:
+                connection.request("GET", "/nothing")
+                connection.getresponse().read()
+                waits[int(before > 0.037)].append(time.perf_counter() - start - before)
+            asking.join()
+            right += (max(waits[1]) > max(waits[0])) == bit
+        low, high = (
+            beta.ppf(0.025, right, runs - right + 1),
+            beta.ppf(0.975, right + 1, runs - right),
+        )
+        print(
+            f"answers with {4 * size} bytes besides: another connection reads when the model "
+            f"answered in {right} of {runs} ({low:.3f}–{high:.3f}); .5 is chance"
+        )
+    connection.close()
+    guard.close()
+    server.close()
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    every = "forms,channels,codes,budgets,rates,benign,induced,proxy,delays"
+    every = "forms,channels,codes,budgets,rates,benign,induced,proxy,delays,probes"
     parser.add_argument("--only", default=every)
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -557,6 +607,7 @@ def main() -> None:
             "induced": lambda: of_induced(folder),
             "proxy": lambda: of_proxy(folder, options.seed),
             "delays": lambda: of_delays(folder, options.seed),
+            "probes": lambda: of_probes(folder, options.seed),
         }
         for job in options.only.split(","):
             jobs[job]()

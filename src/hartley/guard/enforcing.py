@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from hartley.guard.proxy import Guard
 
-MOST_TIMED_BYTES = 2**18
+MOST_TIMED_BYTES = 2**16
 """Bytes of an answer whose moment is declared: reading a longer one would hold up other answers."""
 
 LARGE = 65_536

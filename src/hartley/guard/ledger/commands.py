@@ -73,7 +73,9 @@ def status(config: GuardConfig) -> list[str]:
             )
     chance = sum(decoy.alpha for decoy in config.decoys)
     if config.decoys:
-        lines.append(f"chance that decoys ever trip a group falsely: at most {chance:g}")
+        lines.append(
+            f"chance that decoys trip a group falsely between two resets: at most {chance:g}"
+        )
     lines.append(f"head of the audit log: {head}")
     return lines
 
