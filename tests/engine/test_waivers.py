@@ -116,6 +116,8 @@ def test_its_last_day_is_whole_and_a_clock_that_was_set_back_helps_nobody(waiver
     [
         ('owner = "Ada Example"\n', "", "must have owner"),
         ('reason = "mended in the next release, ticket 12"', 'reason = " "', "must have reason"),
+        ("Ada Example", "\\u200b\\u2060", "must have owner"),
+        ("Ada Example", "Ada\\rExample", "must have owner"),
         ("expires = 2026-12-31\n", "", "must have expires = a day"),
         ("expires = 2026-12-31", 'expires = "2026-12-31"', "must have expires = a day"),
         ("expires = 2026-12-31", "expires = 9999-12-31", "within 366 days"),
