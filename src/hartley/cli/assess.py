@@ -26,14 +26,13 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import BadPlan, UnknownName, UsageError
-from hartley.engine.plan.plan import MOST_WORKERS, Plan, from_content, parse, read
+from hartley.engine.plan.plan import EXECUTORS, MOST_WORKERS, Plan, from_content, parse, read
 from hartley.store import check_name
 
 app = App(name="assess")
 
 Switch = Annotated[bool, Parameter(negative="")]
 Whole = Annotated[int | None, Parameter(converter=whole)]
-EXECUTORS = ("local",)
 _USAGE = 2
 
 
@@ -50,7 +49,8 @@ def assess(
     only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
     seed: Whole = None,
-    executor: str = "local",
+    executor: str | None = None,
+    address: str | None = None,
     workers: Whole = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
@@ -84,7 +84,11 @@ def assess(
     seed
         Seed of every random choice.
     executor
-        Where to play; local is the only choice.
+        Where to play: local, on this machine, or ray, on the machines of a Ray cluster. Default:
+        that of the plan, else local.
+    address
+        The Ray cluster: local for one of this machine alone, auto for the one that runs here, or
+        HOST:PORT of its head. Default: that of the plan, else local.
     workers
         Number of worker processes. Default: one for each processor.
     time_limit
@@ -113,7 +117,7 @@ def assess(
     verbose
         Name also the attacks that do not fit the scene, with the reason of each.
     """
-    if executor not in EXECUTORS:
+    if executor is not None and executor not in EXECUTORS:
         raise UnknownName("executor", executor, EXECUTORS)
     if remeasure is not None:
         if plan is not None or scene is not None:
@@ -139,6 +143,7 @@ def assess(
         defense=defense,
         defenses=defenses,
     )
+    ordered = _placed(ordered, executor, address)
     if run is not None:
         check_name(run)
     from hartley.engine.completed import completed, inputs_digest
@@ -169,6 +174,20 @@ def assess(
             complain(line)
         return _USAGE
     return finish(document, store, json=json, verbose=verbose)
+
+
+def _placed(plan: Plan, executor: str | None, address: str | None) -> Plan:
+    """The plan, played where ``--executor`` and ``--address`` say.
+
+    Raises:
+        UsageError: an address without a cluster.
+    """
+    plan = replace(plan, executor=executor or plan.executor)
+    if address is None:
+        return plan
+    if plan.executor != "ray":
+        raise UsageError("--address must go with --executor ray, got it without")
+    return replace(plan, address=address)
 
 
 def _is_of_own(plan: Plan, source: str) -> bool:

@@ -38,7 +38,7 @@ from hartley.engine.result.defense_rows import defense_rows
 from hartley.engine.result.edge_family import with_compositions, with_family
 from hartley.engine.result.edge_gain import gain, product
 from hartley.engine.result.gate import INCONCLUSIVE
-from hartley.engine.run import executor, fork_server
+from hartley.engine.run import executor, fork_server, ray_executor
 from hartley.engine.run.devices import devices_used
 from hartley.engine.run.fork_server import ForkServer
 from hartley.engine.run.player import DONE, FAILED, MEASURE, Result, measured_row
@@ -124,15 +124,19 @@ def assess(
     params = scene_params(plan)
     build_scene.check(plan.scene, params)
     runs.check_store(store)
+    if plan.executor == "ray":
+        ray_executor.check(_cluster(plan))
     one_thread()
     watch("scene", {"name": plan.scene})
     with ExitStack() as until_end:
         before = fork_server.holdings()
         scene = build_scene.build(plan.scene, params)
         # Workers are copies of what is here before parts of plugins are imported.
-        server = until_end.enter_context(
-            fork_server.serving((plan.scene, scene, params), before, watch)
-        )
+        server = None
+        if plan.executor == "local":
+            server = until_end.enter_context(
+                fork_server.serving((plan.scene, scene, params), before, watch)
+            )
         if not scene.resumable:
             watch("not resumable", {"name": scene.name})
         check_fit(must_fit, scene)
@@ -427,7 +431,20 @@ def _play(
         watch("ended", {"job": experiment, "status": result.status, **result.note, "share": share})
 
     workers = executor.cores() if plan.workers is None else plan.workers
+    limits = executor.limits(plan.time_limit, plan.memory_limit)
     try:
+        if plan.executor == "ray":
+            ray_executor.perform_on_ray(
+                pending,
+                cluster=_cluster(plan),
+                workers=plan.workers,
+                logs=ledger.folder / "logs",
+                limits=limits,
+                isolate=plan.isolate,
+                started=lambda experiment: watch("started", {"job": experiment}),
+                finished=finished,
+            )
+            return refused
         executor.perform(
             pending,
             workers=workers,
@@ -435,7 +452,7 @@ def _play(
             scene_params=scene_params(plan),
             logs=ledger.folder / "logs",
             artifacts=ledger.folder / "artifacts",
-            limits=executor.limits(plan.time_limit, plan.memory_limit),
+            limits=limits,
             isolate=plan.isolate,
             server=server,
             started=lambda experiment: watch("started", {"job": experiment}),
@@ -447,6 +464,10 @@ def _play(
     except KeyboardInterrupt:
         raise Stopped(ledger.folder, already_done, total, scene.resumable) from None
     return refused
+
+
+def _cluster(plan: Plan) -> ray_executor.Cluster:
+    return ray_executor.Cluster(plan.address, plan.shipped_code)
 
 
 def _work(

@@ -50,6 +50,17 @@ def inputs_digest(plan: Plan) -> str:
     return "" if "" in lines else hashlib.sha256("\0".join(lines).encode()).hexdigest()
 
 
+def files_of_scene(scene: str, params: Mapping[str, Any]) -> list[str]:
+    """Return a line for each parameter of a scene that names files, with the digest of these.
+
+    A line is empty where the content cannot be known without running code.
+    """
+    try:
+        return list(_of_scene(Plan(scene=scene, scenes={scene: params})))
+    except OSError:
+        return [""]
+
+
 def completed(
     plan: Plan, digest: str, *, store: Path, run: str | None = None
 ) -> dict[str, Any] | None:

@@ -59,7 +59,10 @@
     rounds = [8, 16, 32]          # victims after which each row is judged, at alpha / 3 each
 
     [executor]
-    workers = 2                   # local worker processes
+    kind = "local"                # or "ray": on the machines of a Ray cluster
+    address = "local"             # with ray: local, auto or HOST:PORT of the cluster's head
+    code = "plugins"              # with ray: a folder that is sent along, for plugins
+    workers = 2                   # worker processes
     time_limit = 21600            # seconds that one job may take; its row fails and the run goes on
     memory_limit = 4.0            # GiB that one job may hold; default: 80 % of the machine's memory
     isolate = true                # every attack in a process of its own; default: those of plugins
@@ -78,7 +81,7 @@ from pathlib import Path
 from typing import Any
 
 from hartley import catalog
-from hartley.core.errors import BadPlan, UnknownName, UsageError
+from hartley.core.errors import BadPlan, UnknownName, UsageError, did_you_mean
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.core.taxonomy import Axis
 from hartley.core.toml_mistakes import located
@@ -152,6 +155,9 @@ class Plan:
     time_limit: float | None = None
     memory_limit: float | None = None
     isolate: bool | None = None
+    executor: str = "local"
+    address: str = "local"
+    shipped_code: str = ""
     alpha: float = 0.05
     budget: int | None = None
     name: str = ""
@@ -226,8 +232,6 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         except UsageError as error:
             raise BadPlan(f"{source}: {error}") from error
         scenes[scene] = {**scenes.get(scene, {}), **params}
-    executor = reader.table(raw, "executor")
-    reader.known(executor, "executor.", ["workers", "time_limit", "memory_limit", "isolate"])
     plan = Plan(
         scene=scene,
         seed=reader.of(int, raw.get("seed", 0), "seed", low=0),
@@ -243,14 +247,7 @@ def parse(text: str, *, source: str = "plan") -> Plan:
         limits=reader.limits(limits),
         strict=strict,
         least=least,
-        workers=reader.of(int, executor["workers"], "executor.workers", low=0)
-        if "workers" in executor
-        else None,
-        time_limit=reader.above_zero(executor, "time_limit", "executor."),
-        memory_limit=reader.above_zero(executor, "memory_limit", "executor."),
-        isolate=reader.of(bool, executor["isolate"], "executor.isolate")
-        if "isolate" in executor
-        else None,
+        **reader.executor(reader.table(raw, "executor")),
         alpha=reader.of(float, raw.get("alpha", 0.05), "alpha"),
         budget=reader.of(int, raw["budget"], "budget", low=1) if "budget" in raw else None,
         chains=reader.chains(raw.get("chains", [])),
@@ -481,6 +478,32 @@ class _Reader:
             raise BadPlan(f"{self.source}: {key} must be at least {low}, got {value}")
         return kind(value)
 
+    def executor(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        self.known(table, "executor.", _EXECUTOR_KEYS)
+        kind = self.of(str, table.get("kind", "local"), "executor.kind")
+        if kind not in EXECUTORS:
+            raise BadPlan(
+                f"{self.source}: executor.kind must be {' or '.join(EXECUTORS)}, got {kind!r}"
+                f"{did_you_mean(kind, EXECUTORS)}"
+            )
+        for name in ("address", "code"):
+            if name in table and kind == "local":
+                raise BadPlan(
+                    f'{self.source}: executor.{name} must go with kind = "ray", got kind = "local"'
+                )
+        workers, isolate = table.get("workers"), table.get("isolate")
+        return {
+            "executor": kind,
+            "address": self.of(str, table.get("address", "local"), "executor.address"),
+            "shipped_code": self.of(str, table.get("code", ""), "executor.code"),
+            "workers": workers
+            if workers is None
+            else self.of(int, workers, "executor.workers", low=0),
+            "time_limit": self.above_zero(table, "time_limit", "executor."),
+            "memory_limit": self.above_zero(table, "memory_limit", "executor."),
+            "isolate": isolate if isolate is None else self.of(bool, isolate, "executor.isolate"),
+        }
+
     def above_zero(self, table: Mapping[str, Any], key: str, prefix: str) -> float | None:
         if key not in table:
             return None
@@ -648,6 +671,8 @@ class _Reader:
         return flat
 
 
+EXECUTORS = ("local", "ray")
+_EXECUTOR_KEYS = (*("kind", "address", "code", "workers", "time_limit", "memory_limit", "isolate"),)
 _KEYS = (
     *("scene", "seed", "only", "skip", "alpha", "budget", "deployed", "replicates"),
     *("attacks", "games", "scenes", "defenses", "chains", "loop", "limits", "looks"),

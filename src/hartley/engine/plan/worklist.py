@@ -352,6 +352,17 @@ def _coded(lines: Iterable[Line]) -> Iterator[Line]:
         yield replace(line, code=f"{digests[modules]} {versions}")
 
 
+def code_of(experiment: Experiment) -> str:
+    """Return the digest of the code that would play an experiment here, with its libraries.
+
+    Raises:
+        HartleyError: a part that it names is not here.
+    """
+    (line,) = _coded([experiment])
+    assert isinstance(line, Experiment)
+    return line.code
+
+
 def _modules(experiment: Experiment) -> tuple[str, ...]:
     """The modules of the engine and of every part that an experiment runs."""
     names = [("defense", defense.name) for defense in experiment.defenses]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -151,12 +152,16 @@ def perform(
             finished(experiment, result)
         return
     settings = (logs, artifacts, isolate, server)
-    with _Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
-        staff.play(_foreign_last(experiments), started, finished, on_news)
+    with Staff(min(workers or 1, len(experiments)), settings, limits) as staff:
+        staff.play(foreign_last(experiments), started, finished, on_news)
 
 
-class _Staff:
-    """The workers of one run."""
+class Staff:
+    """The workers of one run, or of one seat of a cluster.
+
+    Attributes:
+        killed: keys of experiments whose worker was killed by others, and not for lack of memory.
+    """
 
     def __init__(self, size: int, settings: Settings, limits: Limits) -> None:
         self._size, self._settings, self._limits = size, settings, limits
@@ -164,10 +169,11 @@ class _Staff:
         self._count = self._false_starts = 0
         self._selector = selectors.DefaultSelector()
         self._machine = processes.memory_of_machine()
+        self.killed: set[str] = set()
         self._next_look = 0.0
         self._on_news: OnNews = lambda _experiment, _news: None
 
-    def __enter__(self) -> _Staff:
+    def __enter__(self) -> Staff:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -209,7 +215,7 @@ class _Staff:
     def _assign(self, worker: WorkerProcess, todo: list[Experiment], started: Started) -> None:
         """Give a worker the next experiment, or replace it where its state would not be sound."""
         busy = {w.experiment.group for w in self._workers.values() if w.experiment is not None}
-        experiment = todo[_next(todo, busy)]
+        experiment = todo[next_place(todo, busy)]
         foreign = _foreign(experiment)
         if not worker.foreign <= foreign:
             self._dismiss(worker)
@@ -358,10 +364,18 @@ class _Staff:
                 raise RunError(f"a worker process cannot be started: {reason}")
         if worker.experiment is not None:
             experiment, worker.experiment = worker.experiment, None
+            if _killed_by_others(worker):
+                self.killed.add(experiment.key)
             yield experiment, Result(FAILED, {"reason": reason, "seconds": 0.0})
 
 
-def _next(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
+def _killed_by_others(worker: WorkerProcess) -> bool:
+    """Whether a worker that has ended was killed by neither this process nor the system."""
+    by_signal = worker.process.returncode == -signal.SIGKILL and not worker.killed_because
+    return by_signal and processes.killed_for_memory() <= worker.memory_kills
+
+
+def next_place(experiments: Sequence[Experiment], busy: set[tuple[str, ...]]) -> int:
     """Choose the next experiment: one whose deal nobody else is training, if there is one."""
     for index, experiment in enumerate(experiments):
         if experiment.group not in busy:
@@ -391,7 +405,7 @@ def _is_own(kind: str, name: str) -> bool:
         return False
 
 
-def _foreign_last(experiments: Sequence[Experiment]) -> list[Experiment]:
+def foreign_last(experiments: Sequence[Experiment]) -> list[Experiment]:
     """Order the experiments of each group: after a part of a plugin its worker is replaced."""
     first: dict[tuple[str, ...], int] = {}
     for place, experiment in enumerate(experiments):

@@ -1,0 +1,271 @@
+"""Ray: the rows of this machine's workers, and what is lost costs no row.
+
+A real cluster of one machine, on the loopback, that the tests start and end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hartley import __version__
+from hartley.core import Experiment, Stage
+from hartley.core.errors import RunError
+from hartley.engine.assess import assess
+from hartley.engine.plan.plan import Plan, parse
+from hartley.engine.plan.worklist import code_of
+from hartley.engine.run import executor, processes, ray_executor, ray_seat
+from hartley.engine.run.ray_executor import Cluster, perform_on_ray
+from hartley.store import trials_from_bytes
+
+pytestmark = pytest.mark.ray
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="Ray is not installed: pip install 'hartley[ray]'"
+)
+SEAT, WORKER = "ray::Seat", "hartley.engine.run.worker"
+HEAD = """
+import sys, ray
+ray.init(address="local", num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1",
+         _temp_dir=sys.argv[1], object_store_memory=100 << 20, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def head():
+    """The address of a cluster with two processors, and the process that has started it."""
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_enable_worker_prestart": "0",
+    }
+    with tempfile.TemporaryDirectory(prefix="hry-", ignore_cleanup_errors=True) as scratch:
+        process = subprocess.Popen(
+            [sys.executable, "-c", HEAD, scratch],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **quiet},
+            text=True,
+            start_new_session=True,
+        )
+        address = process.stdout.readline().strip()
+        assert address, "the cluster did not start"
+        yield address, process.pid
+        processes.end(process.pid)
+        process.communicate()
+
+
+def job(attack, rounds=2, **params):
+    stage = Stage(attack, params, "membership", {"rounds": rounds})
+    return Experiment("live:membership", stages=(stage,))
+
+
+def on_ray(jobs, address, folder, workers, started=lambda job: None, **more):
+    results = {}
+    perform_on_ray(
+        jobs,
+        cluster=Cluster(address, str(folder)),
+        workers=workers,
+        isolate=False,
+        started=started,
+        finished=lambda job, result: results.__setitem__(job.label, result),
+        **more,
+    )
+    return results
+
+
+def here(jobs):
+    results = {}
+    executor.perform(
+        jobs,
+        workers=0,
+        isolate=False,
+        started=lambda job: None,
+        finished=lambda job, result: results.__setitem__(job.label, result),
+    )
+    return results
+
+
+def numbers(result):
+    """What does not depend on the clock: the trials, and the intervals and metrics of the row."""
+    trials = trials_from_bytes(result.content)
+    row = result.row["row"]
+    arrays = [np.asarray(a).tobytes() for a in (trials.truth, trials.guess, trials.reference)]
+    return arrays, trials.run_id, row["bits"], row["usual"], result.row["measurement"]
+
+
+def family(pid, words):
+    """The ids of what a process has started, whose command holds these words."""
+    found = []
+    for one in processes.families([pid]):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{one}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if words in command:
+                found.append(one)
+    return found
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+    return value
+
+
+@needs_ray
+def test_rows_are_those_of_this_machine_and_a_fault_costs_one(head, strangers, tmp_path):
+    played = [job("honest", noise=0.5), job("loss_threshold")]
+    faulty = [job("crashes"), job("dies"), job("naps", seconds=600.0), job("chatters")]
+    limits = executor.Limits(seconds=20.0)
+    found = on_ray(played + faulty, head[0], strangers, 2, logs=tmp_path, limits=limits)
+    for label, result in here(played).items():
+        assert numbers(found[label]) == numbers(result), label
+    assert "on purpose" in found["crashes"].note["reason"]
+    assert found["dies"].note["reason"].startswith("its worker process ended with exit code 7")
+    assert "longer than the time limit of 20 s" in found["naps"].note["reason"]
+    assert found["chatters"].status == "done"
+    printed = [path.read_text() for path in tmp_path.glob("ray-*.txt")]
+    assert "from below Python" in "".join(printed)
+
+
+@needs_ray
+def test_a_killed_worker_costs_no_row(head, strangers, tmp_path):
+    """Kill −9 of the worker process, then of the actor that holds it: played again each time."""
+    mark = tmp_path / "began"
+    jobs = [job("honest", noise=0.5), job("naps", seconds=2.0, mark=str(mark))]
+    killed = []
+
+    def kill():
+        for words in (WORKER, SEAT):
+            wait_for(mark.exists)
+            (pid,) = family(head[1], words)
+            mark.unlink()
+            os.kill(pid, signal.SIGKILL)
+            killed.append(words)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    begun = []
+    found = on_ray(jobs, head[0], strangers, 1, lambda job: begun.append(job.label), logs=tmp_path)
+    killer.join(5)
+    assert killed == [WORKER, SEAT] and begun == ["honest", "naps", "naps", "naps"]
+    mark.unlink()
+    quick = here([jobs[0], job("naps", seconds=0.0, mark=str(mark))])
+    assert numbers(found["honest"]) == numbers(quick["honest"])
+    assert found["naps"].status == "done"
+    (one, two) = (trials_from_bytes(r["naps"].content) for r in (found, quick))
+    assert one.guess.tobytes() == two.guess.tobytes()
+    assert "played again" in (tmp_path / "ray.txt").read_text()
+
+
+@needs_ray
+def test_a_stop_leaves_nothing_behind(head, strangers):
+    def stop(_job):
+        assert family(head[1], SEAT)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        on_ray([job("naps", seconds=60.0)], head[0], strangers, 1, stop)
+    assert not family(os.getpid(), "ray_bridge")
+    wait_for(lambda: not family(head[1], SEAT) and not family(head[1], WORKER))
+
+
+@needs_ray
+def test_a_lost_head_ends_the_run_and_it_goes_on_here(head, strangers, tmp_path):
+    """The last test on the cluster, which it ends."""
+    mark = tmp_path / "began"
+    plan = Plan(
+        scene="live:membership",
+        only=("honest", "naps"),
+        games={"membership": {"rounds": 2}},
+        attacks={"naps": {"seconds": 3.0, "mark": str(mark)}},
+        isolate=False,
+        workers=1,
+    )
+    far = replace(plan, executor="ray", address=head[0], shipped_code=str(strangers))
+
+    def kill():
+        wait_for(mark.exists)
+        for pid in family(head[1], "raylet/raylet"):
+            os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    began = time.monotonic()
+    with pytest.raises(RunError, match=r"Ray cluster at .* cannot be used: .*--executor local"):
+        assess(far, store=tmp_path / "runs")
+    assert time.monotonic() - began < 200
+    (folder,) = (tmp_path / "runs").iterdir()
+    kept = {path.name: path.read_bytes() for path in (folder / "trials").iterdir()}
+    assert len(kept) == 1
+    finished_run = assess(plan, store=tmp_path / "runs")
+    assert finished_run["id"] == folder.name
+    assert {row["status"] for row in finished_run["channels"] if row["attack"] in plan.only} == {
+        "done"
+    }
+    for name, content in kept.items():
+        assert (folder / "trials" / name).read_bytes() == content
+
+
+def test_what_is_missing_is_one_line(call, monkeypatch):
+    words = ("assess", "--scene", "live:membership", "--executor", "ray")
+    with socket.socket() as nobody:  # bound, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        monkeypatch.setattr(ray_executor, "find_spec", lambda _name: object())
+        cases = {
+            f"127.0.0.1:{port}": f"no Ray cluster answers at 127.0.0.1:{port}",
+            "ray://far:1": "executor.address must be local, auto or HOST:PORT",
+        }
+        for address, message in cases.items():
+            done = call(*words, "--address", address)
+            assert done.returncode == 2 and message in done.stderr
+            assert done.stderr.strip().count("\n") == 0
+    monkeypatch.setattr(ray_executor, "find_spec", lambda _name: None)
+    done = call(*words)
+    assert done.returncode == 2 and done.stderr.strip().count("\n") == 0
+    assert "ray is not installed; try: pip install 'hartley[ray]'" in done.stderr
+    done = call("assess", "--scene", "live:membership", "--address", "auto")
+    assert done.returncode == 2 and "--address must go with --executor ray" in done.stderr
+
+
+def test_a_plan_names_its_cluster():
+    plan = parse('scene = "digits"\n[executor]\nkind = "ray"\naddress = "auto"\ncode = "mine"\n')
+    assert (plan.executor, plan.address, plan.shipped_code) == ("ray", "auto", "mine")
+    for text, message in {
+        'kind = "rai"': "executor.kind must be local or ray",
+        'address = "auto"': 'executor.address must go with kind = "ray"',
+    }.items():
+        with pytest.raises(Exception, match=message):
+            parse(f'scene = "digits"\n[executor]\n{text}\n')
+
+
+def test_a_machine_with_other_code_or_files_plays_nothing(tmp_path):
+    records = tmp_path / "records.csv"
+    records.write_text("a,b\n1,2\n")
+    params = {"records": str(records), "target": "b"}
+    plain = replace(job("loss_threshold"), scene="digits")
+    one = replace(plain, code=code_of(plain))
+    assert ray_seat.unlike(one, [], __version__) == ""
+    assert "install the same" in ray_seat.unlike(one, [], "0.0")
+    assert "with other code" in ray_seat.unlike(replace(one, code="ab numpy 1"), [], __version__)
+    on_files = replace(plain, scene_params=params)
+    files = ray_seat.files_of_scene("digits", params)
+    assert ray_seat.unlike(on_files, files, __version__) == ""
+    records.write_text("a,b\n1,3\n")
+    assert "other files" in ray_seat.unlike(on_files, files, __version__, here="m")
