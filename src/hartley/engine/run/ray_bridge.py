@@ -36,8 +36,15 @@ _FAREWELL = 5.0
 """Seconds after which this process ends by force, once the command wants no more."""
 _STARTS = 3
 """Times that a cluster of this machine alone is started."""
-_LIGHT = {"RAY_prestart_worker_first_driver": "0", "RAY_enable_worker_prestart": "0"}
-"""Settings of Ray: start no worker before one is asked for."""
+_LIGHT = {
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_raylet_start_wait_time_s": "90",
+}
+"""Settings of Ray: start no worker before one is asked for, and wait on a busy machine."""
+_TOKEN = " (a cluster that asks for a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN set here)"
+_LOOPBACK = "127.0.0.2"
+"""Ray puts the machine's outer address in the place of 127.0.0.1."""
 _OBJECTS = 256 << 20
 """Bytes of shared memory for results in a cluster of this machine alone."""
 
@@ -194,9 +201,10 @@ def _connect(ray: Any, order: Mapping[str, Any]) -> None:
             "num_cpus": order["workers"] or os.cpu_count() or 1,
             "include_dashboard": False,
             "object_store_memory": _OBJECTS,
-            "_node_ip_address": "127.0.0.1",
             "_temp_dir": order["scratch"],
         }
+        if sys.platform == "linux":
+            settings["_node_ip_address"] = _LOOPBACK
         os.environ.update(_LIGHT)
     tries = _STARTS if order["address"] == "local" else 1
     for left in reversed(range(tries)):
@@ -205,8 +213,9 @@ def _connect(ray: Any, order: Mapping[str, Any]) -> None:
             return
         except Exception as error:  # Ray raises its own, those of Python and of its libraries
             if not left:
-                raise RunError(_one_line(error)) from error
-        ray.shutdown()  # a busy machine takes longer than the 30 s that Ray waits
+                hint = "" if order["address"] == "local" else _TOKEN
+                raise RunError(_one_line(error) + hint) from error
+        ray.shutdown()
 
 
 def _no_room(ray: Any) -> str:

@@ -164,6 +164,8 @@ class _Bridge:
         self._results, results_end = os.pipe()
         environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
         environment |= {processes.MARK: self._mark, "RAY_USAGE_STATS_ENABLED": "0"}
+        if order["address"] == "local":  # else Ray writes a token into the user's home
+            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         with contextlib.ExitStack() as opened:
             prints: Any = subprocess.DEVNULL
             if self._log is not None:
