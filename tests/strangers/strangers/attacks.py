@@ -82,14 +82,17 @@ def honest(view, rng, *, noise: float = 0.0, loud: bool = False, word: str = "a"
 
 
 @attack(game=membership, access=Access.SCORES, term=Term.NOISE, modalities=ALL, paper="hartley")
-def naps(view, rng, *, seconds: float = 0.2, mark: str = ""):
+def naps(view, rng, *, seconds: float = 0.2, mark: str = "", pause: str = ""):
     """Take a while before reading the wire.
 
     Args:
         seconds: how long a round takes.
         mark: a file that says that it began.
+        pause: a file; it waits for as long as it is there.
     """
     if mark:
         Path(mark).touch()
     time.sleep(seconds)
+    while pause and Path(pause).exists():
+        time.sleep(0.1)
     return _told(view)

@@ -198,6 +198,18 @@ class Staff:
             for experiment, result in self._events():
                 finished(experiment, result)
 
+    def warm_up(self) -> None:
+        """Start the workers before there is a job, and wait until they are ready.
+
+        Raises:
+            RunError: no worker process can be started.
+        """
+        while not all(worker.ready for worker in self._workers.values()) or not self._workers:
+            while len(self._workers) < self._size:
+                self._hire()
+            for _ in self._events():
+                pass
+
     def _busy(self) -> bool:
         return any(worker.experiment is not None for worker in self._workers.values())
 

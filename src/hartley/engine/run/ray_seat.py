@@ -75,7 +75,12 @@ class Seat:
         sys.path[:0] = [name for name in order["path"] if name not in sys.path]
 
     def begin(self) -> dict[str, Any]:
-        """Say where it is."""
+        """Start its worker, and say where it is.
+
+        Raises:
+            RunError: no worker process can be started.
+        """
+        self._staff.warm_up()
         return {"host": socket.gethostname(), "pid": os.getpid()}
 
     def play(self, dumped: Mapping[str, Any]) -> Played:
