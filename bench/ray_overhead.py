@@ -1,7 +1,7 @@
 """What Ray costs: the time on the clock of the same jobs here and on a cluster of this machine.
 
     python bench/ray_overhead.py
-    python bench/ray_overhead.py --jobs 8 --rounds 200 --turns 3
+    python bench/ray_overhead.py --jobs 8 --rounds 3000 --turns 3
 
 Jobs are replicates of one attack on ``live:membership``, each at least ten seconds of work, on two
 workers. Both sides play the same jobs in turns, in one process, and the cluster runs already; each
@@ -76,7 +76,7 @@ def main() -> None:
     """Play in turns and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=80)
+    parser.add_argument("--rounds", type=int, default=1500)
     parser.add_argument("--turns", type=int, default=2)
     options = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -114,9 +114,9 @@ class Bridge:
     def _hire(self, ray: Any) -> _Seated:
         from hartley.engine.run.ray_seat import Seat
 
-        kept = {name: value for name, value in self._order.items() if name != "experiments"}
+        shared = {name: value for name, value in self._order.items() if name != "experiments"}
         remote = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(Seat)
-        actor = remote.remote(kept)
+        actor = remote.remote(shared)
         return _Seated(actor, actor.begin.remote())
 
     def _answered(self, ray: Any, seat: _Seated) -> None:

@@ -192,21 +192,21 @@ class _Bridge:
 
     def notes(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Yield what it says, until it ends or says nothing for too long."""
-        heard, patience = time.monotonic(), _CONNECTING
-        while time.monotonic() - heard < patience:
+        last, patience = time.monotonic(), _CONNECTING
+        while time.monotonic() - last < patience:
             if not select.select([self._results], [], [], 0.5)[0]:
                 continue
             piece = os.read(self._results, 1 << 20)
             if not piece:
                 return
-            heard = time.monotonic()
+            last = time.monotonic()
             try:
                 for note, content in self._frames.add(piece):
                     patience = _SILENCE
                     yield note, content
             except GarbledFrame:
                 return
-            heard = time.monotonic()
+            last = time.monotonic()
         self._silent = True
 
     def cause(self) -> str:

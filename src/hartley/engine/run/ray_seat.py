@@ -41,7 +41,7 @@ def unlike(experiment: Experiment, files: Sequence[str], version: str, *, here: 
         return f"{here} has Hartley {__version__}, and the command is {version}; install the same"
     try:
         code = code_of(experiment)
-        found = files_of_scene(experiment.scene, experiment.scene_params)
+        digests = files_of_scene(experiment.scene, experiment.scene_params)
     except HartleyError as error:
         return f"{here} cannot play {experiment.words()}: {error}"
     if experiment.code and code != experiment.code:
@@ -49,8 +49,8 @@ def unlike(experiment: Experiment, files: Sequence[str], version: str, *, here: 
             f"{here} would play {experiment.words()} with other code: it has {code!r}, and the "
             f"command {experiment.code!r}; install the same there"
         )
-    if found != list(files):
-        named = sorted({line.split()[0] for line in {*found} ^ {*files} if line})
+    if digests != list(files):
+        named = sorted({line.split()[0] for line in {*digests} ^ {*files} if line})
         return (
             f"{here} has other files for the scene {experiment.scene} ({', '.join(named)}); put "
             "the same files at the same paths there"
