@@ -42,6 +42,8 @@ import pytest
         (("show", "latest"), "holds no runs"),
         (("show", "los_threshold"), "did you mean loss_threshold"),
         (("gate", "x", "--limits", "gone.toml"), "cannot read the plan"),
+        (("guard", "guard.toml", "check"), "check comes first, then what it is about"),
+        (("guard", "chek", "guard.toml"), "did you mean check?"),
         (("report", "x"), "holds no runs"),
         (("report", "x", "--format", "pdf"), "pdf"),
         (("pack", "get", "fashion-mnits"), "did you mean fashion-mnist"),

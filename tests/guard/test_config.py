@@ -86,6 +86,9 @@ def test_an_account_without_a_group_is_one_by_itself(tmp_path):
         ("[guard]", '[guard]\nmode = "enforced"', "one of dry-run, enforce; did you mean enforce?"),
         ("[guard]", "[guard]\nmax_body = 1e9", "max_body in [guard] must be a whole number"),
         ("[guard]", "[guard", "line 2, column"),
+        ("[guard]", '[guard]\nledger = "postgresql:/db"', "a file, or postgresql://"),
+        ("8000/v1", "8000/v1/chat/completions", "the model's address as far as /v1"),
+        ("127.0.0.1:8000", "127.0.0.1:8700", "another address than that of listen"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_key(tmp_path, line, instead, message):

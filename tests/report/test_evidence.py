@@ -486,6 +486,9 @@ def test_a_signed_pack_verifies_offline_and_a_changed_sentence_does_not(store, t
     assert verified(out, fingerprint) == (1, f"REFUSED {out}: evidence.md was changed\n")
     assert evidence_of(tmp_path / "runs", "live", *words) == 0  # written anew over the edit
     assert verified(out, fingerprint)[0] == 0
+    assert evidence_of(tmp_path / "runs", "live", *words[:-2]) == 2
+    assert "is a signed pack" in capsys.readouterr().err
+    assert verified(out, fingerprint)[0] == 0
     signature = tmp_path / "runs" / "live" / "signature.json"
     signature.write_text(signature.read_text().replace('"signature": "', '"signature": "00', 1))
     assert evidence_of(tmp_path / "runs", "live", *words) == 3

@@ -175,8 +175,16 @@ def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
     if into is None:
         say(commands.audit(settings, None, head))
         return 0
-    with into.open("w", encoding="utf-8") as lines:
-        say(commands.audit(settings, lambda line: print(line, file=lines), head))
+    if settings.uses(into):
+        raise UsageError(f"--into must be a file of its own, got {into}, which the guard needs")
+    # A log that does not verify leaves an export from earlier as it is.
+    whole = into.exists() and not into.is_file()
+    partial = into if whole else into.with_name(into.name + ".partial")
+    with partial.open("w", encoding="utf-8") as lines:
+        summary = commands.audit(settings, lambda line: print(line, file=lines), head)
+    if not whole:
+        partial.replace(into)
+    say(summary)
     return 0
 
 

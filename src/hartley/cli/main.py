@@ -25,7 +25,7 @@ from hartley.cli.supervise import (
     supervised,
 )
 from hartley.cli.terminal import complain, complain_at_length
-from hartley.core.errors import HartleyError, Mistakes, UsageError
+from hartley.core.errors import HartleyError, Mistakes, UsageError, did_you_mean
 from hartley.engine.run.threads import one_thread
 
 if TYPE_CHECKING:
@@ -297,7 +297,17 @@ def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     inner = next((word for word in arguments if word in NESTED.get(verb, ())), "")
     page = " ".join(filter(None, ("hartley", verb, inner)))
     text = text.rstrip(".")
+    if text.startswith("There is no place") and verb in NESTED:
+        text += _misplaced(verb, inner, arguments)
     return f"{text}{' See:' if text.endswith('?') else '; see:'} {page} --help"
+
+
+def _misplaced(verb: str, inner: str, arguments: Sequence[str]) -> str:
+    """Say that a command of a verb comes first, or which one was meant."""
+    first = next(iter(arguments[arguments.index(verb) + 1 :]), "")
+    if inner and first != inner:
+        return f": {inner} comes first, then what it is about"
+    return "" if inner else did_you_mean(first, NESTED[verb])
 
 
 if __name__ == "__main__":

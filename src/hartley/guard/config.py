@@ -192,6 +192,15 @@ class GuardConfig:
         """Whether answers are changed or refused, and not only counted."""
         return self.mode == "enforce"
 
+    def uses(self, file: Path) -> bool:
+        """Whether a file is this configuration or its ledger, which nothing else may write."""
+        needed = [self.path]
+        if "://" not in self.ledger:
+            needed += [Path(self.ledger + end) for end in ("", "-wal", "-shm", "-journal")]
+        there = [other for other in needed if other.exists()]
+        same = file.exists() and any(file.samefile(other) for other in there)
+        return same or file.resolve() in {other.resolve() for other in needed}
+
     def form_of(self, model: str) -> AnswerForm | None:
         """Return the declared answers of a model, or None where it writes free text."""
         return self.forms.get(model, self.forms.get("*"))
@@ -332,13 +341,16 @@ def _base(path: Path, content: Mapping[str, Any], env: Mapping[str, str]) -> dic
     try:
         permitted(upstream, allowed, secret=bool(upstream_key))
     except UsageError as error:
-        reason = str(error).partition("; allow it")[0]
-        raise UsageError(
-            f'{path}: upstream in [guard]: {reason}; allow_host = ["HOST"] allows one'
-        ) from None
+        reason, allows, _ = str(error).partition("; allow it")
+        hint = '; allow_host = ["HOST"] allows one' if allows else ""
+        raise UsageError(f"{path}: upstream in [guard]: {reason}{hint}") from None
+    if upstream.endswith("/completions"):
+        raise table.fault("upstream", "the model's address as far as /v1")
+    if upstream.partition("://")[2].partition("/")[0] == listen:
+        raise table.fault("upstream", "another address than that of listen")
     ledger = table.text("ledger", "guard.sqlite")
     if not ledger.startswith(("postgresql://", "postgres://")):
-        if "://" in ledger:
+        if "://" in ledger or ledger.startswith(("postgresql:", "postgres:")):
             raise table.fault("ledger", "a file, or postgresql://…")
         ledger = str(path.parent / ledger)
     return {
@@ -406,7 +418,9 @@ def _accounts(
             raise table.fault("group", f"a group that the file has{hint}")
         if not group:
             if name in groups:
-                raise table.fault("name", "no name of a group, or have group")
+                raise table.fault(
+                    "name", "another than a group's, or the account must have a group"
+                )
             group = name
             groups[name] = Group(name, None)
         principals[name] = Principal(name, key, group, table.number("budget_bits", None, 0))
@@ -435,6 +449,12 @@ def _secrets(path: Path, content: Mapping[str, Any], env: Mapping[str, str]) -> 
                 raise table.fault("file", "a text file that can be read") from None
         if not text:
             raise table.fault("file", "a file with a text in it")
+        if 8 * len(text.encode()) < LEAST_SECRET_BITS:
+            raise UsageError(
+                f"{path}: the text of secret {name!r} must have at least "
+                f"{LEAST_SECRET_BITS / 8:.0f} bytes, got {len(text.encode())}: fewer are read by "
+                "chance"
+            )
         bits = table.required("entropy_bits", LEAST_SECRET_BITS, 8.0 * len(text.encode()))
         secrets[name] = Secret(name, text, bits)
     return [*secrets.values()]

@@ -6,10 +6,18 @@ from collections.abc import Iterator
 
 from hartley.guard.charge import charge_of
 from hartley.guard.config import GuardConfig
+from hartley.guard.judge.window_judge import check_secrets
 
 
 def described(config: GuardConfig) -> Iterator[str]:
-    """Yield lines on a configuration."""
+    """Yield lines on a configuration.
+
+    Raises:
+        UsageError: its secrets cannot be searched for.
+    """
+    if config.secrets:
+        texts = [secret.text for secret in config.secrets]
+        check_secrets(texts, [secret.name for secret in config.secrets])
     acts = "answers are changed or refused" if config.enforces else "everything passes unchanged"
     yield f"{config.path}: {config.mode}, {acts}"
     yield f"listens at {config.host}:{config.port}, before {config.upstream}"
@@ -22,13 +30,18 @@ def described(config: GuardConfig) -> Iterator[str]:
         charge = charge_of(config, request)
         name = {"*": "other models", "": "other models"}.get(model, f"model {model}")
         unit = "bit" if charge.bits == 1 else "bits"
-        bound = f"{charge.bits:.6g} {unit} an answer" if charge.guaranteed else "NO GUARANTEE"
+        bits = f"{charge.bits:.6g} {unit} an answer" if charge.guaranteed or charge.bits else ""
+        bound = ", ".join(filter(None, (bits, "" if charge.guaranteed else "NO GUARANTEE")))
         yield f"{name}: {bound} ({charge.basis})"
     if not config.secrets:
         yield "no [[secret]]: no answer is searched"
     elif config.enforces:
         secrets = ", ".join(secret.name for secret in config.secrets)
         yield f"free text is searched for {secrets}, encoded too"
+    for decoy in config.decoys:
+        where = "in each request" if config.enforces else 'with mode = "enforce" alone'
+        one_of = f"one of {len(decoy.candidates)} values is planted {where}"
+        yield f"decoy {decoy.name}: {one_of}; trips falsely with chance at most {decoy.alpha:g}"
     if config.enforces and not config.metrics_key_sha256:
         yield "/metrics: refused, since what it counts depends on answers (metrics_key_sha256)"
     if config.outage == "forward":

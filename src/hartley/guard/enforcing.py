@@ -126,10 +126,10 @@ async def _payload(
         return response.status, json.loads(raw), len(raw)
     except UpstreamFault as fault:
         if response is not None:
-            guard.metrics.fault(fault.kind)
+            guard.fault(fault.kind)
         return 502, None, 0
     except (ValueError, RecursionError):
-        guard.metrics.fault("rubbish")
+        guard.fault("rubbish")
         return 502, None, 0
     finally:
         exchange.waited = clock() - exchange.sent_at
@@ -156,7 +156,9 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
             most = MOST_TIMED_BYTES if timed else MOST_ANSWER_BYTES
             status, payload, _size = await _payload(guard, exchange, body, most)
     except TimeoutError:
-        guard.metrics.fault("late")
+        guard.fault("late")
+    if payload is not None and status != 200:
+        guard.fault("status", status=status)
     symbols: Sequence[forms.Symbol] = forms.symbols_of(form, status, payload)
     exchange.outcome = "answered"
     exchange.texts = raw_texts(payload)
@@ -220,7 +222,7 @@ async def _judged(guard: Guard, exchange: Exchange, body: bytes) -> web.StreamRe
         elif status == 200:
             written = answer.whole(payload)
     except BadAnswer:
-        guard.metrics.fault("rubbish")
+        guard.fault("rubbish")
         status = 502
     guard.metrics.held(answer.most)
     await guard.begin(exchange)
@@ -276,7 +278,7 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     except (UpstreamFault, BadAnswer, BadEvents) as fault:
         # Without a response, the fault was counted where it was asked for.
         if response is not None:
-            guard.metrics.fault(fault.kind if isinstance(fault, UpstreamFault) else "rubbish")
+            guard.fault(fault.kind if isinstance(fault, UpstreamFault) else "rubbish")
         exchange.outcome = "upstream_error"
         if not exchange.prepared:
             await guard.begin(exchange)

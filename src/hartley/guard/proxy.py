@@ -24,6 +24,7 @@ from hartley.guard.charge import charge_of
 from hartley.guard.config import LOOPBACK
 from hartley.guard.enforcing import enforced
 from hartley.guard.exchange import Exchange, Rejected, earlier, error_response, outage
+from hartley.guard.ledger import LedgerError
 from hartley.guard.metrics import Metrics
 from hartley.guard.protocols import Refused
 from hartley.guard.requests import read_key, read_request
@@ -313,7 +314,14 @@ class Guard:
 
     def _failed(self, call: str, error: Exception) -> None:
         self.metrics.failed(call)
-        self.say("ledger failed", call=call, error=type(error).__name__)
+        # Texts of other errors could hold what a request held.
+        reason = {"reason": str(error)} if isinstance(error, LedgerError) else {}
+        self.say("ledger failed", call=call, error=type(error).__name__, **reason)
+
+    def fault(self, kind: str, **facts: Any) -> None:
+        """Count and log that the model's server failed: a declared answer does not show it."""
+        self.metrics.fault(kind)
+        self.say("model failed", upstream=self.config.upstream, kind=kind, **facts)
 
     def say(self, what: str, **facts: Any) -> None:
         """Log one line, which never holds a prompt, an answer or a key."""
@@ -367,7 +375,7 @@ class Guard:
         try:
             return await self._upstream.ask(exchange.path, body)
         except UpstreamFault as fault:
-            self.metrics.fault(fault.kind)
+            self.fault(fault.kind)
             raise
         finally:
             exchange.waited = clock() - exchange.sent_at

@@ -149,6 +149,10 @@ def replay(
         )
     calls = _distinct(logged)
     address = ledger or str(config.path.parent / f"{config.path.stem}.exposure.sqlite")
+    if config.uses(Path(address)):
+        raise UsageError(
+            f"--ledger must be a ledger of exposures, got {address}, which the proxy needs"
+        )
     settings = _counting(config, calls, address)
     result = Replayed(repeated=len(logged) - len(calls), bad=bad, ledger=address)
     for entry in entries:

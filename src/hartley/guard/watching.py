@@ -12,7 +12,7 @@ from hartley.core.errors import UsageError
 from hartley.guard import forms
 from hartley.guard.enforcing import raw_texts
 from hartley.guard.exchange import Exchange, upstream_error
-from hartley.guard.protocols import Refused
+from hartley.guard.protocols import Refused, State
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
 from hartley.guard.upstream import MOST_ANSWER_BYTES, UpstreamFault, pieces, plain
@@ -53,7 +53,7 @@ async def watched(guard: Guard, exchange: Exchange) -> web.StreamResponse:
     except UpstreamFault as fault:
         exchange.outcome = "upstream_error"
         if response is not None:
-            guard.metrics.fault(fault.kind)
+            guard.fault(fault.kind)
         if stream is None:
             raise upstream_error(502) from None
         # As the model's server did, the guard breaks off.
@@ -68,6 +68,14 @@ async def watched(guard: Guard, exchange: Exchange) -> web.StreamResponse:
         guard.later(_judged(guard, exchange, bytes(copy)))
     await stream.write_eof()
     return stream
+
+
+WOULD: dict[State, str] = {
+    "slow": "would have slowed",
+    "coarsen": "would have coarsened",
+    "refuse": "would have refused",
+}
+"""What the log says of a request to a group that a rule has stopped."""
 
 
 async def _charged(guard: Guard, exchange: Exchange) -> None:
@@ -89,6 +97,7 @@ async def _charged(guard: Guard, exchange: Exchange) -> None:
             guard.metrics.would(group, "refuse")
     elif result.state != "open":
         guard.metrics.would(group, result.state)
+        guard.say(WOULD[result.state], group=group, account=exchange.principal.name)
 
 
 async def _judged(guard: Guard, exchange: Exchange, copy: bytes) -> None:
@@ -102,7 +111,7 @@ async def _judged(guard: Guard, exchange: Exchange, copy: bytes) -> None:
         try:
             await asyncio.to_thread(judge, answer, copy)
         except (BadAnswer, BadEvents, ValueError, RecursionError):
-            guard.metrics.fault("rubbish")
+            guard.fault("rubbish")
             guard.metrics.would(group, "refuse")
         if answer.withheld is not None:
             guard.withheld(exchange, answer.withheld)

@@ -221,7 +221,9 @@ def _waiver(place: str, entry: Any) -> Waiver:
     for key in DATES:
         value = entry.get(key)
         if not isinstance(value, date) or isinstance(value, datetime):
-            raise UsageError(f"{place} must have {key} = a day such as 2027-01-31, got {value!r}")
+            bare = " without quotes" if isinstance(value, str) else ""
+            day = f"a day such as 2027-01-31{bare}"
+            raise UsageError(f"{place} must have {key} = {day}, got {value!r}")
     up_to: Any = entry.get("up_to")
     number = isinstance(up_to, int | float) and not isinstance(up_to, bool)
     if not number or not 0 < up_to < float("inf"):

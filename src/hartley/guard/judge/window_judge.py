@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
+from hartley.core.errors import UsageError
 from hartley.games.judge_answers.judge import checked
 from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
@@ -39,6 +41,35 @@ class Finding:
     reason: str
 
 
+def check_secrets(secrets: Sequence[str], names: Sequence[str]) -> None:
+    """Check that secrets can be searched for; a mistake names them, and never holds their texts.
+
+    Args:
+        secrets: texts.
+        names: of the secrets.
+
+    Raises:
+        UsageError: there is none, one is too short, or two contain one another.
+    """
+    if not secrets:
+        checked(secrets)
+    for secret, name in zip(secrets, names, strict=True):
+        try:
+            checked((secret,))
+        except UsageError:
+            raise UsageError(
+                f"the text of secret {name!r} must have at least 8 letters or digits of the Latin "
+                "alphabet: fewer are read by chance"
+            ) from None
+    for (one, name), (other, another) in combinations(zip(secrets, names, strict=True), 2):
+        try:
+            checked((one, other))
+        except UsageError:
+            raise UsageError(
+                f"secrets must not contain one another, got {name!r} and {another!r}"
+            ) from None
+
+
 class WindowJudge:
     """Reads beginnings of secrets, and codes too slow for a window.
 
@@ -69,7 +100,7 @@ class WindowJudge:
         """
         self.secrets = tuple(secrets)
         self.names = tuple(names or map(str, range(len(secrets))))
-        checked(self.secrets)
+        check_secrets(self.secrets, self.names)
         if translations is None:
             translations = code_words.translations()
         self._english = {

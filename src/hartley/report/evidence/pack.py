@@ -115,7 +115,7 @@ def write_pack(
             written.
         RunError: the run changed since it was read.
     """
-    _check_place(out, str(reading.document["id"]))
+    _check_place(out, str(reading.document["id"]), signed=key is not None)
     sets = clause_sets()
     facts = {"for": {name: sets[name].edition for name in dict.fromkeys(names)}}
     with _as_usage_error(out):
@@ -169,8 +169,8 @@ def _replace(out: Path, beside: Path) -> None:
         shutil.rmtree(old)
 
 
-def _check_place(out: Path, run: str) -> None:
-    """Refuse to write over what is not a pack of this run.
+def _check_place(out: Path, run: str, signed: bool) -> None:
+    """Refuse to write over what is not a pack of this run, or over a signed one without a key.
 
     Raises:
         UsageError: it is not.
@@ -189,6 +189,10 @@ def _check_place(out: Path, run: str) -> None:
         raise UsageError(f"--out must be a new folder or a pack, got {out}, which is neither")
     if manifest.get("run") != run:
         raise UsageError(f"{out} is a pack of the run {manifest.get('run')}; choose another --out")
+    if SEAL in names and not signed:
+        raise UsageError(
+            f"{out} is a signed pack: sign the new one by --key, or choose another --out"
+        )
     listed = manifest.get("files")
     others = names - set(listed if isinstance(listed, dict) else ()) - {MANIFEST, SEAL}
     if others:
