@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 # Where nothing keeps bytecode, each of the processes that the tests start compiles all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-chat test test-slow lint style clean
+.PHONY: demo demo-chat test test-slow docs lint style clean
 
 # torch first: what depends on it must find it, not fetch another build.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -49,8 +49,13 @@ test: style
 	$(BIN)/pytest -n 2 --dist loadgroup --durations=30 -m "not slow"; tests=$$?; \
 	wait $$types && exit $$tests
 
+# The docs site: pages are written from the checkout, then built; open build/site/index.html.
+docs: $(VENV)/.ready
+	$(BIN)/python docs/site_pages.py build/pages
+	$(BIN)/zensical build --strict --clean
+
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -m slow
 
 clean:
-	rm -rf $(VENV) $(RUNS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(RUNS) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

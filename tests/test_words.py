@@ -69,7 +69,7 @@ HIDING_NAMES = {
 
 PATTERNS = {re.compile(pattern, re.IGNORECASE): rule for pattern, rule in WORDS.items()}
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("design/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("design/*.md")])
 LISTS_THE_WORDS = ROOT / "design" / "english.md"
 
 

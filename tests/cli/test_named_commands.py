@@ -22,7 +22,7 @@ from hartley.core.errors import UnknownName
 
 SRC = Path(hartley.__file__).parent
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 COMMAND = re.compile(r"(?<![\w/.'-])hartley ((?:--)?[a-zA-Z{](?:[^`'\"\n;)&#|?]|\.(?=\w))*)")
 NOT_COMMANDS = {"seed", "seed {}", "{}"}
 """Texts that begin with the package's name: the label of seeds, the name of a JUnit suite."""
