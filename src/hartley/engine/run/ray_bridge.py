@@ -177,7 +177,8 @@ class Bridge:
         losses = self._losses[experiment.key] = self._losses.get(experiment.key, 0) + 1
         if losses >= LOSSES:
             return False
-        print(f"{experiment.words()} is played again: {why}", file=sys.stderr, flush=True)  # noqa: T201
+        sys.stderr.write(f"{experiment.words()} is played again: {why}
+")
         self._todo.insert(0, experiment)
         return True
 
