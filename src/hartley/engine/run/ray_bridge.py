@@ -177,8 +177,7 @@ class Bridge:
         losses = self._losses[experiment.key] = self._losses.get(experiment.key, 0) + 1
         if losses >= LOSSES:
             return False
-        sys.stderr.write(f"{experiment.words()} is played again: {why}
-")
+        sys.stderr.write(f"{experiment.words()} is played again: {why}\n")
         self._todo.insert(0, experiment)
         return True
 
