@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 # Where nothing keeps bytecode, each of the processes that the tests start compiles all it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-chat test test-slow docs lint style clean
+.PHONY: demo demo-chat test test-browser test-slow docs lint style clean
 
 # torch first: what depends on it must find it, not fetch another build.
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -46,13 +46,17 @@ lint: style
 test: style
 	$(BIN)/hartley pack get --core
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/pytest -n 2 --dist loadgroup --durations=30 -m "not slow"; tests=$$?; \
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=30 -m "not slow and not browser"; tests=$$?; \
 	wait $$types && exit $$tests
 
 # The docs site: pages are written from the checkout, then built; open build/site/index.html.
 docs: $(VENV)/.ready
 	$(BIN)/python docs/site_pages.py build/pages
 	$(BIN)/zensical build --strict --clean
+
+# The pages of hartley serve in a real browser; they are skipped where there is no Chromium.
+test-browser: $(VENV)/.ready
+	$(BIN)/pytest tests/web/test_browser.py
 
 test-slow: $(VENV)/.ready
 	$(BIN)/pytest -m slow

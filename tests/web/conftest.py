@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from asyncio import new_event_loop
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,11 +89,3 @@ def serve(store: Path) -> Iterator[Served]:
     server = Served(store)
     yield server
     server.stop()
-
-
-def until(condition: Any, seconds: float = 10.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -10,7 +10,6 @@ from cyclopts import App, Parameter
 
 from hartley.cli.terminal import bits, note, number, print_json, print_table, quantity, say
 from hartley.core.errors import UsageError
-from hartley.report.comparison import label
 
 if TYPE_CHECKING:
     from hartley.engine.result.compare_runs import Side
@@ -88,7 +87,7 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
         "only_second": "new in the second",
     }.items():
         if comparison[side]:
-            say(f"{words} run: {', '.join(map(label, comparison[side]))}")
+            say(f"{words} run: {', '.join(map(_label, comparison[side]))}")
     for name, pair in comparison["utility"].items():
         say(f"utility: {name} {quantity(pair['first'])} → {quantity(pair['second'])}")
 
@@ -109,7 +108,7 @@ def _print_rows(comparison: Mapping[str, Any]) -> None:
     matched: dict[str, list[str]] = {}
     for row in comparison["rows"]:
         if row["matched"]:
-            matched.setdefault(row["matched"], []).append(label(row))
+            matched.setdefault(row["matched"], []).append(_label(row))
     for words, names in matched.items():
         say(f"{words} ({', '.join(names)})")
 
@@ -118,9 +117,15 @@ def _line(row: Mapping[str, Any]) -> tuple[str, ...]:
     between = row["difference"]
     cells = [bits(row[side]) if row[side] else "–" for side in ("first", "second")]
     if between is None:
-        return (label(row), *cells, "–", row["status"], row["reason"])
+        return (_label(row), *cells, "–", row["status"], row["reason"])
     words = f"{_signed(between['point'])} {_span(between)}"
-    return (label(row), *cells, words, row["status"], between["how"])
+    return (_label(row), *cells, words, row["status"], between["how"])
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    added = row["defenses"] and not row["baseline"]
+    behind = f" behind {'+'.join(row['defenses'])}, {row['knowledge']}" if added else ""
+    return f"{row['attack']}{behind}"
 
 
 def _span(between: Mapping[str, Any]) -> str:

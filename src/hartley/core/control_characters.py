@@ -18,6 +18,8 @@ _INVISIBLE = (
     "\U000e0000-\U000e0fff"  # tags
 )
 _ODD = re.compile(f"[{_INVISIBLE}]")
+_PLAIN = frozenset({int, float, bool, type(None)})
+"""Kinds of values that hold no text."""
 _BREAK = re.compile("[\t\n\r]+")
 
 
@@ -56,11 +58,14 @@ def visible_json(text: str) -> str:
 def visible_values(value: Any) -> Any:
     """Return a plain value with every text in it made visible: of mappings the keys too."""
     if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, Mapping):
-        return {visible_values(key): visible_values(item) for key, item in value.items()}
+        return _ODD.sub(_escaped, value)
+    if isinstance(value, dict | Mapping):  # dict first: of most mappings, and ten times as fast
+        return {
+            visible_values(key): item if type(item) in _PLAIN else visible_values(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [visible_values(item) for item in value]
+        return [item if type(item) in _PLAIN else visible_values(item) for item in value]
     return value
 
 

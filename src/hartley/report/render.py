@@ -44,13 +44,18 @@ def render(run: Mapping[str, Any], format: str) -> str:
 def page_document(run: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a run document whose texts are safe to print and whose rows are those of limits.
 
-    Rows behind a defense are in ``defended``, where what is read off them has a place on a page.
-
     Raises:
         UsageError: a document that this version cannot read.
     """
     # Reasons and names were written elsewhere.
-    document = visible_values(check_schema(run))
+    return with_baseline_rows(visible_values(check_schema(run)))
+
+
+def with_baseline_rows(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run document whose rows are those of limits.
+
+    Rows behind a defense are in ``defended``, where what is read off them has a place on a page.
+    """
     rows = document["channels"]
     document = {**document, "channels": baseline_rows(document)}
     if document.get("suspects") or document.get("defenses"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +16,11 @@ from aiohttp import web
 from hartley.core.control_characters import one_line, visible, visible_values
 from hartley.core.errors import HartleyError, UsageError
 from hartley.engine.result.compare_runs import MARGIN, Side, compare_runs
-from hartley.reference.schema import baseline_rows
-from hartley.report import comparison, loop, render, which_defense
+from hartley.reference.schema import check_schema
+from hartley.report import compared, loop, render, which_defense
 from hartley.report.format_numbers import plain
 from hartley.report.html import check_of_page, counts_of_page, verdict_of_page
-from hartley.report.render import page_document
+from hartley.report.render import with_baseline_rows
 from hartley.report.summary import limited, summary
 from hartley.report.table_rows import channel
 from hartley.report.templates import text as report_text
@@ -99,6 +100,13 @@ class Pages:
             app.router.add_get(path, _in_thread(page))
         app.router.add_get("/static/{name}", static)
         return app
+
+    def warm(self) -> None:
+        """Draw the newest run that is finished once: what that imports takes two seconds."""
+        with contextlib.suppress(Exception):  # its page says what is wrong with it
+            rows = self.stored.listed()
+            name = next(row["id"] for row in rows if row["status"] not in _UNREADABLE)
+            self._view(self.stored.run(name))
 
     def list_runs(self, request: web.Request) -> web.Response:
         """Answer with the list of runs."""
@@ -286,11 +294,8 @@ def _view(run: Run) -> dict[str, Any]:
     document = run.document
     assert document is not None
     finished = run.progress is None
-    if finished:
-        page = page_document(document)
-    else:
-        page = visible_values({**document, "channels": baseline_rows(document)})
-    rows = visible_values(document["channels"])
+    document = visible_values(document)
+    page = with_baseline_rows(check_schema(document) if finished else document)
     from markupsafe import Markup
 
     svg: Any = Markup  # only what `loop.picture` drew, which escapes what it prints
@@ -309,8 +314,11 @@ def _view(run: Run) -> dict[str, Any]:
         "loop_wide": svg(loop.picture(page)),
         "loop_tall": svg(loop.picture(page, narrow=True)),
         "choice": which_defense.of_page(page) if finished else None,
-        "rows": rows,
-        "numbers": {s: sum(s in ("all", row["status"]) for row in rows) for s in SHOWN},
+        "rows": document["channels"],
+        "numbers": {
+            which: sum(which in ("all", row["status"]) for row in document["channels"])
+            for which in SHOWN
+        },
     }
 
 
@@ -321,33 +329,30 @@ def _compared(sides: Sequence[Run]) -> dict[str, Any]:
         Side(document, side.load)
         for document, side in zip((documents[0], documents[1]), sides, strict=True)
     )
-    compared = visible_values(compare_runs(first, second, margin=MARGIN))
-    lines = []
-    for row in compared["rows"]:
-        lines.append(
-            {
-                "cells": comparison.cells(row),
-                "tone": TONES.get(row["status"], "inconclusive"),
-                "href": row_path(sides[1].name, str(row["id"])),
-            }
-        )
+    comparison = visible_values(compare_runs(first, second, margin=MARGIN))
+    table = compared.of_verdict({"against": comparison})
+    assert table is not None
+    lines = [
+        {
+            "cells": cells,
+            "tone": TONES.get(row["status"], "inconclusive"),
+            "href": row_path(sides[1].name, str(row["id"])),
+        }
+        for row, cells in zip(comparison["rows"], table["rows"], strict=True)
+    ]
     facts = [
-        (plain(name), str(compared["first"][name])[:64], str(compared["second"][name])[:64])
+        (plain(name), str(comparison["first"][name])[:64], str(comparison["second"][name])[:64])
         for name in ("scene", "digest", "seed", "version")
-        if compared["first"][name] != compared["second"][name]
+        if comparison["first"][name] != comparison["second"][name]
     ]
     return {
-        "status": compared["status"],
-        "tone": TONES.get(compared["status"], "inconclusive"),
-        "reasons": compared["reasons"],
-        "head": comparison.HEAD,
+        "status": comparison["status"],
+        "tone": TONES.get(comparison["status"], "inconclusive"),
+        "reasons": comparison["reasons"],
+        "head": [name.capitalize() for name in table["head"]],
         "lines": lines,
         "facts": facts,
-        "only": [
-            (words, ", ".join(map(comparison.label, compared[side])))
-            for side, words in (("only_first", "first"), ("only_second", "second"))
-            if compared[side]
-        ],
+        "notes": table["notes"],
         "doubts": [f"{s.name}: {one_line(s.doubt)}" for s in sides if s.doubt],
     }
 

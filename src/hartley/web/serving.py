@@ -114,7 +114,9 @@ async def _serve(
         await runner.setup()
         await web.SockSite(runner, at).start()
         ready()
+        warming = asyncio.create_task(asyncio.to_thread(pages.warm))
         await stop.wait()
+        await warming
     finally:
         await runner.cleanup()
 
