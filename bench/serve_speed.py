@@ -1,8 +1,8 @@
 """How long the pages of ``hartley serve`` take: the first page of a store of 1,000 runs, and a run.
 
-Run with ``python bench/serve_speed.py RUN``, where RUN is the folder of a finished run. It is copied
-1,000 times into a folder of its own, and its document once to 500 rows. Each page is asked for
-over a connection, as a browser does; the times are wall times.
+Run with ``python bench/serve_speed.py RUN``, where RUN is the folder of a finished run. It is
+copied 1,000 times into a folder of its own. Each page is asked for over a connection, as a browser
+does; the times are wall times.
 """
 
 from __future__ import annotations

@@ -104,13 +104,13 @@ class Pages:
     def warm(self) -> None:
         """Draw the newest run that is finished once: what that imports takes two seconds."""
         with contextlib.suppress(Exception):  # its page says what is wrong with it
-            rows = self.stored.listed()
+            rows, _ = self.stored.listed()
             name = next(row["id"] for row in rows if row["status"] not in _UNREADABLE)
             self._view(self.stored.run(name))
 
     def list_runs(self, request: web.Request) -> web.Response:
         """Answer with the list of runs."""
-        rows = self.stored.listed()
+        rows, others = self.stored.listed()
         wanted, status = request.query.get("q", ""), request.query.get("status", "")
         order = _one_of(request.query.get("sort", ""), SORTS)
         states = sorted({str(row["status"]) for row in rows})
@@ -134,7 +134,7 @@ class Pages:
             states=states,
             sorts=SORTS,
             query=query,
-            others=[one_line(name, 200) for name in self.stored.others()],
+            others=[one_line(name, 200) for name in others],
             turns=_turns("/", query, page, pages),
         )
 
@@ -260,7 +260,7 @@ class Pages:
     def compare(self, request: web.Request) -> web.Response:
         """Answer with two runs compared, or with the choice of two."""
         names = [request.query.get(side, "") for side in ("first", "second")]
-        known = [str(r["id"]) for r in self.stored.listed() if r["status"] not in _UNREADABLE]
+        known = [str(r["id"]) for r in self.stored.listed()[0] if r["status"] not in _UNREADABLE]
         context: dict[str, Any] = {
             "title": "Compare two runs",
             "names": names,

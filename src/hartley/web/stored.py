@@ -26,7 +26,10 @@ from hartley.store.verify import Reading, vouched_bytes
 UNFINISHED, DAMAGED, FOREIGN = "unfinished", "damaged", "foreign"
 REMEMBERED = 8
 """Runs whose documents stay in memory: one is up to some megabytes."""
+COUNTED = 1000
+"""Unfinished runs whose jobs stay counted in memory."""
 PARTS = ("rows", "trials")
+LINK = "{} is a link, which these pages do not follow"
 
 
 class NoSuchRun(UsageError):
@@ -112,38 +115,30 @@ class Stored:
             )
         self.store = store
         self._known: OrderedDict[str, tuple[Hashable, Run]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._counts: dict[str, tuple[Any, tuple[int, int, int] | None]] = {}
+        self._lock, self._listing = threading.Lock(), threading.Lock()
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Return the list of runs, newest first; foreign folders are rows too.
-
-        Raises:
-            StoreError: the store cannot be read.
-        """
-        return [row | self._foreign(row["id"]) for row in runs(self.store)]
-
-    def others(self) -> list[str]:
-        """Return the names of what is in the store and is not a run, in order.
+    def listed(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return the list of runs, newest first, and the names of what is not a run, in order.
 
         Raises:
             StoreError: the store cannot be read.
         """
+        with self._listing:  # a store without an index is read once, not once for each request
+            rows = runs(self.store)
         try:
-            names = sorted(entry.name for entry in os.scandir(self.store))
+            links = {entry.name: entry.is_symlink() for entry in os.scandir(self.store)}
         except OSError as error:
             raise StoreError(f"cannot read {self.store}: {error.strerror or error}") from error
-        return [
-            name
-            for name in names
-            if not name.startswith(".")
-            and name != LATEST
-            and not os.path.lexists(f"{self.store}/{name}/journal.jsonl")
+        names = {row["id"] for row in rows}
+        others = [n for n in links if n not in names and n != LATEST and not n.startswith(".")]
+        listed = [
+            {**row, "status": FOREIGN, "reason": LINK.format(row["id"])}
+            if links.get(row["id"])
+            else row
+            for row in rows
         ]
-
-    def _foreign(self, name: str) -> dict[str, str]:
-        if not (reason := _outside(self.store / name)):
-            return {}
-        return {"status": FOREIGN, "reason": reason}
+        return listed, sorted(others)
 
     def progress(self, name: str) -> Progress | None:
         """Return how far a run is; None where it has ended or cannot be read.
@@ -154,11 +149,20 @@ class Stored:
         folder = self._folder(name)
         if _outside(folder):
             return None
-        try:
-            journal = read_journal(folder / "journal.jsonl")
-        except UsageError:
-            return None
-        return None if journal.ended else _progress(folder, journal)
+        state = state_of(folder)[0]
+        with self._lock:
+            known = self._counts.get(name)
+        if known is None or known[0] != state:
+            try:
+                journal = read_journal(folder / "journal.jsonl")
+            except UsageError:
+                return None
+            known = state, None if journal.ended else _counts(journal)
+            with self._lock:
+                while len(self._counts) >= COUNTED:
+                    self._counts.pop(next(iter(self._counts)))
+                self._counts[name] = known
+        return None if known[1] is None else _progress(folder, known[1])
 
     def run(self, name: str) -> Run:
         """Return one run.
@@ -204,7 +208,7 @@ def _outside(folder: Path) -> str:
     """Say that a folder or a file that its row is read off is a link; empty where none is."""
     for path in (folder, *(folder / name for name in ("journal.jsonl", "run.json", *PARTS))):
         if path.is_symlink():
-            return f"{path.name} is a link, which these pages do not follow"
+            return LINK.format(path.name)
     return ""
 
 
@@ -233,7 +237,7 @@ def _read(folder: Path, name: str, stamp: Hashable) -> Run:
         document = _so_far(folder, journal, name)
         if journal.faults:
             raise DamagedRun(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
-        progress = _progress(folder, journal)
+        progress = _progress(folder, _counts(journal))
         load = trials_by_row(folder, journal)
         return Run(name, document, UNFINISHED, progress=progress, load=load, stamp=stamp)
     try:
@@ -266,18 +270,17 @@ def _lines(journal: Journal) -> list[Mapping[str, Any]]:
     return list(journal.records.get(PLAN, {}).get("lines", {}).get("rows", ()))
 
 
-def _progress(folder: Path, journal: Journal) -> Progress:
+def _counts(journal: Journal) -> tuple[int, int, int]:
+    """Return how many jobs are planned, done, and failed."""
     jobs = {line["key"] for line in _lines(journal) if line.get("key")}
     ended = [journal.records[job] for job in jobs if job in journal.records]
+    return len(jobs), len(ended), sum(record["event"] == "failed" for record in ended)
+
+
+def _progress(folder: Path, counts: tuple[int, int, int]) -> Progress:
     state = state_of(folder)[0]
     changed = time.time() - state[3] / 1e9 if state else 0.0
-    return Progress(
-        len(jobs),
-        len(ended),
-        sum(record["event"] == "failed" for record in ended),
-        _is_held(folder / ".lock"),
-        max(0.0, changed),
-    )
+    return Progress(*counts, _is_held(folder / ".lock"), max(0.0, changed))
 
 
 def _so_far(folder: Path, journal: Journal, name: str) -> dict[str, Any]:
