@@ -214,9 +214,10 @@ def _waiver(place: str, entry: Any) -> Waiver:
             raise UsageError(f"{place} must not have {key!r}{hint}")
     for key in TEXTS:
         value = entry.get(key)
+        text = value if isinstance(value, str) else ""
         # Signs that nobody sees name nobody, and give no reason.
-        says = isinstance(value, str) and any(map(str.isalnum, value))
-        if not says or len(value.splitlines()) > 1:
+        says = any(map(str.isalnum, text)) or (text.strip() and key in ("row", "limit"))
+        if not says or len(text.splitlines()) > 1:
             raise UsageError(f"{place} must have {key} = a text of one line, got {value!r}")
     for key in DATES:
         value = entry.get(key)
