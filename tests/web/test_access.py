@@ -43,6 +43,7 @@ def test_the_start_address_sets_a_strict_cookie_and_drops_the_token(served):
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     sent = cookie.split(";")[0]
     assert ask(served, "/", Cookie=sent)[0].status == 200
+    assert ask(served, f"/words?token={served.token}", Cookie=sent)[0].status == 303
     assert ask(served, f"//evil.example/x?token={served.token}")[0].getheader("Location") in (
         "/evil.example/x",
         "/x",

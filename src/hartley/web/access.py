@@ -101,7 +101,7 @@ def checked(access: Access, refuse: Callable[[int, str], web.Response]) -> Middl
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = access.refusal(request)
         response: web.StreamResponse
-        if refused is not None and refused[0] == 403 and access.enters(request):
+        if (refused is None or refused[0] == 403) and access.enters(request):
             response = _entered(access, request)
         elif refused is not None:
             response = refuse(*refused)

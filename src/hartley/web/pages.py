@@ -53,6 +53,7 @@ TONES = {
     "no worse": "pass",
     "open": "inconclusive",
 }
+FACTS = {"created": "began", "seed": "seed", "version": "Hartley"}
 SORTS = {"created": "newest first", "id": "name", "scene": "scene", "status": "status"}
 SHOWN = ("measured", "failed", "skipped", "all")
 STATIC = {
@@ -79,6 +80,7 @@ class Pages:
         self.stored = stored
         self._reports: dict[Any, str] = {}
         self._views: dict[Any, dict[str, Any]] = {}
+        self._lock = threading.Lock()
 
     def app(self, access: Access) -> web.Application:
         """Return the application.
@@ -188,12 +190,13 @@ class Pages:
     def _view(self, run: Run) -> dict[str, Any]:
         """Return what the page of a run says beside its rows; kept while its files are the same."""
         key = (run.name, run.stamp)
-        if key in self._views:
-            return self._views[key]
-        view = _view(run)
-        while len(self._views) >= REPORTS:
-            self._views.pop(next(iter(self._views)))
-        self._views[key] = view
+        view = self._views.get(key)
+        if view is None:
+            view = _view(run)
+            with self._lock:
+                while len(self._views) >= REPORTS:
+                    self._views.pop(next(iter(self._views)))
+                self._views[key] = view
         return view
 
     def progress(self, request: web.Request) -> web.Response:
@@ -303,7 +306,9 @@ def _view(run: Run) -> dict[str, Any]:
     return {
         "scene": page["scene"],
         "facts": [
-            (name, str(page[name])) for name in ("created", "seed", "version") if page.get(name)
+            (words_of_it, str(page[name]).replace("T", " ")[:16])
+            for name, words_of_it in FACTS.items()
+            if page.get(name) is not None
         ],
         "verdict": verdict_of_page(page["verdict"]) if finished else None,
         "checks": [check_of_page(c) for c in verdict.get("checks") or ()] if finished else [],
