@@ -118,3 +118,11 @@ def test_a_guarantee_for_free_text_needs_a_secret(tmp_path):
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_config(tmp_path / "none.toml", ENV)
+
+
+def test_free_text_is_refused_only_where_answers_are_declared(tmp_path):
+    text = GOOD + "[free_text]\nallowed = false\n"
+    assert not read_config(written(tmp_path, text), ENV).free_text.allowed
+    start, end = text.index("[[answers]]"), text.index("[[decoy]]")
+    with pytest.raises(UsageError, match=r"must have \[\[answers\]\]"):
+        read_config(written(tmp_path, text[:start] + text[end:]), ENV)

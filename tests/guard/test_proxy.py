@@ -497,3 +497,13 @@ def test_a_completion_is_judged_like_a_chat(serving, model):
         {"index": 0, "text": PROSE, "logprobs": None, "finish_reason": "length"}
     ]
     assert json.loads(body)["object"] == "text_completion"
+
+
+def test_models_without_declared_answers_are_refused_where_free_text_is_not_allowed(serving, model):
+    guard = serving(more="[free_text]\nallowed = false\n")
+    for name in ("free", "classifier:latest", "Classifier"):
+        status, _headers, body = guard.ask(name)
+        assert status == 400
+        assert b"must be one that is declared" in body
+    assert not model.requests
+    assert guard.group().charged_bits == 0

@@ -102,11 +102,13 @@ class FreeText:
         guarantee: charge them by their length and the entropy of the secrets; else no guarantee.
         max_tokens: of an answer, which the request is cut to.
         max_bytes: of an answer: a longer one is cut.
+        allowed: whether models without declared answers may be asked at all.
     """
 
     guarantee: bool = False
     max_tokens: int = 512
     max_bytes: int = 4096
+    allowed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,8 @@ class _Table:
             raise self.fault(key, f"one of {', '.join(known)}{hint}")
         return value
 
-    def flag(self, key: str) -> bool:
-        value = self.values.get(key, False)
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        value = self.values.get(key, default)
         if not isinstance(value, bool):
             raise self.fault(key, "true or false")
         return value
@@ -312,6 +314,8 @@ def read_config(path: Path, env: Mapping[str, str] = os.environ) -> GuardConfig:
         rules=_rules(path, content),
         **base,
     )
+    if not config.free_text.allowed and not config.forms:
+        raise UsageError(f"{path}: allowed = false in [free_text] must have [[answers]] to ask for")
     if config.free_text.guarantee and not config.secrets:
         raise UsageError(
             f"{path}: guarantee in [free_text] must have a [[secret]] whose entropy it charges"
@@ -481,12 +485,13 @@ def _forms(path: Path, content: Mapping[str, Any]) -> dict[str, AnswerForm]:
 
 
 def _free_text(path: Path, content: Mapping[str, Any]) -> FreeText:
-    known = ("guarantee", "max_tokens", "max_bytes")
+    known = ("guarantee", "max_tokens", "max_bytes", "allowed")
     table = _Table(path, "[free_text]", content.get("free_text", {}), known)
     return FreeText(
         table.flag("guarantee"),
         table.number("max_tokens", 512, 1, 1_000_000, whole=True),
         table.number("max_bytes", 4096, 1, 2**24, whole=True),
+        table.flag("allowed", default=True),
     )
 
 

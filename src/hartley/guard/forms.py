@@ -146,7 +146,8 @@ def form_of(config: GuardConfig, request: Mapping[str, Any]) -> Form:
         request: body of a request for a chat or a completion.
 
     Raises:
-        UsageError: the request's model, number of choices or prompts are not valid.
+        UsageError: the request's model, number of choices or prompts are not valid, or its model
+            has no declared answers and free text is not allowed.
     """
     model = request.get("model")
     if not isinstance(model, str) or not model:
@@ -156,6 +157,8 @@ def form_of(config: GuardConfig, request: Mapping[str, Any]) -> Form:
     if declared is not None:
         return alphabet(declared, choices)
     free = config.free_text
+    if not free.allowed:
+        raise UsageError(f"model must be one that is declared, got {model!r:.80}")
     form = FreeText(free.guarantee, free.max_tokens, free.max_bytes, choices, whole=free.guarantee)
     if free.guarantee and form.bits >= entropy_of(config):
         # The entropy of all secrets is the charge: no shape of an answer can carry more.
