@@ -123,6 +123,7 @@ def test_its_last_day_is_whole_and_a_clock_that_was_set_back_helps_nobody(waiver
         ("expires = 2026-12-31", "expires = 9999-12-31", "within 366 days"),
         ("expires = 2026-12-31", "expires = 2026-11-01", "within 366 days"),
         ("granted = 2026-11-20\n", "", "must have granted"),
+        ("expires = 2026-12-31", 'expires = "2026-12-31"', "2027-01-31 without quotes"),
         ("up_to = 0.4", "up_to = inf", "up_to = a number"),
         ("up_to = 0.4", "up_to = true", "up_to = a number"),
         ("up_to = 0.4", f"up_to = {10**400}", "a number"),
@@ -165,6 +166,11 @@ def test_what_became_of_each_waiver_is_said(waivers):
     assert little.status == "over"
     assert [w["state"] for w in little.waivers] == ["not enough"]
     assert little.checks[0]["at"] == 0.1
+    assert any("by Ada Example is not enough" in reason for reason in little.reasons)
+    # Where the row's own words say it, nothing is said twice.
+    assert not any("is not enough" in r for r in judged(waivers(), row(0.45, 0.5)).reasons)
+    other = judged(waivers(ONE.replace('"membership"', '"memberships"')), row())
+    assert any("did you mean membership?" in reason for reason in other.reasons)
 
 
 def test_a_row_that_was_played_weaker_is_not_waived(waivers):

@@ -36,6 +36,7 @@ NO_EFFECT = {
     NOT_YET: "is valid from {granted}: it has no effect",
     UNMATCHED: "names no row that was played and judged by that limit: it has no effect",
     NOT_NEEDED: "is not needed, as the row passes without it",
+    NOT_ENOUGH: "is not enough: the row is over or inconclusive in spite of it",
 }
 """What is said of a waiver, by what became of it; that of a row is said with the row."""
 
@@ -146,13 +147,20 @@ def without_effect(
         dumped: as ``Waivers.dump`` returns them.
         checks: of the verdict.
     """
-    rows = [(str(check["limit"]), str(check.get("row") or "")) for check in checks]
+    listed = list(checks)
+    rows = [(str(check["limit"]), str(check.get("row") or "")) for check in listed]
+    in_the_row = {pair for pair, check in zip(rows, listed, strict=True) if check.get("waiver")}
     words = []
     for waiver in dumped:
-        if waiver["state"] in NO_EFFECT:
+        pair = (waiver["limit"], waiver["row"])
+        if waiver["state"] in NO_EFFECT and not (
+            waiver["state"] == NOT_ENOUGH and pair in in_the_row
+        ):
             what = NO_EFFECT[waiver["state"]].format(**waiver)
             near = [row for limit, row in rows if limit == waiver["limit"]]
-            hint = did_you_mean(waiver["row"], near) if waiver["state"] == UNMATCHED else ""
+            limits = [limit for limit, row in rows if row == waiver["row"]]
+            hint = did_you_mean(waiver["row"], near) or did_you_mean(waiver["limit"], limits)
+            hint = hint if waiver["state"] == UNMATCHED else ""
             words.append(
                 f"the waiver of {waiver['row']} under {waiver['limit']} by {waiver['owner']} "
                 f"{what}{hint}"
