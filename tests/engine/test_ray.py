@@ -1,6 +1,6 @@
 """Ray: the rows of this machine's workers, and what is lost costs no row.
 
-A real cluster of one machine, on the loopback, that the tests start and end.
+A real cluster of one machine, with an address on the loopback, that the tests start and end.
 """
 
 from __future__ import annotations
