@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 
 @cache
-def environment() -> Environment:
+def environment(folder: str = __package__, extra: str = "report") -> Environment:
     """Return the one environment: escaping always on, and a name that is not there is an error.
+
+    Args:
+        folder: package that holds the templates.
+        extra: that brings jinja2, for the message where it is absent.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -22,9 +26,9 @@ def environment() -> Environment:
     try:
         import jinja2
     except ImportError:
-        raise MissingExtra("jinja2", "report") from None
+        raise MissingExtra("jinja2", extra) from None
     return jinja2.Environment(
-        loader=jinja2.FunctionLoader(text),
+        loader=jinja2.FunctionLoader(partial(text, folder=folder)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -32,6 +36,6 @@ def environment() -> Environment:
     )
 
 
-def text(name: str) -> str:
-    """Return one file of this folder."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def text(name: str, folder: str = __package__) -> str:
+    """Return one file of this folder, or of another package."""
+    return files(folder).joinpath(name).read_text(encoding="utf-8")

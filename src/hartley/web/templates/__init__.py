@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from hartley.core.errors import MissingExtra
+from hartley.report import templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
-@cache
 def environment() -> Environment:
-    """Return the one environment: escaping always on, and a name that is not there is an error.
+    """Return the one environment of this folder.
 
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtra("jinja2", "serve") from None
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(text),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return templates.environment(__package__, "serve")
 
 
 def text(name: str) -> str:
     """Return one file of this folder."""
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return templates.text(name, __package__)
