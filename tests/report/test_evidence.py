@@ -15,7 +15,7 @@ from tests.report.sample import document
 
 from hartley import catalog
 from hartley.cli.main import run
-from hartley.core.errors import UnknownName
+from hartley.core.errors import UsageError
 from hartley.reference import entries
 from hartley.reference.clauses import KINDS, clause_sets, clauses
 from hartley.report.evidence.collect import collect, matching
@@ -119,7 +119,7 @@ def test_the_page_lists_every_document_with_its_edition_and_entries():
 
 
 def test_an_unknown_document_offers_the_nearest():
-    with pytest.raises(UnknownName, match="did you mean aisvs"):
+    with pytest.raises(UsageError, match="did you mean aisvs"):
         clauses("aisv")
 
 
@@ -395,7 +395,7 @@ def test_the_pack_is_in_the_folder_of_the_run_unless_said_otherwise(store):
     ("words", "message"),
     [
         (["live", "--for", "aisv"], "did you mean aisvs"),
-        (["live", "--for", "soc2"], "choose from"),
+        (["live", "--for", "soc2"], "there are edpb"),
         (["live"], "for"),
         (["lve", "--for", "edpb"], "did you mean live"),
     ],

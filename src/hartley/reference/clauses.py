@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hartley.core.errors import UnknownName
+from hartley.core.errors import UsageError, did_you_mean
 from hartley.reference.tables import rows
 
 KINDS = ("class", "game", "attack", "defense", "defended", "deployed", "fact")
@@ -87,11 +87,14 @@ def clauses(name: str) -> tuple[Clause, ...]:
         name: a key of ``clause_sets``.
 
     Raises:
-        UnknownName: there is no such document; offers the nearest.
+        UsageError: there is no such document; offers them all.
     """
     known = clause_sets()
     if name not in known:
-        raise UnknownName("document", name, known)
+        listed = ", ".join(known)
+        raise UsageError(
+            f"no document named {name!r}{did_you_mean(name, known)}; there are {listed}"
+        )
     return tuple(
         Clause(
             row["set"],

@@ -57,8 +57,11 @@ def status(config: GuardConfig) -> list[str]:
         if one.budget_bits is not None:
             left = max(0.0, one.budget_bits - one.charged_bits)
             budget = f"of {one.budget_bits:g} bits, {left:g} left"
+        # In a dry run nothing is refused: the state is what would be.
+        state = one.state if config.enforces or one.state == "open" else f"would {one.state}"
+        answers = f"{one.answers} answer{'' if one.answers == 1 else 's'}"
         lines.append(
-            f"{one.name}: {one.state}, charged {one.charged_bits:g} {budget}; {one.answers} answers"
+            f"{one.name}: {state}, charged {one.charged_bits:g} {budget}; {answers}"
             + (f", {waiting[one.name]} not ended" if waiting.get(one.name) else "")
             + (f", {one.facts['unbounded']} without a guarantee" if one.facts["unbounded"] else "")
         )

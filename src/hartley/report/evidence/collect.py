@@ -45,7 +45,7 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         names: of the documents, keys of ``clause_sets``.
 
     Raises:
-        UnknownName: there is no such document.
+        UsageError: there is no such document.
     """
     source = Source(
         visible_values(source.document),
