@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import App, Parameter
 
@@ -181,7 +181,7 @@ def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
     whole = into.exists() and not into.is_file()
     partial = into if whole else into.with_name(into.name + ".partial")
     with partial.open("w", encoding="utf-8") as lines:
-        summary = commands.audit(settings, lambda line: print(line, file=lines), head)
+        summary = commands.audit(settings, lambda line: _written(lines, line), head)
     if not whole:
         partial.replace(into)
     say(summary)
@@ -222,3 +222,8 @@ def _read(path: Path) -> GuardConfig:
     from hartley.guard.config import read_config
 
     return read_config(path)
+
+
+def _written(file: TextIO, line: str) -> None:
+    """Write one line of an export."""
+    file.write(line + "\n")

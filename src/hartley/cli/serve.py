@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import note, say
+from hartley.cli.terminal import note, say, whole
 from hartley.core.errors import MissingExtra
 
 EXTRA = "serve"
@@ -22,7 +22,7 @@ def serve(
     *,
     store: Path = Path("runs"),
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: Annotated[int, Parameter(converter=whole)] = PORT,
     name: tuple[str, ...] = (),
     no_token: Annotated[bool, Parameter(negative="")] = False,
     open: Annotated[bool, Parameter(negative="")] = False,

@@ -52,7 +52,10 @@ class SqliteDatabase:
                 or cannot be written.
         """
         self.path, self.name, self._durability = path, str(path), durability
-        absent = not path.exists()
+        try:
+            absent = not path.exists()
+        except OSError as error:
+            raise UsageError(f"the ledger {path} cannot be read: {error.strerror}") from None
         if absent and not create:
             raise UsageError(f"the ledger {path} is absent: `hartley guard` makes it")
         if not path.parent.is_dir():
