@@ -19,7 +19,7 @@ import numpy as np
 from hartley.core.errors import UsageError
 from hartley.games.judge_answers.secret_index import SecretIndex, letters_of
 from hartley.kit.encodings import code_words
-from hartley.kit.encodings.readings import DEPTH, marked, readings
+from hartley.kit.encodings.readings import DEPTH, is_spelled_by, marked, readings
 from hartley.kit.encodings.word_readers import WORD, folded
 
 if TYPE_CHECKING:
@@ -234,15 +234,7 @@ class Judge:
         marks = [{letters_of(piece) for piece in marked(turn)} - {b""} for turn in turns]
         results = {}
         for number, secret in enumerate(self._plain):
-            reached = {0}
-            for pieces in marks:
-                reached |= {
-                    start + len(piece)
-                    for start in reached
-                    for piece in pieces
-                    if secret.startswith(piece, start)
-                }
-            if len(secret) in reached:
+            if is_spelled_by(secret, marks):
                 results[number] = "pieces over turns"
         return results
 

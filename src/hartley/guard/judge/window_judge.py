@@ -15,7 +15,7 @@ from hartley.guard.judge import code_runs
 from hartley.guard.judge.beginnings import Beginnings, forms
 from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_letters
 from hartley.kit.encodings import code_words, word_readers
-from hartley.kit.encodings.readings import marked
+from hartley.kit.encodings.readings import is_spelled_by, marked
 from hartley.kit.encodings.word_readers import WORD, folded
 
 _RUN = re.compile(r"[^\W_]{15,}")
@@ -151,15 +151,7 @@ class WindowJudge:
         """
         marks = [{letters_of(piece) for piece in marked(text)} - {b""} for text in texts]
         for name, kind, codes in self._whole:
-            reached = {0}
-            for pieces in marks:
-                reached |= {
-                    start + len(piece)
-                    for start in reached
-                    for piece in pieces
-                    if codes.startswith(piece, start)
-                }
-            if len(codes) in reached:
+            if is_spelled_by(codes, marks):
                 return Finding(name, ", then ".join(filter(None, ("pieces", kind))))
         return None
 

@@ -165,7 +165,7 @@ def _call(
     if operation and operation not in (*TEXTS, "completion"):
         return OtherLine(span.place, operation)
     if not model:
-        return BadLine(span.place, f"has span {key[1]}, which names no model")
+        return BadLine(span.place, f"has span {key[1]}, which does not name a model")
     failed = span.failed or "error.type" in values
     choices, answers = _answers(span, values)
     if failed and answers is None:

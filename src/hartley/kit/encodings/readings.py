@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hartley.kit.encodings import bit_readers, word_readers
 
@@ -70,6 +70,24 @@ def marked(turn: str) -> list[str]:
         lines[-1],
         lines[0].partition(":")[0],
     ]
+
+
+def is_spelled_by(secret: bytes, turns: Sequence[Iterable[bytes]]) -> bool:
+    """Whether a secret is one piece after another, each from a later one of some turns.
+
+    Args:
+        secret: letters.
+        turns: the pieces of each turn, of which at most one is taken.
+    """
+    reached = {0}
+    for pieces in turns:
+        reached |= {
+            start + len(piece)
+            for start in reached
+            for piece in pieces
+            if secret.startswith(piece, start)
+        }
+    return len(secret) in reached
 
 
 def joined(turns: Sequence[str]) -> Iterator[str]:
