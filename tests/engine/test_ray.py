@@ -182,6 +182,7 @@ def test_rows_are_those_of_this_machine_and_neither_a_fault_nor_a_stop_costs_mor
     assert "from below Python" in "".join(printed)
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_killed_worker_costs_no_row(head, strangers, tmp_path):
     """Kill −9 of the worker process, then of the actor that holds it: played again each time."""
@@ -211,6 +212,7 @@ def test_a_killed_worker_costs_no_row(head, strangers, tmp_path):
     assert "played again" in (tmp_path / "ray.txt").read_text()
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_lost_head_ends_the_run_and_it_goes_on_here(head, strangers, tmp_path):
     """The last test on the cluster, which it ends."""
