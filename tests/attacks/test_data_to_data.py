@@ -66,6 +66,7 @@ def destroyed(photos):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("attack", "least"), LEAST)
 def test_removal_destroys_the_widespread_mark_within_the_quality_floor(attack, least, destroyed):
     channel = destroyed[attack.name, "dwt_dct", "none"]
@@ -76,6 +77,7 @@ def test_removal_destroys_the_widespread_mark_within_the_quality_floor(attack, l
     assert channel.null.value < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shield", [s.name for s in SHIELDS])
 @pytest.mark.parametrize("attack", [a.name for a in REMOVALS])
 def test_a_stronger_mark_narrows_every_removal_that_does_not_know_it(attack, shield, destroyed):
@@ -87,6 +89,7 @@ def test_a_stronger_mark_narrows_every_removal_that_does_not_know_it(attack, shi
         assert after.bits.value * BITS < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shield", "least"), [("spread_spectrum", 10), ("coded_mark", 28)])
 def test_who_knows_the_stronger_mark_overwrites_it(shield, least, destroyed):
     """The defence is only as good as its attacker is ignorant: adaptive far above static."""

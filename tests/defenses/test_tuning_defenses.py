@@ -136,7 +136,10 @@ def test_an_answer_is_as_likely_as_all_its_tokens(scene):
         assert got[i] == pytest.approx(-float(alone.losses.sum()), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["tar", "self_destructing", "unlearn_secrets"])
+SLOW = pytest.param("self_destructing", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["tar", SLOW, "unlearn_secrets"])
 def test_withheld_answers_are_relearnt_later_and_other_duties_stay(scene, name):
     plain, tuner = scene.part(GptTuner), behind(scene, catalog.load("defense", name))
 

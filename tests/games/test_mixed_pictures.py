@@ -82,6 +82,7 @@ def test_pictures_are_solved_for_exactly_where_groups_are_known():
     assert np.median(np.abs(solving.weight - weight)) < 0.01
 
 
+@pytest.mark.slow
 def test_grouping_reads_waves_and_nothing_of_a_pad(scene):
     read = measure(play(mixture_clustering, scene, seed=0, params={"checks": 2}), redraws=1)
     assert read.bits.lower > 1
