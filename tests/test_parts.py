@@ -154,9 +154,11 @@ SLOW = {
     "washed_copy-answers_every_question",
     "washed_copy-reads_the_live_scene",
 }
-"""The dearest checks, of one to seventeen seconds each: `make test-slow` plays them. All other checks
-of the same parts are played each time; claims (that bits are read, or lost) of up to two seconds
-are among these."""
+"""The dearest checks, of one to seventeen seconds each: `make test-slow` plays them.
+
+All other checks of the same parts are played each time; claims (that bits are read, or lost) of up
+to two seconds are among these.
+"""
 
 IDS = [f"{part.name}-{check.name}" for part, check in CASES]
 PARAMS = [
