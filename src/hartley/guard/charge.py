@@ -9,6 +9,7 @@ guessed with chance at most 2^B · p by a group that was charged B bits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hartley.guard.forms import Alphabet, entropy_of, form_of
@@ -39,12 +40,19 @@ def charge_of(config: GuardConfig, request: Mapping[str, Any], form: Form | None
     if isinstance(form, Alphabet):
         delays = f", {form.steps} delays" if form.delay_ms else UNTIMED
         basis = f"{len(form.symbols)} answers{times}{delays}{aside}"
-        return Charge(form.bits, config.enforces, basis)
+        return Charge(form.bits, config.enforces, basis, **_fewer(form))
     if not form.guaranteed:
         return Charge(0.0, False, f"free text without a guarantee{aside}")
     names = tuple(secret.name for secret in config.secrets)
     if form.whole:
         basis = f"texts of at most {form.max_bytes} bytes{times}{UNTIMED}{aside}"
-        return Charge(form.bits, config.enforces, basis, names)
+        return Charge(form.bits, config.enforces, basis, names, **_fewer(form))
     entropy = entropy_of(config)
     return Charge(entropy, config.enforces, f"{entropy:g} bits of the secrets{aside}", names)
+
+
+def _fewer(form: Form) -> dict[str, Any]:
+    """Return what a charge says of a request for several choices."""
+    if form.choices == 1:
+        return {}
+    return {"choices": form.choices, "least": replace(form, choices=1).bits}

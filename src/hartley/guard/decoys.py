@@ -13,7 +13,7 @@ import math
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from string import ascii_lowercase as ALPHABET
 from typing import TYPE_CHECKING, Any
@@ -184,8 +184,29 @@ def _moved(letters: str) -> frozenset[str]:
     return frozenset({letters.translate(step) for step in steps} | {letters[::-1]})
 
 
+def shown(planted: Planted, written: Sequence[str], left: Sequence[str] | None) -> list[Event]:
+    """Return the events of an answer that may have been replaced before it left.
+
+    Args:
+        planted: from :func:`plant`.
+        written: what the model wrote.
+        left: what the client was sent instead; None for the same.
+    """
+    first = events(planted, written)
+    if left is None:
+        return first
+    second = events(planted, left)
+    both = {event.decoy: event for event in second}
+    results = [
+        event if both.get(event.decoy) == event else replace(event, only="written")
+        for event in first
+    ]
+    results += [replace(event, only="left") for event in second if event not in first]
+    return results
+
+
 def certified_bits(
-    successes: int, events: int, requests: int, candidates: int, alpha: float
+    successes: int, events: int, requests: int, candidates: int | tuple[int, int], alpha: float
 ) -> float:
     """Return bits a request about a decoy that the evidence certifies, 0 where it shows none.
 
@@ -193,12 +214,14 @@ def certified_bits(
     is right with mean chance p ≥ q₁ + (1 − q)/K, where q₁ and q are the mean chances of a success
     and of an event. A request then carries I ≥ d(p ‖ 1/K) Shannon bits about its decoy on the
     mean, d being the binary divergence, which is convex. Both means are bounded at every number of
-    requests at once, however the chances change from one request to the next.
+    requests at once, however the chances change from one request to the next. Where K changed,
+    a random guess counts as right with 1/(largest K), and I ≥ d(p ‖ 1/(least K)) where p is above
+    it: both are bounds for every K between.
 
     Args:
         successes, events: of one decoy.
         requests: in which it was planted.
-        candidates: K.
+        candidates: K, or the least and the largest that it had.
         alpha: chance that the bits are ever above the true ones.
     """
     if not 0 <= successes <= events <= requests:
@@ -207,7 +230,8 @@ def certified_bits(
         return 0.0
     low = running_rate(successes, requests, alpha / 2)[0]
     high = running_rate(events, requests, alpha / 2)[1]
-    p, chance = low + (1.0 - high) / candidates, 1.0 / candidates
+    least, most = (candidates, candidates) if isinstance(candidates, int) else candidates
+    p, chance = low + (1.0 - high) / most, 1.0 / least
     if p <= chance:
         return 0.0
     bits = p * math.log2(p / chance)

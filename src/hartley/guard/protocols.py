@@ -19,12 +19,16 @@ class Charge:
         basis: of what it was computed, in words.
         secrets: names of the secrets whose entropy caps it over all answers of a group; empty
             where there is no such cap.
+        choices: that the request asks for.
+        least: bits of the same request with one choice; None where it has one.
     """
 
     bits: float
     guaranteed: bool
     basis: str
     secrets: tuple[str, ...] = ()
+    choices: int = 1
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,10 @@ class Event:
     Attributes:
         decoy: its name.
         success: whether the answer named the planted value, where it named one candidate.
+        only: where a declared answer replaced what the model wrote: whether what it wrote or what
+            left named the candidate; empty for both.
     """
 
     decoy: str
     success: bool
+    only: Literal["", "written", "left"] = ""

@@ -18,6 +18,7 @@ from hartley.infotheory.e_values import log2_kt
 from .conftest import Make
 from .test_ledger import asked, granted, refused
 
+TERMS = {"decoy": "ward", "alpha": 0.001, "authorised_bits_an_hour": 1e9}
 DECOY = '[[decoy]]\nname = "ward"\ncandidates = ["amber", "birch"]\nalpha = 0.001\n'
 
 
@@ -59,19 +60,51 @@ def test_benign_decoys_trip_no_more_often_than_declared(make: Make) -> None:
     rng, trips = random.Random(3), 0
     for _ in range(150):
         evidence = Evidence()
+        evidence.under(config, ("ward",))
         for _ in range(60):
-            if take(evidence, config, ("ward",), [Event("ward", rng.random() < 0.5)], 0):
+            if take(evidence, ("ward",), [Event("ward", rng.random() < 0.5)], 0):
                 trips += 1
                 break
     assert trips <= 14  # chance below 0.01 at a rate of 0.05
 
 
-def test_evidence_under_another_number_of_candidates_is_dropped(make: Make) -> None:
+def test_evidence_goes_on_under_another_number_of_candidates_and_stays_an_e_process(
+    make: Make,
+) -> None:
+    narrow, wide = (
+        make(extra=DECOY),
+        make(extra=DECOY.replace('"birch"', '"birch", "cedar", "elm"')),
+    )
+    means = [0.0] * 5
+    for path in range(2**5):  # all sequences of events, each with its chance under the null
+        chance, evidence = 1.0, Evidence()
+        for n in range(5):
+            success, k = bool(path >> n & 1), 2 if n < 2 else 4
+            evidence.under(narrow if n < 2 else wide, ("ward",))
+            take(evidence, ("ward",), [Event("ward", success)], 0)
+            chance *= 1 / k if success else 1 - 1 / k
+            means[n] += chance * 2 ** evidence.decoys["ward"].log2_e * 2.0 ** (n - 4)
+    assert means == pytest.approx([1.0] * 5)
+    record = evidence.decoys["ward"]
+    assert (record.k, record.k_least, record.k_most, record.n) == (4, 2, 4, 5)
+
+
+def test_bits_are_certified_in_what_left_and_for_every_number_of_candidates() -> None:
     evidence = Evidence()
-    take(evidence, make(extra=DECOY), ("ward",), [Event("ward", True)], 0)
-    wider = DECOY.replace('"birch"', '"birch", "cedar"')
-    take(evidence, make(extra=wider), ("ward",), [Event("ward", True)], 0)
-    assert (evidence.decoys["ward"].k, evidence.decoys["ward"].n) == (3, 1)
+    evidence.take_terms(TERMS | {"candidates": 4})
+    for only in ("written", "left", ""):
+        take(evidence, ("ward",), [Event("ward", True, only)] * 40, 0)  # type: ignore[arg-type]
+    record = evidence.decoys["ward"]
+    assert (record.n, record.left_n, record.left_successes) == (80, 80, 80)
+    before = record.bits
+    assert 0.9 < before < 2.0
+    evidence.take_terms(TERMS | {"candidates": 16})
+    take(evidence, ("ward",), [Event("ward", True)], 0)
+    assert 0.9 < evidence.decoys["ward"].bits < 2.0  # as of 4 candidates, not of 16
+    alone = Evidence()
+    alone.take_terms(TERMS | {"candidates": 4})
+    take(alone, ("ward",), [Event("ward", True, "written")] * 80, 0)
+    assert alone.decoys["ward"].bits == 0.0
 
 
 def test_the_rate_is_of_the_last_hour_of_the_ledgers_clock() -> None:

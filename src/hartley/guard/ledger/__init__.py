@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hartley.guard.audit_log import as_facts
-from hartley.guard.ledger.batches import BatchedLedger, Database
+from hartley.guard.ledger.batches import BatchedLedger, Database, Tripped
 from hartley.guard.ledger.book import LedgerError, Note
 
 if TYPE_CHECKING:
@@ -46,16 +46,20 @@ def open_database(config: GuardConfig, *, create: bool = True) -> Database:
     return SqliteDatabase(Path(config.ledger), config.durability, create=create)
 
 
-def open_ledger(config: GuardConfig) -> BatchedLedger:
+def open_ledger(config: GuardConfig, tripped: Tripped | None = None) -> BatchedLedger:
     """Open the ledger of a guard that starts, and write the start into its audit log.
 
     A ledger that another process holds is waited for, a few times as long as a batch waits.
+
+    Args:
+        config: of the guard.
+        tripped: takes the facts of each trip, for a log.
 
     Raises:
         UsageError: the database cannot be used; the message says why in one line.
         LedgerError: it could be opened, and the start not written.
     """
-    ledger = BatchedLedger(config, open_database(config))
+    ledger = BatchedLedger(config, open_database(config), tripped)
     facts = {"config": config.digest, "mode": config.mode, "outage": config.outage}
     attempt = 1
     while True:

@@ -62,6 +62,13 @@ class Database(Protocol):
         ...
 
 
+Tripped = Callable[[Mapping[str, Any]], None]
+"""Takes the facts of a trip."""
+
+JUMP_S = 30.0
+"""Seconds by which the machine's clock must move against the monotonic one before it is noted."""
+
+
 @dataclass(slots=True)
 class _Waiting:
     operation: Operation | None
@@ -74,19 +81,24 @@ class BatchedLedger:
     Operations are applied in the order in which they were called.
     """
 
-    def __init__(self, config: GuardConfig, database: Database) -> None:
+    def __init__(
+        self, config: GuardConfig, database: Database, tripped: Tripped | None = None
+    ) -> None:
         """Start the thread that writes.
 
         Args:
             config: of the guard.
             database: open; closed with the ledger.
+            tripped: called with the facts of each trip once it is durable, by the thread that
+                writes.
         """
-        self.config, self.database = config, database
+        self.config, self.database, self._tripped = config, database, tripped
         self._queue: SimpleQueue[_Waiting] = SimpleQueue()
         self._fault = ""
         self._failed, self._failed_since = 0, 0.0
         self._head: tuple[str, int, str] | None = None
         self._clock: tuple[int, float] | None = None
+        self._wall: tuple[float, float] | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self._thread.start()
@@ -158,7 +170,8 @@ class BatchedLedger:
             LedgerError: the database cannot be used, or the request is unknown.
         """
         planted = tuple(str(name) for name in facts.get("planted", ()))
-        operation = Finish(id, as_facts(facts), planted, tuple(events))
+        rest = {key: value for key, value in facts.items() if key != "planted"}
+        operation = Finish(id, as_facts(rest), planted, tuple(events))
         return await self._ask(operation)  # type: ignore[no-any-return]
 
     async def account(self, name: str) -> Account:
@@ -270,29 +283,55 @@ class BatchedLedger:
     def _commit(self, operations: Sequence[Operation]) -> list[Any]:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        wall = datetime.now(UTC)
         durable = failed > 0 or any(map(_must_last, operations))
         with self.database.transaction(durable=durable) as base:
-            book = Book(self.config, base, moment)
+            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"))
             self._check_head(book)
             now = time.monotonic()
-            if self._clock is None:
-                self._clock = book.clock_ms, now
-            clock, since = self._clock
-            # Seconds that pass while a guard runs: no machine's clock can set them back or forth.
-            book.clock_ms = max(book.clock_ms, clock + int((now - since) * 1000))
-            self._clock = book.clock_ms, now
+            book.clock_ms = self._passed(book.clock_ms, now)
             if failed:
                 seconds = round(now - self._failed_since, 3)
                 facts = {"operations": failed, "seconds": seconds, "outage": self.config.outage}
                 book.apply(Note("outage", as_facts(facts)))
+            if abs(jump := self._jump(wall.timestamp(), now)) >= JUMP_S:
+                book.apply(Note("clock", as_facts({"moved_s": round(jump, 3)})))
             book.load(operations)
             results = [book.apply(one) for one in operations]
             book.flush()
+        self._wall = wall.timestamp(), now
         if durable:
             self._head = book.ledger, book.seq, book.digest
         self._failed, self._failed_since = 0, 0.0
+        if self._tripped is not None:
+            for trip in book.tripped:
+                with contextlib.suppress(Exception):
+                    self._tripped(trip)
         return results
+
+    def _passed(self, stored: int, now: float) -> int:
+        """Return the ledger's clock: milliseconds for which a guard ran on it.
+
+        They pass with the monotonic clock alone, which no machine's time can set back or forth, and
+        which begins anew where the machine does. Where another guard is ahead, it is followed.
+
+        Args:
+            stored: as the last batch of any guard wrote it.
+            now: by the monotonic clock.
+        """
+        if self._clock is None:
+            self._clock = stored, now
+        clock, since = self._clock
+        passed = clock + int((now - since) * 1000)
+        if stored > passed:
+            self._clock = stored, now
+        return max(stored, passed)
+
+    def _jump(self, wall: float, now: float) -> float:
+        """Return seconds by which the machine's clock was set since the last batch, or it slept."""
+        if self._wall is None:
+            return 0.0
+        return (wall - self._wall[0]) - (now - self._wall[1])
 
     def _check_head(self, book: Book) -> None:
         """Refuse a ledger that is not the one of the last durable batch, or an earlier copy."""

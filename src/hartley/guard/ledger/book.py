@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hartley.core.errors import RunError
@@ -213,8 +213,12 @@ class Book:
             config: of the guard.
             base: the open transaction.
             moment: by the machine's clock, for the audit log alone.
+
+        Attributes:
+            tripped: the trips of this batch, for the log of the guard.
         """
         self.config, self.base, self.moment = config, base, moment
+        self.tripped: list[dict[str, Any]] = []
         row = base.read(HEAD)[0]
         self.ledger, self.version, self.seq, self.digest, self.requests, self.clock_ms = row
         self._groups: dict[str, GroupRow] = {}
@@ -295,7 +299,8 @@ class Book:
         return self._accounts[name]
 
     def _write(self, kind: str, fields: Mapping[str, Any], facts: str = "{}") -> None:
-        row = entry(self.digest, self.seq + 1, {"time": self.moment, "kind": kind, **fields}, facts)
+        when = {"time": self.moment, "clock_ms": self.clock_ms}
+        row = entry(self.digest, self.seq + 1, {**when, "kind": kind, **fields}, facts)
         self.seq, self.digest = row.seq, row.digest
         self._entries.append(row)
 
@@ -320,8 +325,14 @@ class Book:
                 **{"group": group.name, "rule": rule, "action": action, "mode": self.config.mode},
                 **{"before": before, "after": after, "charged_micro_bits": group.charged},
             }
-            self._write("trip", fields, as_facts(facts))
+            self._write_trip(fields, facts)
         return self._state(group)[0]
+
+    def _write_trip(self, fields: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        self._write("trip", fields, as_facts(facts))
+        named = ("group", "account", "rule", "action", "mode")
+        self.tripped.append({key: fields[key] for key in named if key in fields})
+        self.tripped[-1] |= {"entry": self.seq, **facts}
 
     def _stop(self, one: Stop) -> State:
         return self._trip(self._group(one.group), "human", {"by": one.by, "reason": one.reason})
@@ -336,13 +347,8 @@ class Book:
             return conflict
         repeats = earlier is not None and earlier.digest == one.digest and not earlier.began
         micro, cap = (0, 0) if repeats else self._price(group, one.charge)
-        for trips in (group.trips, account.trips):
-            if config.enforces and (rule := self._stopped(trips, one.charge)):
-                return Refused(429, f"the account or its group is stopped (rule {rule})")
-        self._check_budgets(group, account, micro)
-        for trips in (group.trips, account.trips):
-            if config.enforces and (rule := self._stopped(trips, one.charge)):
-                return Refused(429, f"the budget is spent (rule {rule})")
+        if (refusal := self._refusal(group, account, one.charge, micro)) is not None:
+            return refusal
         # Nothing is refused any more: charge it.
         state, _ = self._state(group, account)
         group.evidence.count(self.clock_ms)
@@ -374,10 +380,28 @@ class Book:
             **{"group": group.name, "micro_bits": micro},
             **{"guaranteed": one.charge.guaranteed, "basis": one.charge.basis},
             **{"digest": one.digest, "state": state, "total_micro_bits": group.charged},
+            **({"secrets": sorted(set(one.charge.secrets))} if cap else {}),
         }
         self._write("charge", fields, one.facts)
         id = f"{request.number}.{request.attempts}" if request.key else str(request.number)
         return Reservation(id, in_bits(micro), state)
+
+    def _refusal(
+        self, group: GroupRow, account: AccountRow, charge: Charge, micro: int
+    ) -> Refused | None:
+        """Trip T1 where a charge does not fit; return why a request is refused and not charged."""
+        if not self.config.enforces:
+            self._check_budgets(group, account, micro)
+            return None
+        both = (group.trips, account.trips)
+        if rule := next(filter(None, (self._stopped(trips, charge) for trips in both)), ""):
+            return Refused(429, f"the account or its group is stopped (rule {rule})")
+        if (fewer := self._too_many(group, account, charge, micro)) is not None:
+            return fewer
+        self._check_budgets(group, account, micro)
+        if rule := next(filter(None, (self._stopped(trips, charge) for trips in both)), ""):
+            return Refused(429, f"the budget is spent (rule {rule})")
+        return None
 
     def _stopped(self, trips: Mapping[str, Any], charge: Charge) -> str:
         """Return the rule by which a request is refused and not charged; empty for none."""
@@ -404,6 +428,33 @@ class Book:
         micro = min(micro, max(0, cap - group.caps.get(_label(charge.secrets), 0)))
         return micro, micro
 
+    def _left(self, group: GroupRow, account: AccountRow) -> int | None:
+        """Return micro-bits that the budgets of a group and an account leave; None for no end."""
+        declared = self.config.groups.get(group.name)
+        principal = self.config.principals.get(account.name)
+        pairs = (
+            (None if declared is None else declared.budget_bits, group.charged),
+            (None if principal is None else principal.budget_bits, account.charged),
+        )
+        lefts = [budgeted(bits) - spent for bits, spent in pairs if bits is not None]
+        return min(lefts) if lefts else None
+
+    def _too_many(
+        self, group: GroupRow, account: AccountRow, charge: Charge, micro: int
+    ) -> Refused | None:
+        """Refuse a request whose choices do not fit where one of them would; nobody is stopped."""
+        left = self._left(group, account)
+        if charge.least is None or left is None or micro <= left:
+            return None
+        least = self._price(group, replace(charge, bits=charge.least))[0]
+        if least > left or action_of(self.config.rules, "T1") != "refuse":
+            return None
+        return Refused(
+            400,
+            f"{charge.choices} choices are charged {in_bits(micro):g} bits, and the budget has "
+            f"{in_bits(left):g} left: ask for fewer (n, prompts)",
+        )
+
     def _check_budgets(self, group: GroupRow, account: AccountRow, micro: int) -> None:
         """Trip T1 where a charge exceeds the budget of the group, or the account's own."""
         declared = self.config.groups.get(group.name)
@@ -424,7 +475,7 @@ class Book:
                 **{"action": action_of(self.config.rules, "T1"), "mode": self.config.mode},
                 "charged_micro_bits": account.charged,
             }
-            self._write("trip", fields, as_facts(facts))
+            self._write_trip(fields, facts)
 
     def _begin(self, one: Begin) -> bool | LedgerError:
         number, attempt = _number(one.id)
@@ -451,11 +502,15 @@ class Book:
         fields = {
             **{"request": number, "attempt": attempt, "account": request.account},
             **{"group": group.name, "answered": request.began == attempt},
-            "events": [[event.decoy, event.success] for event in one.events],
+            "planted": list(one.planted),
+            "events": [_as_list(event) for event in one.events],
         }
+        named = (*one.planted, *(event.decoy for event in one.events))
+        for terms in group.evidence.under(self.config, named):
+            self._write("decoy", {"group": group.name, **terms})
         self._write("answer", fields, one.facts)
-        if one.planted or one.events:
-            trips = take(group.evidence, self.config, one.planted, one.events, self.clock_ms)
+        if named:
+            trips = take(group.evidence, one.planted, one.events, self.clock_ms)
             self._changed["groups"].add(group.name)
             for rule, facts in trips.items():
                 self._trip(group, rule, facts)
@@ -465,7 +520,7 @@ class Book:
         group = self._group(one.group)
         before, rule = self._state(group)
         members = [row for row in self._accounts.values() if row.group == group.name]
-        group.trips, group.evidence = {}, Evidence(minutes=group.evidence.minutes)
+        group.trips, group.evidence = {}, group.evidence.renewed()
         for account in members:
             account.trips = {}
             self._changed["accounts"].add(account.name)
@@ -502,6 +557,11 @@ class Book:
             rule,
             facts,
         )
+
+
+def _as_list(event: Event) -> list[Any]:
+    """Return an event for the audit log."""
+    return [event.decoy, event.success, *([event.only] if event.only else [])]
 
 
 def _conflict(earlier: RequestRow, one: Reserve) -> Refused | None:
