@@ -13,7 +13,7 @@ from typing import Any
 
 from hartley.guard.config import GuardConfig, read_config
 from hartley.guard.ledger import open_ledger
-from hartley.guard.proxy import Guard
+from hartley.guard.proxy import Guard, say_trip
 from hartley.guard.serving import judges_of, listening, serve
 
 TOKEN, OTHER, METRICS = "hg-alice", "hg-bob", "hg-metrics"
@@ -106,7 +106,7 @@ class Served:
         async def main() -> None:
             self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
             with listening(self.config) as at:
-                self.ledger = change(open_ledger(self.config))
+                self.ledger = change(open_ledger(self.config, say_trip))
                 self.guard = Guard(self.config, self.ledger, judges_of(self.config))
                 await serve(at, self.guard, self._began, self.stop)
 
@@ -121,6 +121,8 @@ class Served:
         self._ready.set()
 
     def close(self) -> None:
+        if not self._thread.is_alive():
+            return
         self.loop.call_soon_threadsafe(self.stop.set)
         self._thread.join(20)
         assert not self._thread.is_alive()

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from tests.guard.model_server import ModelServer, events, http, said, streamed
+from tests.guard.model_server import events, http, said, streamed
 from tests.guard.served import (
     OTHER,
     SECRET,
@@ -24,26 +24,6 @@ from tests.guard.served import (
 from hartley.core.errors import UsageError
 
 PROSE = "The harbour is quiet this morning, and seven ships lie along the wall. " * 3
-
-
-@pytest.fixture
-def model():
-    server = ModelServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def serving(tmp_path, model):
-    running = []
-
-    def start(change=lambda ledger: ledger, **options):
-        running.append(Served(config_at(tmp_path, model.port, **options), change))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.close()
 
 
 def eventually(condition, seconds=5.0):
@@ -250,6 +230,22 @@ def test_a_budget_is_shared_by_a_group_also_at_the_same_time(serving, model):
     assert sorted(statuses) == [200] * 5 + [429] * 7
     assert guard.group().charged_bits == 5.0
     assert len(model.requests) == 5
+
+
+def test_one_request_for_many_choices_stops_no_group(serving, model):
+    guard = serving(budget=5.0)
+    model.reply = lambda _path, body: said(*["yes"] * json.loads(body).get("n", 1))
+    status, _, body = guard.ask("label", n=6)
+    message = json.loads(body)["error"]["message"]
+    assert status == 400
+    assert message.startswith("6 choices are charged 6 bits, and the budget has 5 left: ask for")
+    assert guard.group().charged_bits == 0.0 and not model.requests
+    assert guard.ask("label", n=4)[0] == 200
+    assert guard.ask("label", n=2)[0] == 400
+    assert guard.ask("label")[0] == 200
+    assert guard.group().state == "open"
+    assert guard.ask("label", n=2)[0] == 429  # not one choice fits: the budget is spent
+    assert guard.group().rule == "T1"
 
 
 def test_one_idempotency_key_is_one_answer(serving, model):

@@ -33,7 +33,7 @@ def guard(config: Path) -> int:
 
     Begin with: hartley guard token, and docs/guard.md for the configuration.
 
-    Other commands: check, status, reset, audit, replay and token.
+    Other commands: check, status, stop, reset, audit, replay and token.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def guard(config: Path) -> int:
     try:
         import prometheus_client  # noqa: F401
 
-        from hartley.guard.proxy import Guard
+        from hartley.guard.proxy import Guard, say_trip
         from hartley.guard.serving import judges_of, listening, serve, stop_at_signals
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "aiohttp", EXTRA) from None
@@ -68,7 +68,7 @@ def guard(config: Path) -> int:
         stop = asyncio.Event()
         stop_at_signals(stop)
         with listening(settings) as at:
-            served = Guard(settings, open_ledger(settings), judges)
+            served = Guard(settings, open_ledger(settings, say_trip), judges)
             await serve(at, served, ready, stop)
 
     judges = judges_of(settings)
@@ -155,10 +155,32 @@ def reset(
 
 
 @app.command
-def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
-    """Check the chain of the audit log, and print its head.
+def stop(config: Path, group: str, *, reason: str, by: str = "") -> int:
+    """Stop a group, while the guard runs, until a reset.
 
-    Keep the head elsewhere: a log that was cut at its end is whole without it.
+    Parameters
+    ----------
+    config
+        The configuration (.toml).
+    group
+        Name of the group.
+    reason
+        Why, for the audit log.
+    by
+        Your name, for the audit log; the system's name of you unless given.
+    """
+    from hartley.guard.ledger import commands
+
+    say(commands.stop(_read(config), group, by, reason))
+    return 0
+
+
+@app.command
+def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
+    """Check the audit log, and that charges, evidence and trips are what it adds up to.
+
+    Keep the head elsewhere: a log that was cut at its end is whole without it. What was changed is
+    named in one line, and the exit code is 1.
 
     Parameters
     ----------
@@ -169,12 +191,23 @@ def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
     head
         A head from earlier, which the log must contain.
     """
-    from hartley.guard.ledger import commands
+    from hartley.guard.audit_log import ChangedLog
 
     settings = _read(config)
+    try:
+        say(_audited(settings, into, head))
+    except ChangedLog as change:
+        note(str(change))
+        return 1
+    return 0
+
+
+def _audited(settings: GuardConfig, into: Path | None, head: str) -> str:
+    """Audit a ledger, write its entries into a file if there is one, and return the line."""
+    from hartley.guard.ledger import commands
+
     if into is None:
-        say(commands.audit(settings, None, head))
-        return 0
+        return commands.audit(settings, None, head)
     if settings.uses(into):
         raise UsageError(f"--into must be a file of its own, got {into}, which the guard needs")
     # A log that does not verify leaves an export from earlier as it is.
@@ -184,8 +217,7 @@ def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
         summary = commands.audit(settings, lambda line: _written(lines, line), head)
     if not whole:
         partial.replace(into)
-    say(summary)
-    return 0
+    return summary
 
 
 @app.command

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hartley.core.errors import UsageError
 
 FIRST = "hartley guard ledger "
 """What the digest before the first entry is of, with the ledger's number behind it."""
+
+
+class ChangedLog(UsageError):
+    """The log or a table of the ledger is not what was written; `hartley guard audit` exits with 1.
+
+    To a guard that starts it is as any other ledger that cannot be used.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,56 +76,43 @@ def digest_of(before: str, body: str) -> str:
 
 @dataclass(slots=True)
 class Summary:
-    """What a verified log adds up to.
+    """What was read of a verified log.
 
     Attributes:
         entries: in all.
         head: digest of the last one.
-        charged: micro-bits of each group since its charges were last set to 0.
-        accounts: the same of each account.
-        answers: charged of each group, in all.
-        trips: rules that are tripped in each group.
-        moments: time of the first and of the last entry.
+        moments: time of the first and of the last entry, by the machine's clock.
+        set_back: entries whose time is before that of the entry before: the machine's clock was
+            set back. Their order is that of their numbers.
     """
 
     entries: int = 0
     head: str = ""
-    charged: dict[str, int] = field(default_factory=dict)
-    accounts: dict[str, int] = field(default_factory=dict)
-    answers: dict[str, int] = field(default_factory=dict)
-    trips: dict[str, set[str]] = field(default_factory=dict)
     moments: tuple[str, str] = ("", "")
+    set_back: int = 0
 
-    def add(self, facts: Mapping[str, Any]) -> None:
-        """Add the facts of the next entry."""
-        group = str(facts.get("group", ""))
-        match facts["kind"]:
-            case "charge":
-                micro, account = int(facts["micro_bits"]), str(facts["account"])
-                self.charged[group] = self.charged.get(group, 0) + micro
-                self.accounts[account] = self.accounts.get(account, 0) + micro
-                self.answers[group] = self.answers.get(group, 0) + 1
-            case "trip" if "account" not in facts:
-                self.trips.setdefault(group, set()).add(str(facts["rule"]))
-            case "reset":
-                self.trips.pop(group, None)
-                if facts["charges"] == "set to 0":
-                    self.charged[group] = 0
-                    for account in facts["accounts"]:
-                        self.accounts[account] = 0
-        self.moments = (self.moments[0] or str(facts["time"]), str(facts["time"]))
+    def add(self, moment: str) -> None:
+        """Take the time of the next entry."""
+        self.set_back += moment < self.moments[1]
+        self.moments = (self.moments[0] or moment, moment)
 
 
-def verify(ledger: str, entries: Iterable[Entry], noted: str = "") -> Summary:
-    """Check a log from its first entry to its last, and return what it adds up to.
+def verify(
+    ledger: str,
+    entries: Iterable[Entry],
+    noted: str = "",
+    each: Callable[[Mapping[str, Any]], None] = lambda _facts: None,
+) -> Summary:
+    """Check a log from its first entry to its last.
 
     Args:
         ledger: its number.
         entries: in their order.
         noted: a digest that was noted elsewhere; empty for none.
+        each: takes what each entry says, once its digest is right.
 
     Raises:
-        UsageError: an entry is not the one that was written, one is missing, or none has the noted
+        ChangedLog: an entry is not the one that was written, one is missing, or none has the noted
             digest.
     """
     summary = Summary(head=first_digest(ledger))
@@ -126,23 +120,26 @@ def verify(ledger: str, entries: Iterable[Entry], noted: str = "") -> Summary:
     for row in entries:
         expected = summary.entries + 1
         if row.seq != expected:
-            raise UsageError(f"the audit log must have entry {expected}, got {row.seq}")
+            raise ChangedLog(f"the audit log must have entry {expected}, got {row.seq}")
         if digest_of(summary.head, row.body) != row.digest:
-            raise UsageError(
+            raise ChangedLog(
                 f"entry {row.seq} of the audit log must have the digest of its text and of the "
                 "entries before it: it or one before it was changed"
             )
         try:
             facts = json.loads(row.body)
             if facts["seq"] != row.seq:
-                raise UsageError(f"entry {row.seq} of the audit log has number {facts['seq']}")
-            summary.add(facts)
+                raise ChangedLog(f"entry {row.seq} of the audit log has number {facts['seq']}")
+            summary.add(str(facts["time"]))
+            each(facts)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"entry {row.seq} of the audit log cannot be read: {error}") from None
+            raise ChangedLog(
+                f"entry {row.seq} of the audit log cannot be read: {error!r}"
+            ) from None
         summary.entries, summary.head = row.seq, row.digest
         met = met or row.digest == noted
     if not met:
-        raise UsageError(
+        raise ChangedLog(
             f"the audit log must have an entry with digest {noted}, got {summary.entries} entries "
             "without it: its end was cut off, or it is another log"
         )

@@ -193,7 +193,7 @@ def shown(planted: Planted, written: Sequence[str], left: Sequence[str] | None) 
         left: what the client was sent instead; None for the same.
     """
     first = events(planted, written)
-    if left is None:
+    if left is None or list(left) == list(written):
         return first
     second = events(planted, left)
     both = {event.decoy: event for event in second}

@@ -167,6 +167,7 @@ async def _declared(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     elif exchange.state == "coarsen":
         symbols = forms.refused(form)
         exchange.outcome = "coarsened"
+    exchange.left = [symbol for symbol in symbols if symbol is not None]
     await guard.begin(exchange)
     if timed:
         # A group that is slowed waits for the last step: time of its own would not be charged.
@@ -218,7 +219,8 @@ async def _judged(guard: Guard, exchange: Exchange, body: bytes) -> web.StreamRe
     written: dict[str, Any] | None = None
     try:
         if status == 200 and size > LARGE:
-            written = await asyncio.to_thread(answer.whole, payload)
+            group = exchange.principal.group
+            written = await guard.work.run(group, answer.whole, payload)
         elif status == 200:
             written = answer.whole(payload)
     except BadAnswer:

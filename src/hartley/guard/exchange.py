@@ -62,7 +62,9 @@ class Exchange:
         recorded: whether its end was recorded.
         outcome: how it ended, for metrics and the audit log.
         facts: for the audit log.
-        texts: of the answer, as they were released.
+        texts: of the answer: as the model wrote them where answers are declared or cut, else as
+            they were released.
+        left: what the client is sent instead; None for the same.
     """
 
     principal: Principal
@@ -87,6 +89,7 @@ class Exchange:
     outcome: str = "hung_up"
     facts: dict[str, Any] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    left: list[str] | None = None
 
     @property
     def chat(self) -> bool:

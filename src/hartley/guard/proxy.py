@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -24,6 +24,7 @@ from hartley.guard.charge import charge_of
 from hartley.guard.config import LOOPBACK
 from hartley.guard.enforcing import enforced
 from hartley.guard.exchange import Exchange, Rejected, earlier, error_response, outage
+from hartley.guard.fair_work import FairWork
 from hartley.guard.ledger import LedgerError
 from hartley.guard.metrics import Metrics
 from hartley.guard.protocols import Refused
@@ -60,6 +61,7 @@ class Guard:
     Attributes:
         config: what it keeps to.
         metrics: its counters.
+        work: what is read beside the answers, groups in turn.
         draining: whether it ends: what runs is finished, nothing new is taken.
         active: requests that are being answered.
     """
@@ -81,6 +83,7 @@ class Guard:
         self._keys = Authentication(config)
         self._upstream = Upstream(config)
         self.metrics = Metrics(config)
+        self.work = FairWork()
         self.draining = False
         self.active = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +101,7 @@ class Guard:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._upstream.close()
         await self._ledger.close()
+        self.work.close()
 
     def app(self) -> web.Application:
         """Return the application that answers."""
@@ -297,8 +301,9 @@ class Guard:
             texts = exchange.texts
             if isinstance(exchange.form, forms.Alphabet):
                 texts = ["\n".join(texts)[:MOST_SEARCHED]]
-            if planted is not None and any(texts):
-                events = await asyncio.to_thread(decoys.events, planted, texts)
+            if planted is not None and any([*texts, *(exchange.left or ())]):
+                group = exchange.principal.group
+                events = await self.work.run(group, decoys.shown, planted, texts, exchange.left)
             async with asyncio.timeout(LEDGER_S):
                 state = await self._ledger.finish(identity, facts, events)
             self.metrics.state(exchange.principal.group, state)
@@ -441,6 +446,11 @@ class Guard:
         if not self._keys.may_read_metrics(request.headers.get("Authorization"), here=here):
             return error_response(Rejected(401, "authentication_error", "the key is not valid"))
         return web.Response(body=self.metrics.text(), content_type="text/plain", charset="utf-8")
+
+
+def say_trip(trip: Mapping[str, Any]) -> None:
+    """Log that a rule has tripped: whose, which, and by what."""
+    LOG.warning("%s", json.dumps({"event": "tripped", **trip}))
 
 
 MOST_MODEL_BYTES = 2**20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -109,7 +108,7 @@ async def _judged(guard: Guard, exchange: Exchange, copy: bytes) -> None:
         answer = guard.answer(exchange)
         judge = _events if exchange.streams else _whole
         try:
-            await asyncio.to_thread(judge, answer, copy)
+            await guard.work.run(group, judge, answer, copy)
         except (BadAnswer, BadEvents, ValueError, RecursionError):
             guard.fault("rubbish")
             guard.metrics.would(group, "refuse")

@@ -313,10 +313,10 @@ class BatchedLedger:
         """Return the ledger's clock: milliseconds for which a guard ran on it.
 
         They pass with the monotonic clock alone, which no machine's time can set back or forth, and
-        which begins anew where the machine does. Where another guard is ahead, it is followed.
+        which begins anew where the machine does. Where another process is ahead, it is followed.
 
         Args:
-            stored: as the last batch of any guard wrote it.
+            stored: as the last batch wrote it.
             now: by the monotonic clock.
         """
         if self._clock is None:

@@ -6,18 +6,19 @@ import getpass
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hartley.core.errors import UsageError, did_you_mean
-from hartley.guard.audit_log import Entry, Summary, verify
+from hartley.guard.audit_log import ChangedLog, Entry, verify
 from hartley.guard.ledger import open_database
-from hartley.guard.ledger.amounts import in_bits
-from hartley.guard.ledger.book import AccountRow, Book, GroupRow, Reset
-from hartley.guard.ledger.tables import ENTRIES, OPEN_REQUESTS, selection
+from hartley.guard.ledger.book import AccountRow, Book, GroupRow, Look, Reset, Stop
+from hartley.guard.ledger.recount import Recount
+from hartley.guard.ledger.tables import ENTRIES, OPEN_REQUESTS, REQUESTS, selection
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
     from hartley.guard.ledger.batches import Database
+    from hartley.guard.ledger.recount import Row
     from hartley.guard.protocols import Account
 
 PAGE = 5000
@@ -57,8 +58,7 @@ def status(config: GuardConfig) -> list[str]:
         if one.budget_bits is not None:
             left = max(0.0, one.budget_bits - one.charged_bits)
             budget = f"of {one.budget_bits:g} bits, {left:g} left"
-        # In a dry run nothing is refused: the state is what would be.
-        state = one.state if config.enforces or one.state == "open" else f"would {one.state}"
+        state = _state(config, one)
         answers = f"{one.answers} answer{'' if one.answers == 1 else 's'}"
         lines.append(
             f"{one.name}: {state}, charged {one.charged_bits:g} {budget}; {answers}"
@@ -97,8 +97,38 @@ def reset(config: GuardConfig, group: str, by: str, reason: str, *, renewed: boo
         UsageError: the group is unknown, the reason is empty, or the ledger cannot be used.
         LedgerError: it cannot be written now.
     """
+    _check_reason(reason, "a reset")
+    account, book = _written(config, Reset(group, by or getpass.getuser(), reason, renewed))
+    return _line(config, account, book)
+
+
+def stop(config: GuardConfig, group: str, by: str, reason: str) -> str:
+    """Stop a group until a human resets it, and return what was done in one line.
+
+    Args:
+        config: of the guard.
+        group: its name.
+        by: the human; empty takes the name of the system's user.
+        reason: for the audit log.
+
+    Raises:
+        UsageError: the group is unknown or was stopped before, the reason is empty, or the ledger
+            cannot be used.
+        LedgerError: it cannot be written now.
+    """
+    _check_reason(reason, "a stop")
+    account, book = _written(config, Stop(group, by or getpass.getuser(), reason))
+    return _line(config, account, book)
+
+
+def _check_reason(reason: str, of: str) -> None:
     if not reason.strip():
-        raise UsageError("the reason of a reset must be a text: it goes into the audit log")
+        raise UsageError(f"the reason of {of} must be a text: it goes into the audit log")
+
+
+def _written(config: GuardConfig, operation: Reset | Stop) -> tuple[Account, Book]:
+    """Apply what a human decided about a group; return its account and the book after it."""
+    group = operation.group
     database = open_database(config, create=False)
     try:
         with database.transaction() as base:
@@ -107,17 +137,36 @@ def reset(config: GuardConfig, group: str, by: str, reason: str, *, renewed: boo
                 hint = did_you_mean(group, known) or f"; it may be {', '.join(sorted(known))}"
                 raise UsageError(f"the ledger does not have a group {group!r}{hint}")
             book = Book(config, base, _now())
-            operation = Reset(group, by or getpass.getuser(), reason, renewed)
+            look = Look(group)
             book.load([operation])
-            account = book.apply(operation)
+            before = book.apply(look).facts["trips"].get("human")
+            if isinstance(operation, Stop) and before:
+                raise UsageError(
+                    f"group {group} was stopped at entry {before['seq']}, by {before['by']}: "
+                    f"{before['reason']}"
+                )
+            book.apply(operation)
+            account = book.apply(look)
             book.flush()
     finally:
         database.close()
+    return account, book
+
+
+def _line(config: GuardConfig, account: Account, book: Book) -> str:
+    """Return the state of a group after a human's decision."""
     budget = "" if account.budget_bits is None else f" of {account.budget_bits:g}"
     return (
-        f"{group}: {account.state}, charged {account.charged_bits:g}{budget} bits; "
-        f"entry {book.seq} of the audit log, head {book.digest}"
+        f"{account.name}: {_state(config, account)}, charged {account.charged_bits:g}{budget} "
+        f"bits; entry {book.seq} of the audit log, head {book.digest}"
     )
+
+
+def _state(config: GuardConfig, account: Account) -> str:
+    """Return a group's state; in a dry run nothing is refused: what it would be."""
+    if config.enforces or account.state == "open":
+        return account.state
+    return f"would {account.state} (dry run: nothing is)"
 
 
 def audit(
@@ -135,8 +184,9 @@ def audit(
         One line: the number of entries and the head.
 
     Raises:
-        UsageError: an entry or a sum was changed, entries are missing, or the ledger cannot be
-            used.
+        ChangedLog: an entry or a table was changed, or entries are missing; the message names the
+            first value that differs.
+        UsageError: the ledger cannot be used.
         LedgerError: it cannot be read now.
     """
     database = open_database(config, create=False)
@@ -145,19 +195,43 @@ def audit(
             book = Book(config, base, _now())
             groups = [GroupRow.of(row) for row in base.read(selection("groups"))]
             members = [AccountRow.of(row) for row in base.read(selection("accounts"))]
+            waiting = dict(base.read(OPEN_REQUESTS))
             book.flush()  # the head outlives a loss of power before it is printed
-        summary = verify(book.ledger, _entries(database, book.seq, write), noted.strip().lower())
+        recount = Recount(_requests(database, book.requests))
+        entries = _entries(database, book.seq, write)
+        summary = verify(book.ledger, entries, noted.strip().lower(), recount.add)
+        if (summary.entries, summary.head) != (book.seq, book.digest):
+            raise ChangedLog(
+                f"the audit log must have {book.seq} entries and end with {book.digest}, got "
+                f"{summary.entries} that end with {summary.head}"
+            )
+        recount.compare(groups, members, waiting)
     finally:
         database.close()
-    if (summary.entries, summary.head) != (book.seq, book.digest):
-        raise UsageError(
-            f"the audit log must have {book.seq} entries and end with {book.digest}, got "
-            f"{summary.entries} that end with {summary.head}"
-        )
-    _compare(summary, groups, members)
     first, last = summary.moments
     span = f" from {first} to {last}" if first else ""
-    return f"{summary.entries} entries{span} verify; head of the audit log: {summary.head}"
+    notes = ""
+    if summary.set_back:
+        times = "once" if summary.set_back == 1 else f"{summary.set_back} times"
+        notes = f" (the machine's clock was set back {times}; entries are in order)"
+    if recount.older:
+        notes += f" ({recount.older} are an earlier Hartley's: caps and evidence not computed)"
+    return (
+        f"{summary.entries} entries{span} verify, and charges, requests, caps, evidence and trips "
+        f"are what they add up to{notes}; head of the audit log: {summary.head}"
+    )
+
+
+def _requests(database: Database, most: int) -> Iterator[Row]:
+    """Yield what does not change of each request, by number."""
+    number = 0
+    while True:
+        with database.transaction() as base:
+            page = [row for row in base.read(REQUESTS, (number, PAGE)) if row[0] <= most]
+        yield from (tuple(row) for row in page)
+        if len(page) < PAGE:
+            return
+        number = page[-1][0]
 
 
 def _entries(
@@ -174,34 +248,6 @@ def _entries(
         if len(page) < PAGE:
             return
         seq = page[-1].seq
-
-
-def _compare(summary: Summary, groups: list[GroupRow], members: list[AccountRow]) -> None:
-    """Refuse sums and states that the audit log does not add up to."""
-    pairs: list[tuple[str, Any, Any]] = []
-    for group in groups:
-        expected = in_bits(summary.charged.pop(group.name, 0))
-        pairs += [
-            (f"bits charged to group {group.name}", expected, in_bits(group.charged)),
-            (f"answers of group {group.name}", summary.answers.get(group.name, 0), group.answers),
-            (
-                f"rules tripped by group {group.name}",
-                sorted(summary.trips.get(group.name, ())),
-                sorted(group.trips),
-            ),
-        ]
-    for account in members:
-        expected = in_bits(summary.accounts.pop(account.name, 0))
-        pairs.append(
-            (f"bits charged to account {account.name}", expected, in_bits(account.charged))
-        )
-    left = {**summary.charged, **summary.accounts}
-    pairs += [(f"bits charged to {name}", in_bits(micro), 0.0) for name, micro in left.items()]
-    for what, expected, stored in pairs:
-        if expected != stored:
-            raise UsageError(
-                f"{what} must be {expected}, by the audit log, got {stored}: the ledger was changed"
-            )
 
 
 def _now() -> str:

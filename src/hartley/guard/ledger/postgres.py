@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import MissingExtra, UsageError
-from hartley.guard.audit_log import first_digest
+from hartley.guard.audit_log import ChangedLog, first_digest
 from hartley.guard.ledger.book import LedgerError
 from hartley.guard.ledger.tables import HEAD, NEW_HEAD, TABLES, VERSION
 from hartley.kit.stores.postgres_store import check_url, place_of_server, refuse_passwords
@@ -126,7 +126,7 @@ class PostgresDatabase:
             )
         last = run("select seq, digest from audit order by seq desc limit 1").fetchone()
         if create and (last or (0, digest)) != (seq, digest) and not self._moved(seq):
-            raise UsageError(
+            raise ChangedLog(
                 f"the ledger {self.name} is damaged: its head must be its last entry; see "
                 "`hartley guard audit`"
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import UsageError
-from hartley.guard.audit_log import first_digest
+from hartley.guard.audit_log import ChangedLog, first_digest
 from hartley.guard.ledger.book import LedgerError
 from hartley.guard.ledger.tables import APPLICATION, HEAD, NEW_HEAD, TABLES, VERSION
 
@@ -130,7 +130,7 @@ class SqliteDatabase:
         _, _, seq, digest, _, _ = run(HEAD).fetchone()
         last = run("select seq, digest from audit order by seq desc limit 1").fetchone()
         if (last or (0, digest)) != (seq, digest):
-            raise UsageError(
+            raise ChangedLog(
                 f"the ledger {self.path} is damaged: its head must be its last entry; see "
                 "`hartley guard audit`"
             )

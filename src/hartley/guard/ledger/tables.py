@@ -45,6 +45,12 @@ NEW_HEAD = "insert into head values (1, ?, ?, 0, ?, 0, 0)"
 
 OPEN_REQUESTS = "select group_name, count(*) from requests where finished = 0 group by group_name"
 
+REQUESTS = (
+    "select number, account, group_name, digest, charged from requests "
+    "where number > ? order by number limit ?"
+)
+"""What does not change of a request."""
+
 ENTRIES = "select seq, body, digest from audit where seq > ? order by seq limit ?"
 
 
