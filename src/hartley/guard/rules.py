@@ -2,8 +2,8 @@
 
 T1: the bits charged exceed the budget. T2: the bits an hour that the decoys certify in what left
 reach what the users are authorised to receive. T3: the evidence of one decoy reaches 1/alpha. T1
-needs nothing but the charges, which no attacker can lower; T2 and T3 need decoys, which are drawn here
-(R80).
+needs nothing but the charges, which no attacker can lower; T2 and T3 need decoys, which are drawn
+here (R80).
 """
 
 from __future__ import annotations

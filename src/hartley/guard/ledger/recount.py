@@ -249,7 +249,7 @@ class Recount:
         unanswered: dict[str, int] = {}
         for name in self.open.values():
             unanswered[name] = unanswered.get(name, 0) + 1
-        for name in unanswered | waiting:
+        for name in {**unanswered, **waiting}:
             counts = unanswered.get(name, 0), waiting.get(name, 0)
             yield f"requests of group {name} that have not ended", *counts
 
