@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from asyncio import new_event_loop
@@ -21,10 +22,26 @@ def filled(tmp_path_factory: Any) -> Path:
     return store
 
 
+def state_of(store: Path) -> dict[str, tuple[int, int]]:
+    """When each file of a store was changed, and its size."""
+    return {
+        str(path): (path.stat().st_mtime_ns, path.stat().st_size)
+        for folder, _, names in os.walk(store)
+        for path in (store / folder / name for name in names)
+    }
+
+
+@pytest.fixture(scope="session")
+def as_filled(filled: Path) -> dict[str, tuple[int, int]]:
+    """The state of the store before any page read it."""
+    return state_of(filled)
+
+
 @pytest.fixture
 def store(filled: Path, tmp_path: Path) -> Path:
-    """A copy of it, which a test may write into."""
-    return Path(shutil.copytree(filled, tmp_path / "runs", symlinks=True))
+    """A copy of it without its largest run, which a test may write into."""
+    few = shutil.ignore_patterns("many")
+    return Path(shutil.copytree(filled, tmp_path / "runs", symlinks=True, ignore=few))
 
 
 class Served:
@@ -75,8 +92,8 @@ class Served:
         assert not self.thread.is_alive()
 
 
-@pytest.fixture(scope="module")
-def served(filled: Path) -> Iterator[Served]:
+@pytest.fixture(scope="session")
+def served(filled: Path, as_filled: Any) -> Iterator[Served]:
     """A server over the store that no test writes into."""
     server = Served(filled)
     yield server

@@ -8,11 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 
 from hartley.core.errors import UsageError
-from hartley.web.serving import access_of, listening, start_address
+from hartley.web.serving import access_of, listening, opening, start_address
 
 
 def ask(served, path, method="GET", **headers):
@@ -114,9 +117,83 @@ def test_an_address_for_all_needs_a_name():
     with pytest.raises(UsageError, match="there must be a --name"):
         access_of("0.0.0.0", 8417, token=True)
     access = access_of("0.0.0.0", 8417, token=True, names=["Box.lan"])
-    assert access.names == {"box.lan:8417"}
+    assert access.names == {"box.lan:8417", "box.lan"}  # the latter by a proxy in front of it
     assert start_address(access, "0.0.0.0", 8417, ["Box.lan"]).startswith("http://Box.lan:8417/?t")
     assert "[::1]:9" in start_address(access_of("::1", 9, token=False), "::1", 9)
+
+
+@pytest.mark.parametrize("host", ["0", "0.0", "0x0", "0.0.0.0", "::", "0:0:0::0", "::0"])
+def test_every_spelling_of_all_addresses_needs_a_name(host):
+    with pytest.raises(UsageError, match="there must be a --name"):
+        access_of(host, 8417, token=True)
+
+
+def test_a_name_is_a_host_with_or_without_a_port():
+    named = {"Box.lan:443": {"box.lan:443"}, "[fd00::1]": {"[fd00::1]", "[fd00::1]:8417"}}
+    for name, names in named.items():
+        assert access_of("0.0.0.0", 8417, token=True, names=[name]).names == names
+    access = access_of("0.0.0.0", 8417, token=True, names=["box:443"])
+    assert start_address(access, "0.0.0.0", 8417, ["box:443"]).startswith("http://box:443/?token=")
+    for odd in ("", "a b", "http://box", "box/x", "fd00::1", "box:", "b\nx", "*", "münchen"):
+        with pytest.raises(UsageError, match="--name must be a host as a browser names it"):
+            access_of("0.0.0.0", 8417, token=True, names=[odd])
+    with pytest.raises(UsageError, match="--host must be a host name or an address"):
+        access_of("", 8417, token=True, names=["box"])
+
+
+def test_a_page_of_another_site_leads_here_with_the_token(served):
+    """Its request carries no strict cookie, nor do redirects of it: a page here sends one."""
+    linked = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    answer, page = ask(served, f'/runs/%22%3Ex?token={served.token}&q="><b>', **linked)
+    assert answer.status == 200 and "Set-Cookie" in answer.headers
+    assert 'content="0;url=/runs/%22%3Ex?q=%22%3E%3Cb%3E"' in page and served.token not in page
+    assert answer.getheader("Content-Security-Policy").startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs/caf%C3%A9", "/runs/a%3Fb%23c", "/runs/%0d%0aX-Odd:1", "/runs/%ff", "/%E2%80%AE"]
+)
+def test_a_token_leaves_any_address_as_it_was(served, path):
+    answer, _ = ask(served, f"{path}?token={served.token}")
+    assert answer.status == 303 and answer.getheader("X-Odd") is None
+    assert answer.getheader("Location").lower() == path.lower()
+
+
+def test_what_is_no_request_is_refused_and_not_printed(served, capfd):
+    for line in (b"\x1b[2J\r\n\r\n", b"GET /\x1b[2J HTTP/1.1\r\nHost: x\r\n\r\n", b"GET\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+            raw.sendall(line)
+            raw.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda: raw.recv(4096), b""))
+            assert b"entropy" not in answer and b" 200 " not in answer[:20]
+    assert "\x1b" not in "".join(capfd.readouterr())
+
+
+def test_a_page_that_takes_long_does_not_hold_the_end(monkeypatch):
+    from hartley.web import serving
+
+    class Slow:
+        def __init__(self, ends):
+            self.ends = ends
+
+        def wait(self, seconds):
+            assert seconds <= 5
+            return self.ends
+
+    left = []
+    monkeypatch.setattr(serving.os, "_exit", left.append)
+    serving.leave(Slow(True))
+    assert left == []
+    serving.leave(Slow(False))
+    assert left == [0]
+
+
+def test_the_start_file_is_of_this_user_alone():
+    with opening("http://127.0.0.1:1/?token=a&b") as place:
+        page = Path(url2pathname(urlparse(place).path))
+        assert page.parent.stat().st_mode & 0o077 == 0
+        assert "url=http://127.0.0.1:1/?token=a&amp;b" in page.read_text()
+    assert not page.parent.exists()
 
 
 def test_a_port_in_use_is_one_line():

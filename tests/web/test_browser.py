@@ -31,6 +31,10 @@ PAGES = {
     "words": "/words?q=x",
     "absent": "/runs/none",
     "row": "/runs/hostile/rows/{row}",
+    "loop": "/runs/new/loop",
+    "hostile loop": "/runs/hostile/loop",
+    "matrix": "/runs/new/matrix",
+    "no matrix": "/runs/old/matrix",
 }
 SERIOUS = ("serious", "critical")
 
@@ -44,37 +48,41 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def server(filled):
-    server = Served(filled)
-    yield server
-    server.stop()
+def server(served):
+    return served
+
+
+def entered(browser, server, **options):
+    """A page of a browser that has the cookie, and collects what goes wrong in it."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, **options)
+    cookie = {"name": f"hartley-{server.port}", "value": server.token, "url": server.address}
+    context.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Strict"}])
+    page = context.new_page()
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("dialog", lambda dialog: page.problems.append(dialog.message))
+    page.on(
+        "console",
+        lambda m: page.problems.append(m.text) if "Content Security" in m.text else None,
+    )
+    page.on(
+        "request",
+        lambda r: (
+            None if r.url.startswith(server.address) else page.problems.append(f"loads {r.url}")
+        ),
+    )
+    return page
 
 
 @pytest.fixture
 def open_page(browser):
-    """Return what opens a page of a server, and collects what goes wrong in it."""
+    """Return what opens a page of a server."""
     contexts = []
 
     def open_it(server, path="/", **options):
-        context = browser.new_context(viewport={"width": 1200, "height": 800}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.on("dialog", lambda dialog: page.problems.append(dialog.message))
-        page.on(
-            "console",
-            lambda m: page.problems.append(m.text) if "Content Security" in m.text else None,
-        )
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith(server.address) else page.problems.append(f"loads {r.url}")
-            ),
-        )
-        page.goto(f"{server.address}/?token={server.token}")
-        if path != "/":
-            page.goto(server.address + path)
+        page = entered(browser, server, **options)
+        contexts.append(page.context)
+        page.goto(server.address + path)
         return page
 
     yield open_it
@@ -85,21 +93,29 @@ def open_page(browser):
 @pytest.fixture(scope="module")
 def address(server, browser):
     """Return the address of a page by its name."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(f"{server.address}/?token={server.token}")
+    page = entered(browser, server)
     page.goto(f"{server.address}/runs/hostile")
     row = page.locator("#row-table a").first.get_attribute("href").split("/rows/")[1]
-    context.close()
+    page.context.close()
     return {name: path.format(row=row) for name, path in PAGES.items()}
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def looked_at(request, browser, server, address):
+    """Each page once, for all that looks at it."""
+    page = entered(browser, server, reduced_motion="reduce")
+    page.goto(server.address + address[request.param])
+    yield page
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_axe_has_no_serious_finding(server, open_page, address, name, scheme):
+def test_axe_has_no_serious_finding(looked_at, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = open_page(server, address[name], color_scheme=scheme)
+    page = looked_at
+    page.set_viewport_size({"width": 1200, "height": 800})
+    page.emulate_media(color_scheme=scheme)
     findings = Axe().run(page).response["violations"]
     serious = [
         (one["id"], [node["html"][:160] for node in one["nodes"]][:3])
@@ -110,11 +126,14 @@ def test_axe_has_no_serious_finding(server, open_page, address, name, scheme):
     assert not page.problems
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_fits_320_pixels_and_has_its_landmarks(server, open_page, address, name):
-    page = open_page(server, address[name])
-    page.set_viewport_size({"width": 320, "height": 640})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_page_fits_a_telephone(looked_at, width):
+    looked_at.set_viewport_size({"width": width, "height": 640})
+    assert looked_at.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_page_has_its_landmarks_and_headings(looked_at):
+    page = looked_at
     for landmark in ("header", "main", "footer", "nav"):
         assert page.locator(landmark).count() >= 1, landmark
     levels = page.evaluate(
@@ -123,14 +142,17 @@ def test_a_page_fits_320_pixels_and_has_its_landmarks(server, open_page, address
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
     headless = (
-        "[...document.querySelectorAll('table')].filter(t => !t.querySelector('th[scope=col]'))"
+        "[...document.querySelectorAll('table')].filter(t => !t.querySelector('th[scope=col]')"
+        " || !t.caption || [...t.tBodies[0].rows].some(r => !r.querySelector('th[scope=row]')))"
     )
     assert page.evaluate(f"{headless}.length") == 0
     assert not page.problems
 
 
-def test_the_token_leaves_the_address_and_no_script_reads_the_cookie(server, open_page):
+def test_the_token_leaves_the_address_and_no_script_reads_the_cookie(server, browser, open_page):
     page = open_page(server)
+    page.context.clear_cookies()
+    page.goto(f"{server.address}/?token={server.token}")
     assert page.url == f"{server.address}/"
     assert page.evaluate("document.cookie") == ""
     (cookie,) = page.context.cookies()
@@ -172,7 +194,7 @@ def test_keys_alone_lead_from_the_list_to_a_trial(server, open_page):
     page.wait_for_url("**/rows/**")
     go_to("Next")
     page.keyboard.press("Enter")
-    page.wait_for_url("**page=2")
+    page.wait_for_url("**page=2#trials")
     assert "Trials 101 to 200" in page.locator("caption").inner_text()
 
 
@@ -318,8 +340,90 @@ def test_the_picture_of_the_loop_is_the_upright_one_where_it_is_narrow(server, o
 
 
 def test_the_matrix_of_defenses_is_a_table_with_headings(server, open_page):
-    page = open_page(server, "/runs/new")
+    page = open_page(server, "/runs/new/matrix")
     table = page.locator("[aria-label='Matrix of attacks and defenses'] table")
     heads = table.locator("th[scope=col]").all_inner_texts()
     assert {"rounding", "label_only"} <= set(heads)
     assert table.locator("tbody th[scope=row]").count() >= 2
+    link = table.get_by_label("loss_threshold behind rounding: the row of the static attacker")
+    link.click()
+    page.wait_for_url("**/rows/**")
+    assert "behind rounding" in page.locator(".facts").first.inner_text()
+
+
+def test_an_arrow_of_the_loop_leads_to_its_rows_by_mouse_and_by_key(server, open_page):
+    page = open_page(server, "/runs/new/loop")
+    card = page.locator("svg.loop:visible a[aria-label^='model → data']")
+    card.locator("rect").click()
+    assert page.url.endswith("#model_to_data")
+    page.goto(f"{server.address}/runs/new/loop")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+            card.get_attribute("aria-label")
+        ):
+            break
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#model_to_data")
+    page.locator("#rows-model_to_data a").first.click()
+    page.wait_for_url("**/rows/**")
+
+
+def test_a_margin_is_typed(server, open_page):
+    page = open_page(server, "/compare")
+    page.locator("select[name=first]").select_option("old")
+    page.locator("select[name=second]").select_option("new")
+    page.get_by_label("Margin").fill("1")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**margin=1*")
+    assert page.locator("#verdict").inner_text() != "Not compared"
+    assert page.get_by_label("Margin").input_value() == "1"
+    page.get_by_label("Margin").fill("two")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**margin=two*")
+    assert "must be a share in 0..1, got 'two'" in page.locator(".verdict").inner_text()
+
+
+def test_a_trial_is_found_by_its_number(server, open_page, address):
+    page = open_page(server, address["row"])
+    page.get_by_label("Number of a trial").fill("217")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**trial=217**")
+    here = page.locator("tr[aria-current=true]")
+    assert here.locator("th").inner_text() == "217"
+    assert "Trials 201 to 250" in page.locator("caption").inner_text()
+
+
+def test_a_start_file_of_this_user_opens_the_pages(server, browser):
+    """The token is in no command line, and the cookie is sent although a file has led here."""
+    from hartley.web.serving import opening
+
+    context = browser.new_context()
+    with opening(f"{server.address}/?token={server.token}") as place:
+        page = context.new_page()
+        page.goto(place)
+        page.wait_for_url(f"{server.address}/")
+    assert page.locator("h1").inner_text() == "Runs"
+    context.close()
+
+
+def test_progress_is_announced_in_steps_and_a_reader_is_not_torn_away(open_page, serve, store):
+    page = open_page(serve, "/runs/half")
+    page.locator("input[name=q]").focus()
+    shutil.rmtree(store / "half")
+    shutil.copytree(store / "new", store / "half")
+    heard = page.locator("[data-heard]")
+    assert heard.get_attribute("role") == "status" and heard.inner_text() == ""
+    playwright.expect(heard).to_contain_text("The run has ended", timeout=15_000)
+    assert page.locator("[data-progress]").count() == 1
+
+
+def test_a_field_that_a_browser_fills_again_filters(server, open_page):
+    page = open_page(server, "/runs/many")
+    page.locator("input[name=q]").fill("attack_12")
+    page.locator("#row-table tbody tr:visible a").first.click()
+    page.wait_for_url("**/rows/**")
+    page.go_back()
+    page.wait_for_url("**/runs/many")
+    shown = page.locator("#row-table tbody tr:visible").count()
+    assert shown == (10 if page.locator("input[name=q]").input_value() else 500)

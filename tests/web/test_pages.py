@@ -6,13 +6,16 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from tests.web.conftest import state_of
 from tests.web.stores import SCRIPT, cut, trials, trials_bytes, write
 
 from hartley.core.errors import StoreError
+from hartley.report.format_numbers import percent
 from hartley.web.access import Access
 from hartley.web.pages import pages_of
 from hartley.web.row_pages import trial_lines
@@ -53,7 +56,6 @@ class Pages:
 
     def close(self):
         self.loop.run_until_complete(self.client.close())
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
 
 
@@ -65,7 +67,7 @@ class AnyHost(Access):
 
 
 @pytest.fixture(scope="module")
-def pages(filled):
+def pages(filled, as_filled):
     opened = Pages(filled)
     yield opened
     opened.close()
@@ -104,22 +106,14 @@ def test_the_list_is_searched_filtered_and_sorted(pages):
     assert "No run matches" in pages.text("/?q=nothing+like+it")
 
 
-def test_a_list_of_more_than_a_page_is_turned(tmp_path, filled):
-    store = tmp_path / "runs"
-    for i in range(103):
-        folder = store / f"run-{i:03}"
-        folder.mkdir(parents=True)
-        shutil.copy(filled / "half" / "journal.jsonl", folder)
-    pages = Pages(store)
-    try:
-        first, second = pages.text("/?sort=id"), pages.text("/?sort=id&page=2")
-        assert first.count("<progress") == 100 and second.count("<progress") == 3
-        assert 'rel="next" href="/?sort=id&amp;page=2"' in first
-        assert 'rel="prev" href="/?sort=id&amp;page=1"' in second
-        for odd in ("-1", "999", "x", "1" * 40, "²"):
-            assert pages.get(f"/?page={quote(odd)}")[0].status == 200
-    finally:
-        pages.close()
+def test_a_list_of_more_than_a_page_is_turned(pages, monkeypatch):
+    monkeypatch.setattr("hartley.web.pages.PAGE", 3)
+    first, third = pages.text("/?sort=id"), pages.text("/?sort=id&page=3")
+    assert first.count('scope="row"') == 3 and third.count('scope="row"') == 1
+    assert 'rel="next" href="/?sort=id&amp;page=2"' in first
+    assert 'rel="prev" href="/?sort=id&amp;page=2"' in third
+    for odd in ("-1", "999", "x", "1" * 40, "²"):
+        assert pages.get(f"/?page={quote(odd)}")[0].status == 200
 
 
 def test_a_run_says_its_verdict_loop_rows_and_defenses(pages, filled):
@@ -353,26 +347,161 @@ def test_no_address_leads_out(pages, path):
     assert "Hartley" in page
 
 
-def test_nothing_is_written_into_a_run(opened):
-    pages, store = opened
-
-    def state():
-        return {
-            str(path): (path.stat().st_mtime_ns, path.stat().st_size)
-            for folder, _, names in os.walk(store)
-            for path in (store / folder / name for name in names)
-        }
-
-    before = state()
-    for path in (
-        "/",
-        "/runs/new",
-        "/runs/half",
-        "/runs/new/report",
-        "/compare?first=old&second=new",
-    ):
+def test_nothing_is_written_into_a_run(pages, filled, as_filled):
+    """Of all pages that were asked for until now, and of each kind of page."""
+    kinds = ("", "/loop", "/matrix", "/report", "/progress")
+    for path in ("/", *(f"/runs/new{kind}" for kind in kinds), "/compare?first=old&second=new"):
         pages.text(path)
-    assert state() == before
+    assert state_of(filled) == as_filled
+
+
+def journal_of(store, name, lines):
+    """Write a journal whose digests are right."""
+    from hartley.store.journal import journal_bytes
+
+    folder = store / name
+    folder.mkdir()
+    (folder / "journal.jsonl").write_bytes(journal_bytes(lines)[0])
+
+
+def test_a_journal_of_any_shape_costs_its_own_page_alone(opened):
+    from hartley.store.journal import read_journal
+
+    pages, store = opened
+    header, planned, *_ = read_journal(store / "half" / "journal.jsonl").lines
+    row = {"key": [1], "standing": {"id": "a"}}
+    shapes = ([1, 2], 3, {"rows": 1}, [row], [{"key": "../../x", "standing": 1}])
+    for i, rows in enumerate(shapes):
+        journal_of(store, f"odd{i}", [header, {**planned, "lines": {"rows": rows}}])
+    assert "odd0" in pages.text("/")
+    for i in range(len(shapes)):
+        answer, page = pages.get(f"/runs/odd{i}")
+        assert answer.status in (200, 500) and "Traceback" not in page
+        assert pages.get(f"/runs/odd{i}/progress")[0].status == 200
+
+
+def test_files_that_are_none_do_not_hold_the_list(opened):
+    pages, store = opened
+    for name, make in {"pipe": os.mkfifo, "folder": Path.mkdir}.items():
+        (store / name).mkdir()
+        make(store / name / "journal.jsonl")
+    (store / "loop").symlink_to(store / "loop")
+    (store / "up").symlink_to(store)
+    bad = store / os.fsdecode(b"bad\xff")
+    bad.mkdir()
+    shutil.copy(store / "half" / "journal.jsonl", bad)
+    shutil.copytree(store / "old", store / "old copy")
+    page = words(pages.text("/"))
+    for name in ("pipe", "folder", "up", "bad", "old copy"):
+        assert name in page
+    assert "Not finished" in pages.text("/runs/bad%FF")
+    assert "holds another run, old" in words(pages.text("/runs/old%20copy"))
+    assert pages.get("/runs/pipe")[0].status == 200
+
+
+def test_a_long_text_of_a_run_is_cut(opened):
+    pages, store = opened
+    document = json.loads((store / "old" / "run.json").read_text())
+    row = next(r for r in document["channels"] if r["status"] == "measured")
+    long = {**row, "id": "long", "status": "failed", "reason": "x" * 3_000_000, "bits": None}
+    write(store, "long", document, [long, {**row, "id": "b", "summary": "y" * 3_000_000}])
+    for path in (
+        "/runs/long?show=all",
+        "/runs/long/rows/long",
+        "/runs/long/rows/b",
+        "/runs/long/loop",
+    ):
+        assert len(pages.text(path)) < 300_000, path
+
+
+def test_more_rows_than_a_page_holds_are_turned(pages, monkeypatch):
+    monkeypatch.setattr("hartley.web.pages.ROWS", 400)
+    first, second = pages.text("/runs/many"), pages.text("/runs/many?page=2")
+    assert first.count("/runs/many/rows/") == 400 and second.count("/runs/many/rows/") == 100
+    assert "data-filter" not in first and "page=2#rows" in first  # it would filter one page alone
+    assert pages.text("/runs/many?q=attack_11").count("/runs/many/rows/") == 10
+
+
+def test_what_a_broken_page_prints_acts_on_no_terminal(opened, caplog):
+    pages, store = opened
+    document = json.loads((store / "old" / "run.json").read_text())
+    write(
+        store, "loud", {**document, "verdict": {"status": "pass", "checks": [{"\x1b[2J": 1}]}}, []
+    )
+    pages.get("/runs/loud")
+    pages.get("/runs/loud?show=\x1b[2J")
+    assert "\x1b" not in caplog.text
+
+
+def test_the_loop_leads_to_rows_that_are_there(pages, filled):
+    document = json.loads((filled / "new" / "run.json").read_text())
+    rows = [r for r in document["channels"] if r["status"] != "skipped" and r.get("baseline", True)]
+    loop = pages.text("/runs/new/loop")
+    assert set(re.findall(r"/runs/new/rows/([^\"]+)", loop)) == {row["id"] for row in rows}
+    assert loop.count('href="#model_to_data"') == 4  # path and card, of both pictures
+    assert "2 of" in words(pages.text("/runs/half/loop"))
+    assert "can be read" in words(pages.text("/runs/torn/loop", 409))
+
+
+def test_the_cells_of_the_matrix_lead_to_the_rows_they_were_read_off(pages, filled):
+    document = json.loads((filled / "new" / "run.json").read_text())
+    ids = {row["id"]: row for row in document["channels"]}
+    matrix = pages.text("/runs/new/matrix")
+    link = r'<td[^>]*>([^<]+)<[^/]*/span><span[^>]*><a href="/runs/new/rows/([^"]+)"'
+    label = r' aria-label="(\w+) behind (\w+): the row of the (\w+) attacker"'
+    cells = re.findall(link + label, matrix)
+    assert {(attack, defense) for _, _, attack, defense, _ in cells} == {
+        (attack, defense)
+        for attack in ("loss_threshold", "entropy_metrics")
+        for defense in ("rounding", "label_only")
+    }
+    for value, row, attack, defense, knowledge in cells:
+        assert ids[row]["attack"] == attack and ids[row]["knowledge"] == knowledge
+        assert [part["name"] for part in ids[row]["experiment"]["defenses"]] == [defense]
+        rows = [r for r in ids.values() if (r["attack"], _behind(r)) == (attack, defense)]
+        bits = [r["bits"]["point"] for r in rows if r["status"] == "measured"]
+        stronger = max(0.0, *bits, 0.0)  # of a secret of one bit
+        assert percent(stronger) == value
+    assert "measured no defenses" in words(pages.text("/runs/old/matrix"))
+    assert "once the run has ended" in words(pages.text("/runs/half/matrix"))
+
+
+def _behind(row):
+    return "+".join(part["name"] for part in row["experiment"]["defenses"])
+
+
+def test_a_margin_is_that_of_the_command(pages, filled):
+    from hartley.cli.find_run import read_with_trials
+    from hartley.engine.result.compare_runs import Side, compare_runs
+
+    sides = [Side(*read_with_trials(run, filled)[:2]) for run in ("old", "new")]
+    for margin in ("1", "0", "0,5", ""):
+        page = words(pages.text(f"/compare?first=old&second=new&margin={margin}"))
+        share = float(margin.replace(",", ".") or 0.01)
+        expected = compare_runs(*sides, margin=share)
+        for row in expected["rows"]:
+            assert row["status"] in page and row["reason"] in page
+        assert expected["status"].capitalize() in page and f"margin of {percent(share)}" in page
+    for odd in ("-1", "1.5", "nan", "inf", "x", "<b>"):
+        page = pages.text(f"/compare?first=old&second=new&margin={quote(odd)}")
+        assert "must be a share in 0..1" in page and "<b>" not in page
+    assert "compared with itself" in pages.text("/compare?first=old&second=old")
+
+
+def test_words_are_filtered_without_a_script(pages):
+    page = pages.text("/words?q=certified")
+    assert 0 < page.count('class="entry"') < pages.text("/words").count('class="entry"')
+    assert "data-filter" not in page
+
+
+def test_a_trial_is_asked_for_by_its_number():
+    table = trial_lines(trials(), 0, "all", "217")
+    assert table["first"] == 200 and table["here"] == 17 and table["lines"][17][0] == "217"
+    for odd in ("250", "-1", "1e3", "x", "9" * 40, "²"):
+        assert trial_lines(trials(), 100, "all", odd)["here"] is None
+    wrong = trial_lines(trials(), 0, "wrong", "219")
+    assert wrong["lines"][wrong["here"]][0] == "219"
+    assert trial_lines(trials(), 0, "wrong", "218")["here"] is None
 
 
 def test_a_store_that_is_not_there_is_one_line(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,8 @@ def serve(
     port
         The port; 0 takes any that is free.
     name
-        A name by which browsers call this machine, where that is not the host; repeatable.
+        A name by which browsers call this machine or a proxy in front of it, where that is not
+        the host: HOST, or HOST:PORT; repeatable.
     no_token
         Let everybody on this machine read, without a token.
     open
@@ -61,15 +63,18 @@ def serve(
         access = serving.access_of(host, taken, token=not no_token, names=name)
         address = serving.start_address(access, host, taken, name)
 
-        def ready() -> None:
-            say(address)
-            sys.stdout.flush()
-            note(f"serves the runs of {store}; Ctrl-C ends it")
-            if open:
-                import webbrowser
+        with ExitStack() as stack:
 
-                webbrowser.open(address)
+            def ready() -> None:
+                say(address)
+                sys.stdout.flush()
+                note(f"serves the runs of {store}; Ctrl-C ends it")
+                if open:
+                    import webbrowser
 
-        serving.serve(at, pages, access, ready)
+                    webbrowser.open(stack.enter_context(serving.opening(address)))
+
+            serving.serve(at, pages, access, ready)
     note("ended")
+    serving.leave(pages)
     return 0

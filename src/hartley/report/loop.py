@@ -69,13 +69,20 @@ def arrows(document: Mapping[str, Any]) -> list[Arrow]:
     return [_arrow(str(axis), document) for axis in Axis]
 
 
-def picture(document: Mapping[str, Any], *, narrow: bool = False, standalone: bool = False) -> str:
+def picture(
+    document: Mapping[str, Any],
+    *,
+    narrow: bool = False,
+    standalone: bool = False,
+    links: Mapping[str, str] | None = None,
+) -> str:
     """Draw the loop.
 
     Args:
         document: a run document.
         narrow: draw the loop upright, for a telephone.
         standalone: a file of its own, in light colours that read on any ground.
+        links: axis → where its arrow leads; an axis that is not here leads nowhere.
     """
     from hartley.report.templates import environment
 
@@ -88,6 +95,7 @@ def picture(document: Mapping[str, Any], *, narrow: bool = False, standalone: bo
             arrows=arrows(document),
             name="n" if narrow else "w",
             standalone=standalone,
+            links=links or {},
             scene=document["scene"].get("name"),
         )
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from html import escape
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -42,6 +43,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Server": "Hartley",
 }
 
 
@@ -67,10 +69,7 @@ class Access:
         if request.method not in READING:
             return 405, "These pages can only be read."
         # A page of another site may send its reader here, but not fetch or embed these pages.
-        site = request.headers.get("Sec-Fetch-Site", "none")
-        if site not in ("none", "same-origin") and (
-            request.headers.get("Sec-Fetch-Mode") != "navigate"
-        ):
+        if _from_elsewhere(request) and request.headers.get("Sec-Fetch-Mode") != "navigate":
             return 403, "Pages of another site may not read these."
         if self.token is None or request.path.startswith(PUBLIC) or self._is_known(request):
             return None
@@ -121,12 +120,26 @@ def checked(access: Access, refuse: Callable[[int, str], web.Response]) -> Middl
     return check
 
 
+def _from_elsewhere(request: web.Request) -> bool:
+    """Whether the browser says that a page of another site has made a request."""
+    return request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+
+
 def _entered(access: Access, request: web.Request) -> web.Response:
     """Set the cookie and leave the token out of the address, which histories keep."""
     assert access.token is not None
     query = urlencode([pair for pair in request.query.items() if pair[0] != "token"])
-    response = web.Response(status=303)
-    response.headers["Location"] = _own_path(request.path) + (f"?{query}" if query else "")
+    place = _own_path(request.rel_url.raw_path) + (f"?{query}" if query else "")
+    if _from_elsewhere(request):
+        # A redirect is part of the other site's request, which carries no strict cookie.
+        address = escape(place)
+        page = (
+            f'<!doctype html><html lang="en"><title>Hartley</title><meta http-equiv="refresh" '
+            f'content="0;url={address}"><a href="{address}">Open the runs</a></html>'
+        )
+        response = web.Response(text=page, content_type="text/html")
+    else:
+        response = web.Response(status=303, headers={"Location": place})
     response.set_cookie(access.cookie, access.token, httponly=True, samesite="Strict", path="/")
     return response
 

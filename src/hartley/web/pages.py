@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 from aiohttp import web
 
 from hartley.core.control_characters import one_line, visible, visible_values
 from hartley.core.errors import HartleyError, UsageError
-from hartley.engine.result.compare_runs import MARGIN, Side, compare_runs
+from hartley.engine.result.compare_runs import MARGIN
 from hartley.reference.schema import check_schema
-from hartley.report import compared, loop, render, which_defense
-from hartley.report.format_numbers import plain
+from hartley.report import loop, render, which_defense
 from hartley.report.html import check_of_page, counts_of_page, verdict_of_page
 from hartley.report.render import with_baseline_rows
 from hartley.report.summary import limited, summary
@@ -26,12 +28,19 @@ from hartley.report.table_rows import channel
 from hartley.report.templates import text as report_text
 from hartley.report.words import words
 from hartley.web.access import REPORT_POLICY, Access, checked
+from hartley.web.addresses import row_path, run_path
+from hartley.web.compare_page import TONES as COMPARED
+from hartley.web.compare_page import compared_or_why
+from hartley.web.picture_pages import loop_page, matrix_page
 from hartley.web.row_pages import (
     ORDERS,
     PAGE,
+    ROWS,
+    cut,
     experiment,
     matches,
     row_line,
+    row_lines,
     sorted_rows,
     trial_lines,
 )
@@ -39,6 +48,7 @@ from hartley.web.stored import DAMAGED, FOREIGN, UNFINISHED, NoSuchRun, Run, Sto
 from hartley.web.templates import environment, text
 
 LOG = logging.getLogger("hartley.web")
+Page = Callable[[web.Request], web.Response]
 
 TONES = {
     "pass": "pass",
@@ -48,10 +58,7 @@ TONES = {
     DAMAGED: "over",
     FOREIGN: "inconclusive",
     "none": "neutral",
-    "worse": "over",
-    "better": "pass",
-    "no worse": "pass",
-    "open": "inconclusive",
+    **COMPARED,
 }
 FACTS = {"created": "began", "seed": "seed", "version": "Hartley"}
 SORTS = {"created": "newest first", "id": "name", "scene": "scene", "status": "status"}
@@ -62,8 +69,8 @@ STATIC = {
     "serve.js": ("text/javascript", text),
     "icon.svg": ("image/svg+xml", text),
 }
-DRAWING = threading.Lock()
-"""Charts are drawn one at a time: matplotlib is not made for several threads."""
+READERS = 4
+"""Pages that are made at a time."""
 
 REPORTS = 4
 """Whole reports that stay in memory."""
@@ -81,6 +88,10 @@ class Pages:
         self._reports: dict[Any, str] = {}
         self._views: dict[Any, dict[str, Any]] = {}
         self._lock = threading.Lock()
+        self._readers = ThreadPoolExecutor(READERS, "reader")
+        # Charts are drawn one at a time: matplotlib is not made for several threads.
+        self._drawer = ThreadPoolExecutor(1, "drawer")
+        self._making: set[Future[Any]] = set()
 
     def app(self, access: Access) -> web.Application:
         """Return the application.
@@ -89,19 +100,50 @@ class Pages:
             access: the rule of reading.
         """
         app = web.Application(middlewares=[checked(access, refusal)])
-        routes: Mapping[str, Callable[[web.Request], web.Response]] = {
+        app.on_cleanup.append(self._close)
+        routes: Mapping[str, Page] = {
             "/": self.list_runs,
             "/compare": self.compare,
             "/words": self.words,
             "/runs/{run}": self.run,
             "/runs/{run}/progress": self.progress,
-            "/runs/{run}/report": self.report,
+            "/runs/{run}/loop": self.loop,
+            "/runs/{run}/matrix": self.matrix,
             "/runs/{run}/rows/{row}": self.row,
         }
         for path, page in routes.items():
-            app.router.add_get(path, _in_thread(page))
+            app.router.add_get(path, self._in_thread(page, self._readers))
+        app.router.add_get("/runs/{run}/report", self._in_thread(self.report, self._drawer))
         app.router.add_get("/static/{name}", static)
         return app
+
+    def _in_thread(
+        self, page: Page, threads: ThreadPoolExecutor
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return a handler that makes a page in a thread: to read a large run may take a second."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            return await asyncio.wrap_future(self._make(threads, _made, page, request))
+
+        return handler
+
+    def _make(self, threads: ThreadPoolExecutor, work: Callable[..., Any], *given: Any) -> Any:
+        future = threads.submit(work, *given)
+        self._making.add(future)
+        future.add_done_callback(self._making.discard)
+        return future
+
+    def warm_up(self) -> None:
+        """Draw the newest run that is finished, beside what is asked for; see ``warm``."""
+        self._make(self._readers, self.warm)
+
+    async def _close(self, _app: web.Application) -> None:
+        for threads in (self._readers, self._drawer):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no page is being made any more; return whether that is so."""
+        return not wait(set(self._making), seconds).not_done
 
     def warm(self) -> None:
         """Draw the newest run that is finished once: what that imports takes two seconds."""
@@ -123,7 +165,7 @@ class Pages:
             rows = [row for row in rows if row["status"] == status]
         if order != "created":
             rows = sorted(rows, key=lambda row: str(row.get(order, "")))
-        page, pages = _page(request, len(rows))
+        page, pages = _page(request, len(rows), PAGE)
         lines = [self._run_line(row) for row in rows[page * PAGE : (page + 1) * PAGE]]
         query = {"q": one_line(wanted), "status": status, "sort": order}
         return _page_of(
@@ -164,8 +206,9 @@ class Pages:
         which = _one_of(request.query.get("show", ""), SHOWN)
         path = run_path(run.name)
         context: dict[str, Any] = {
-            "title": run.name,
-            "name": run.name,
+            "title": one_line(run.name),
+            "name": one_line(run.name),
+            "compare": f"/compare?{urlencode({'second': run.name}, errors='replace')}",
             "path": path,
             "state": run.state,
             "tone": TONES.get(run.state, "inconclusive"),
@@ -180,12 +223,51 @@ class Pages:
         if run.document is not None:
             context["view"] = view = self._view(run)
             rows = [r for r in view["rows"] if which in ("all", r["status"])]
-            rows = [row for row in rows if matches(row, wanted)]
-            lines = [row_line(row) for row in sorted_rows(rows, order)]
-            for line in lines:
-                line["href"] = row_path(run.name, line["id"])
-            context["lines"] = lines
+            rows = sorted_rows([row for row in rows if matches(row, wanted)], order)
+            page, pages = _page(request, len(rows), ROWS)
+            context |= {
+                "lines": row_lines(run.name, rows[page * ROWS : (page + 1) * ROWS]),
+                "matching": len(rows),
+                "turns": _turns(path, context["query"], page, pages, "#rows"),
+            }
         return _page_of("run.html", **context)
+
+    def loop(self, request: web.Request) -> web.Response:
+        """Answer with the loop of a run: each arrow leads to the rows of its axis."""
+        run = self._readable(request)
+        context = loop_page(run.document or {}, run.name)
+        return _page_of("loop.html", **self._head(run, "The loop"), **context)
+
+    def matrix(self, request: web.Request) -> web.Response:
+        """Answer with the attacks and defenses of a run: each cell leads to its rows."""
+        run = self._readable(request)
+        context = {"why": "Defenses are compared once the run has ended."}
+        if run.progress is None:
+            context = matrix_page(run.document or {}, run.name)
+        return _page_of("matrix.html", **self._head(run, "Attacks and defenses"), **context)
+
+    def _readable(self, request: web.Request) -> Run:
+        """Return a run of which something can be read.
+
+        Raises:
+            UsageError: there is nothing.
+        """
+        run = self._run(request)
+        if run.document is None:
+            raise UsageError(f"Nothing of the run {one_line(run.name)} can be read: {run.doubt}.")
+        return run
+
+    def _head(self, run: Run, what: str) -> dict[str, Any]:
+        """Return what the pages about one picture of a run say first."""
+        name = one_line(run.name)
+        unsure = run.progress.words if run.progress is not None else one_line(run.doubt)
+        return {
+            "title": f"{what} of {name}",
+            "what": what,
+            "name": name,
+            "run_path": run_path(run.name),
+            "doubt": unsure,
+        }
 
     def _view(self, run: Run) -> dict[str, Any]:
         """Return what the page of a run says beside its rows; kept while its files are the same."""
@@ -201,10 +283,11 @@ class Pages:
 
     def progress(self, request: web.Request) -> web.Response:
         """Answer with how far a run is, for the script."""
-        progress = self.stored.progress(request.match_info["run"])
+        progress = self.stored.progress(_name_in(request))
         if progress is None:
             return web.json_response({"ended": True})
-        facts = {"done": progress.done, "planned": progress.planned, "words": progress.words}
+        facts = {"done": progress.done, "planned": progress.planned, "playing": progress.playing}
+        facts["words"] = progress.words
         return web.json_response({"ended": False, **facts})
 
     def report(self, request: web.Request) -> web.Response:
@@ -212,13 +295,12 @@ class Pages:
         run = self._run(request)
         if run.document is None or run.progress is not None:
             raise UsageError(f"The run {run.name} has no report yet.")
-        with DRAWING:
-            key = (run.name, run.stamp)
-            if key not in self._reports:
-                while len(self._reports) >= REPORTS:
-                    self._reports.pop(next(iter(self._reports)))
-                self._reports[key] = render(run.document, "html")
-            page = self._reports[key]
+        key = (run.name, run.stamp)
+        if key not in self._reports:  # reports are made by one thread
+            while len(self._reports) >= REPORTS:
+                self._reports.pop(next(iter(self._reports)))
+            self._reports[key] = render(run.document, "html")
+        page = self._reports[key]
         policy = {"Content-Security-Policy": REPORT_POLICY}
         return web.Response(text=page, content_type="text/html", headers=policy)
 
@@ -232,62 +314,64 @@ class Pages:
         if row is None:
             raise NoSuchRun(f"The run {run.name} has no row {one_line(wanted, 200)!r}.")
         which = _one_of(request.query.get("show", ""), ("all", "right", "wrong"))
+        asked = request.query.get("trial", "")
         table, absent = None, ""
         try:
             trials = run.load(row)
             if trials is not None:
-                table = trial_lines(trials, PAGE * _number(request.query.get("page", "")), which)
+                begin = PAGE * _number(request.query.get("page", ""))
+                table = trial_lines(trials, begin, which, asked)
         except HartleyError as error:
             absent = one_line(error)
         path, query, turns = row_path(run.name, wanted), {"show": which}, None
         if table is not None:
             pages = max(1, -(-table["total"] // PAGE))
-            turns = _turns(path, query, table["first"] // PAGE, pages)
+            turns = _turns(path, query, table["first"] // PAGE, pages, "#trials")
         safe = visible_values(row)
         return _page_of(
             "row.html",
-            title=f"{one_line(row['attack'])} in {run.name}",
-            name=run.name,
+            title=f"{one_line(row['attack'])} in {one_line(run.name)}",
+            name=one_line(run.name),
             run_path=run_path(run.name),
             path=path,
             row=row_line(safe),
-            summary=str(safe.get("summary") or ""),
+            summary=cut(safe.get("summary")),
             channel=channel(safe) if row["status"] == "measured" else None,
             played=experiment(safe),
             table=table,
             absent=absent or one_line(run.doubt),
             which=which,
+            asked=one_line(asked, 40),
             turns=turns,
         )
 
     def compare(self, request: web.Request) -> web.Response:
         """Answer with two runs compared, or with the choice of two."""
         names = [request.query.get(side, "") for side in ("first", "second")]
+        margin = request.query.get("margin", "")
         known = [str(r["id"]) for r in self.stored.listed()[0] if r["status"] not in _UNREADABLE]
         context: dict[str, Any] = {
             "title": "Compare two runs",
-            "names": names,
-            "known": known,
+            "names": [one_line(name, 200) for name in names],
+            "known": [(name, one_line(name)) for name in known],
+            "margin": one_line(margin, 40) or f"{MARGIN:g}",
             "result": None,
             "problem": "",
         }
         if all(names):
             sides = [self.stored.run(name) for name in names]
-            unread = [s for s in sides if s.document is None or s.progress is not None]
-            unread += [side for side in sides if side.state == DAMAGED]
-            if unread:
-                why = one_line(unread[0].doubt or "it is not finished")
-                context["problem"] = f"{unread[0].name} cannot be compared: {why}"
-            else:
-                context["result"] = _compared(sides)
+            context |= compared_or_why(sides, margin)
         return _page_of("compare.html", **context)
 
-    def words(self, _request: web.Request) -> web.Response:
+    def words(self, request: web.Request) -> web.Response:
         """Answer with what the words mean."""
-        return _page_of("words.html", title="What the words mean", words=words())
+        wanted = request.query.get("q", "")
+        entries = [word for word in words() if _has(wanted, word.name, word.says, *word.also)]
+        query = {"q": one_line(wanted, 200)}
+        return _page_of("words.html", title="What the words mean", words=entries, query=query)
 
     def _run(self, request: web.Request) -> Run:
-        return self.stored.run(request.match_info["run"])
+        return self.stored.run(_name_in(request))
 
 
 _UNREADABLE = (UNFINISHED, DAMAGED, FOREIGN)
@@ -327,59 +411,19 @@ def _view(run: Run) -> dict[str, Any]:
     }
 
 
-def _compared(sides: Sequence[Run]) -> dict[str, Any]:
-    documents = [side.document for side in sides]
-    assert documents[0] is not None and documents[1] is not None
-    first, second = (
-        Side(document, side.load)
-        for document, side in zip((documents[0], documents[1]), sides, strict=True)
-    )
-    comparison = visible_values(compare_runs(first, second, margin=MARGIN))
-    table = compared.of_verdict({"against": comparison})
-    assert table is not None
-    lines = [
-        {
-            "cells": cells,
-            "tone": TONES.get(row["status"], "inconclusive"),
-            "href": row_path(sides[1].name, str(row["id"])),
-        }
-        for row, cells in zip(comparison["rows"], table["rows"], strict=True)
-    ]
-    facts = [
-        (plain(name), str(comparison["first"][name])[:64], str(comparison["second"][name])[:64])
-        for name in ("scene", "digest", "seed", "version")
-        if comparison["first"][name] != comparison["second"][name]
-    ]
-    return {
-        "status": comparison["status"],
-        "tone": TONES.get(comparison["status"], "inconclusive"),
-        "reasons": comparison["reasons"],
-        "head": [name.capitalize() for name in table["head"]],
-        "lines": lines,
-        "facts": facts,
-        "notes": table["notes"],
-        "doubts": [f"{s.name}: {one_line(s.doubt)}" for s in sides if s.doubt],
-    }
-
-
-def _in_thread(
-    page: Callable[[web.Request], web.Response],
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Return a handler that makes a page in a thread: to read a large run may take a second."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        try:
-            return await asyncio.to_thread(page, request)
-        except NoSuchRun as error:
-            return refusal(404, one_line(error))
-        except HartleyError as error:
-            return refusal(409, one_line(error))
-        except Exception as error:  # a document of somewhere else may hold anything
-            LOG.exception("a page could not be made: %s", one_line(request.path, 300))
-            kind = type(error).__name__
-            return refusal(500, f"The files of this run are not what a page can show ({kind}).")
-
-    return handler
+def _made(page: Page, request: web.Request) -> web.Response:
+    """Make a page, or the one that says why there is none."""
+    try:
+        return page(request)
+    except NoSuchRun as error:
+        return refusal(404, one_line(error))
+    except HartleyError as error:
+        return refusal(409, one_line(error))
+    except Exception as error:  # a document of somewhere else may hold anything
+        path, lines = one_line(request.path, 300), visible(traceback.format_exc())
+        LOG.error("a page could not be made: %s\n%s", path, lines)
+        kind = type(error).__name__
+        return refusal(500, f"The files of this run are not what a page can show ({kind}).")
 
 
 async def static(request: web.Request) -> web.Response:
@@ -402,14 +446,9 @@ def _page_of(template: str, **context: Any) -> web.Response:
     return web.Response(text=page, content_type="text/html")
 
 
-def run_path(run: str) -> str:
-    """Return the address of a run."""
-    return f"/runs/{quote(str(run), safe='')}"
-
-
-def row_path(run: str, row: str) -> str:
-    """Return the address of a row of a run."""
-    return f"{run_path(run)}/rows/{quote(row, safe='')}"
+def _name_in(request: web.Request) -> str:
+    """Return the name of the run in an address: that of a folder, whatever bytes it is of."""
+    return os.fsdecode(unquote_to_bytes(request.rel_url.raw_parts[2]))
 
 
 def _one_of(value: str, allowed: Sequence[str] | Mapping[str, str]) -> str:
@@ -427,17 +466,19 @@ def _number(value: str) -> int:
     return max(0, int(value) - 1) if value.isascii() and value.isdecimal() and len(value) < 9 else 0
 
 
-def _page(request: web.Request, total: int) -> tuple[int, int]:
-    pages = max(1, -(-total // PAGE))
+def _page(request: web.Request, total: int, lines: int) -> tuple[int, int]:
+    pages = max(1, -(-total // lines))
     return min(_number(request.query.get("page", "")), pages - 1), pages
 
 
-def _turns(path: str, query: Mapping[str, str], page: int, pages: int) -> dict[str, Any]:
-    """Return the addresses of the pages before and after one."""
+def _turns(
+    path: str, query: Mapping[str, str], page: int, pages: int, place: str = ""
+) -> dict[str, Any]:
+    """Return the addresses of the pages before and after one; ``place`` is where they begin."""
 
     def address(number: int) -> str:
         named = {name: value for name, value in {**query, "page": str(number)}.items() if value}
-        return f"{path}?{urlencode(named)}"
+        return f"{path}?{urlencode(named)}{place}"
 
     return {
         "page": page + 1,

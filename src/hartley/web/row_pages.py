@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from hartley.core.control_characters import one_line
 from hartley.report.format_numbers import bits, number, params, plain, share, span, units
+from hartley.web.addresses import row_path
 
 if TYPE_CHECKING:
     from hartley.core import Trials
 
 PAGE = 100
 """Lines of a page of trials, and of runs."""
+
+ROWS = 1000
+"""Rows of a run on one page."""
 
 ORDERS = {
     "plan": "as planned",
@@ -23,7 +27,13 @@ ORDERS = {
 """How rows can be sorted."""
 
 LONGEST = 2000
-"""Characters of one cell: an answer may be of any length."""
+"""Characters of one cell: an answer, or the reason of a failure, may be of any length."""
+
+
+def cut(text: object) -> str:
+    """Return a text of a run as one that a page can hold; empty for none."""
+    words = str(text or "")
+    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
 
 
 def row_line(row: Mapping[str, Any]) -> dict[str, str]:
@@ -34,12 +44,12 @@ def row_line(row: Mapping[str, Any]) -> dict[str, str]:
     if defenses:
         under.append(f"behind {defenses}" + (f", {knows}" if knows and knows != "none" else ""))
     cells = {
-        "id": str(row["id"]),
-        "attack": str(row["attack"]),
-        "under": ", ".join(filter(None, under)),
-        "status": str(row["status"]),
-        "reason": str(row.get("reason") or ""),
-        "flags": "; ".join(map(str, row.get("flags") or ())),
+        "id": cut(row["id"]),
+        "attack": cut(row["attack"]),
+        "under": cut(", ".join(filter(None, under))),
+        "status": cut(row["status"]),
+        "reason": cut(row.get("reason")),
+        "flags": cut("; ".join(map(str, row.get("flags") or ()))),
     }
     value = row.get("bits")
     if row["status"] != "measured" or not value:
@@ -53,6 +63,11 @@ def row_line(row: Mapping[str, Any]) -> dict[str, str]:
         "n": number(row.get("n")),
         "units": units(row),
     }
+
+
+def row_lines(run: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return rows of a run as lines of a table, each with its address."""
+    return [row_line(row) | {"href": row_path(run, str(row["id"]))} for row in rows]
 
 
 def sorted_rows(rows: Sequence[Mapping[str, Any]], order: str) -> list[Mapping[str, Any]]:
@@ -93,17 +108,18 @@ def experiment(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*facts, ("defenses", " + ".join(_defenses(row)) or "none")]
 
 
-def trial_lines(trials: Trials, begin: int, which: str) -> dict[str, Any]:
+def trial_lines(trials: Trials, begin: int, which: str, asked: str = "") -> dict[str, Any]:
     """Return one page of the trials of a row.
 
     Args:
         trials: of the row.
         begin: the first line of the page, from 0.
         which: all, right or wrong: of symbols and ranks, whether the answer is the question's.
+        asked: the number of a trial, whose page is returned then, if it is there.
 
     Returns:
-        head, lines, total (of those that match), first (of the page, from 0) and whether answers
-        are right or wrong at all.
+        head, lines, total (of those that match), first (of the page, from 0), whether answers
+        are right or wrong at all, and here: the line of the page that was asked for, or None.
     """
     import numpy as np
 
@@ -117,17 +133,20 @@ def trial_lines(trials: Trials, begin: int, which: str) -> dict[str, Any]:
     index = np.arange(len(truth))
     if right is not None and which in ("right", "wrong"):
         index = index[right if which == "right" else ~right]
+    numbers = index if trials.trial is None else np.asarray(trials.trial)[index]
+    place = np.flatnonzero(numbers == int(asked)) if _is_number(asked) else ()
+    begin = int(place[0]) if len(place) else begin
     first = max(0, min(begin, max(0, len(index) - 1)) // PAGE * PAGE)
     columns = _columns(trials, form)
     head = ["Trial", *(title for title, _ in columns)]
     if right is not None:
         head.append("Right")
     lines = []
-    for place in index[first : first + PAGE].tolist():
-        cells = [number(int(place))] if trials.trial is None else [_cell(trials.trial[place])]
-        cells += [values(place) for _, values in columns]
+    for one in index[first : first + PAGE].tolist():
+        cells = [number(int(one))] if trials.trial is None else [_cell(trials.trial[one])]
+        cells += [values(one) for _, values in columns]
         if right is not None:
-            cells.append("yes" if bool(right[place]) else "no")
+            cells.append("yes" if bool(right[one]) else "no")
         lines.append(cells)
     return {
         "head": head,
@@ -135,7 +154,12 @@ def trial_lines(trials: Trials, begin: int, which: str) -> dict[str, Any]:
         "total": len(index),
         "first": first,
         "judged": right is not None,
+        "here": begin - first if len(place) else None,
     }
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 ANSWERS = {"score": "Answer (score)", "symbol": "Answer", "rank": "Answer (rank of the secret)"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any
 
 from hartley.core.errors import DamagedRun, StoreError, UsageError
 from hartley.engine.result.doubtful import doubtful
-from hartley.store import check_name, read_run, read_verified, runs, saved_verdict
+from hartley.store import read_run, read_verified, runs, saved_verdict
 from hartley.store.journal import PLAN, Journal, read_journal
 from hartley.store.row_trials import Load, trials_by_row
 from hartley.store.run_index import state_of
@@ -30,6 +31,10 @@ COUNTED = 1000
 """Unfinished runs whose jobs stay counted in memory."""
 PARTS = ("rows", "trials")
 LINK = "{} is a link, which these pages do not follow"
+ODD = "its files hold what no Hartley writes ({})"
+_ODD = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_KEY = re.compile(r"[\w.:+-]{1,250}")
+"""A job, of which files are named; a journal of somewhere else may name any file."""
 
 
 class NoSuchRun(UsageError):
@@ -133,7 +138,7 @@ class Stored:
         names = {row["id"] for row in rows}
         others = [n for n in links if n not in names and n != LATEST and not n.startswith(".")]
         listed = [
-            {**row, "status": FOREIGN, "reason": LINK.format(row["id"])}
+            {"id": row["id"], "status": FOREIGN, "reason": LINK.format(row["id"])}
             if links.get(row["id"])
             else row
             for row in rows
@@ -155,9 +160,11 @@ class Stored:
         if known is None or known[0] != state:
             try:
                 journal = read_journal(folder / "journal.jsonl")
+                known = state, None if journal.ended else _counts(journal)
             except UsageError:
                 return None
-            known = state, None if journal.ended else _counts(journal)
+            except _ODD:  # a journal of somewhere else, whose digests are right
+                known = state, None
             with self._lock:
                 while len(self._counts) >= COUNTED:
                     self._counts.pop(next(iter(self._counts)))
@@ -187,6 +194,8 @@ class Stored:
             read = _read(folder, name, stamp)
         except UsageError as error:
             read = Run(name, None, DAMAGED, str(error), stamp=stamp)
+        except _ODD as error:
+            read = Run(name, None, DAMAGED, ODD.format(type(error).__name__), stamp=stamp)
         with self._lock:
             self._known[name] = stamp, read
             while len(self._known) > REMEMBERED:
@@ -194,12 +203,10 @@ class Stored:
         return read
 
     def _folder(self, name: str) -> Path:
-        try:
-            check_name(name)
-        except StoreError as error:
-            raise NoSuchRun(f"There is no run {name!r} in this store.") from error
-        folder = self.store / name
-        if not os.path.lexists(folder / "journal.jsonl"):
+        # Not only names that a new run may have: a folder that was copied is called "demo copy".
+        inside = name not in ("", ".", "..", LATEST) and not set(name) & set("/\\\0")
+        folder = self.store / name if inside else self.store
+        if not inside or not os.path.lexists(folder / "journal.jsonl"):
             raise NoSuchRun(f"There is no run {name!r} in this store.")
         return folder
 
@@ -291,7 +298,7 @@ def _so_far(folder: Path, journal: Journal, name: str) -> dict[str, Any]:
             continue
         record = journal.records.get(line.get("key") or "", {})
         row = None
-        if "row_sha256" in record:
+        if "row_sha256" in record and _KEY.fullmatch(line["key"]):
             row = vouched_bytes(folder / "rows" / f"{line['key']}.json", record["row_sha256"])
         if row is not None:
             rows.append({**line["standing"], **json.loads(row)["row"]})

@@ -393,10 +393,16 @@ def _matrix(suite: Suite, draws: CellDraws) -> list[dict[str, Any]]:
                 "static": _triple(leaks.static[i, j]),
                 "adaptive": _triple(leaks.adaptive[i, j]),
                 "taken": float(draws.points[i, j]),
+                "rows": {
+                    knowledge: row["id"]
+                    for knowledge in KNOWLEDGES
+                    if "id" in (row := suite.behind.get((i, j, knowledge), {}))
+                },
             }
         rows.append(
             {
                 "attack": label,
+                "row": suite.rows[i]["id"],
                 "class": leaks.classes[i],
                 "term": leaks.attack_terms[i],
                 "objective": suite.objectives[i],
