@@ -392,6 +392,9 @@ def test_a_trial_is_found_by_its_number(server, open_page, address):
     here = page.locator("tr[aria-current=true]")
     assert here.locator("th").inner_text() == "217"
     assert "Trials 201 to 250" in page.locator("caption").inner_text()
+    box, region = here.bounding_box(), page.locator(".scroll").bounding_box()
+    assert region["y"] < box["y"] < region["y"] + region["height"] - box["height"]
+    assert 0 < box["y"] < 800
 
 
 def test_a_start_file_of_this_user_opens_the_pages(server, browser):

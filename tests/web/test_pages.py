@@ -485,7 +485,14 @@ def test_a_margin_is_that_of_the_command(pages, filled):
     for odd in ("-1", "1.5", "nan", "inf", "x", "<b>"):
         page = pages.text(f"/compare?first=old&second=new&margin={quote(odd)}")
         assert "must be a share in 0..1" in page and "<b>" not in page
+    chosen = re.findall(r'value="([^"]+)" selected', pages.text("/compare"))
+    assert len(chosen) == 2 and chosen[0] != chosen[1]
     assert "compared with itself" in pages.text("/compare?first=old&second=old")
+
+
+def test_a_share_of_round_off_is_none():
+    assert percent(5.55e-17) == percent(-1e-16) == percent(0.0) == "0%"
+    assert percent(1e-9) == "1e-07%"
 
 
 def test_words_are_filtered_without_a_script(pages):

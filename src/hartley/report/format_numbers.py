@@ -312,8 +312,13 @@ def share(row: Mapping[str, Any]) -> tuple[str, str]:
     return percent(shares["point"]) + words, f"1 in {number(row.get('alphabet'))}"
 
 
+ROUND_OFF = 1e-12
+"""Shares below it are 0, computed in floating point."""
+
+
 def percent(value: float) -> str:
     """Write a share in percent, with enough digits that small ones are not 0."""
+    value = 0.0 if abs(value) < ROUND_OFF else value
     return f"{100 * value:.3g}%" if value < 0.1 else f"{100 * value:.0f}%"
 
 

@@ -350,8 +350,11 @@ class Pages:
         names = [request.query.get(side, "") for side in ("first", "second")]
         margin = request.query.get("margin", "")
         known = [str(r["id"]) for r in self.stored.listed()[0] if r["status"] not in _UNREADABLE]
+        # Where nothing was chosen: the newest run with the one before it.
+        chosen = names if any(names) else [*known[1::-1], ""][:2]
         context: dict[str, Any] = {
             "title": "Compare two runs",
+            "chosen": chosen,
             "names": [one_line(name, 200) for name in names],
             "known": [(name, one_line(name)) for name in known],
             "margin": one_line(margin, 40) or f"{MARGIN:g}",
