@@ -88,5 +88,5 @@ def _compared(sides: Sequence[Run], margin: float) -> dict[str, Any]:
 def _utility(pairs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (measure, in the first run, in the second) of what both runs measured."""
     for name, pair in pairs.items():
-        sides = (" ".join(filter(None, quantity(pair[side]))) for side in ("first", "second"))
-        yield metric(name), *sides
+        first, second = (" ".join(quantity(pair[side])) for side in ("first", "second"))
+        yield metric(name), first, second

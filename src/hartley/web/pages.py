@@ -286,8 +286,8 @@ class Pages:
         progress = self.stored.progress(_name_in(request))
         if progress is None:
             return web.json_response({"ended": True})
-        facts = {"done": progress.done, "planned": progress.planned, "playing": progress.playing}
-        facts["words"] = progress.words
+        names = ("done", "planned", "playing", "words")
+        facts = {name: getattr(progress, name) for name in names}
         return web.json_response({"ended": False, **facts})
 
     def report(self, request: web.Request) -> web.Response:
@@ -314,13 +314,13 @@ class Pages:
         if row is None:
             raise NoSuchRun(f"The run {run.name} has no row {one_line(wanted, 200)!r}.")
         which = _one_of(request.query.get("show", ""), ("all", "right", "wrong"))
-        asked = request.query.get("trial", "")
+        trial = request.query.get("trial", "")
         table, absent = None, ""
         try:
             trials = run.load(row)
             if trials is not None:
                 begin = PAGE * _number(request.query.get("page", ""))
-                table = trial_lines(trials, begin, which, asked)
+                table = trial_lines(trials, begin, which, trial)
         except HartleyError as error:
             absent = one_line(error)
         path, query, turns = row_path(run.name, wanted), {"show": which}, None
@@ -341,7 +341,7 @@ class Pages:
             table=table,
             absent=absent or one_line(run.doubt),
             which=which,
-            asked=one_line(asked, 40),
+            trial=one_line(trial, 40),
             turns=turns,
         )
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from hartley.core.control_characters import visible_values
 from hartley.core.errors import UsageError
-from hartley.core.taxonomy import Axis
 from hartley.engine.choice.leak_suite import KNOWLEDGES
 from hartley.engine.choice.which_defense import which_defense
 from hartley.report import loop
 from hartley.report import which_defense as shown
-from hartley.report.format_numbers import AXIS_TITLES
 from hartley.report.html import counts_of_page
 from hartley.report.render import with_baseline_rows
 from hartley.web.addresses import row_path
@@ -45,13 +43,12 @@ def loop_page(document: Mapping[str, Any], run: str) -> dict[str, Any]:
                 "skipped": len(rows) - len(played),
             }
         )
-    links = {axis["axis"]: f"#{axis['axis']}" for axis in axes}
+    links = {arrow.axis: f"#{arrow.axis}" for arrow in arrows}
     return {
         "counts": counts_of_page(page["channels"]),
         "wide": svg(loop.picture(page, links=links)),
         "tall": svg(loop.picture(page, narrow=True, links=links)),
         "axes": axes,
-        "axis_names": {str(axis): AXIS_TITLES[axis] for axis in Axis},
     }
 
 

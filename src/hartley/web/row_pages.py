@@ -108,18 +108,18 @@ def experiment(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*facts, ("defenses", " + ".join(_defenses(row)) or "none")]
 
 
-def trial_lines(trials: Trials, begin: int, which: str, asked: str = "") -> dict[str, Any]:
+def trial_lines(trials: Trials, begin: int, which: str, trial: str = "") -> dict[str, Any]:
     """Return one page of the trials of a row.
 
     Args:
         trials: of the row.
         begin: the first line of the page, from 0.
         which: all, right or wrong: of symbols and ranks, whether the answer is the question's.
-        asked: the number of a trial, whose page is returned then, if it is there.
+        trial: the number of a trial, whose page is returned then, if it is there.
 
     Returns:
         head, lines, total (of those that match), first (of the page, from 0), whether answers
-        are right or wrong at all, and here: the line of the page that was asked for, or None.
+        are right or wrong at all, and here: the line of the page with that trial, or None.
     """
     import numpy as np
 
@@ -134,8 +134,8 @@ def trial_lines(trials: Trials, begin: int, which: str, asked: str = "") -> dict
     if right is not None and which in ("right", "wrong"):
         index = index[right if which == "right" else ~right]
     numbers = index if trials.trial is None else np.asarray(trials.trial)[index]
-    place = np.flatnonzero(numbers == int(asked)) if _is_number(asked) else ()
-    begin = int(place[0]) if len(place) else begin
+    place = np.flatnonzero(numbers == int(trial)).tolist() if _is_number(trial) else []
+    begin = place[0] if place else begin
     first = max(0, min(begin, max(0, len(index) - 1)) // PAGE * PAGE)
     columns = _columns(trials, form)
     head = ["Trial", *(title for title, _ in columns)]
@@ -154,7 +154,7 @@ def trial_lines(trials: Trials, begin: int, which: str, asked: str = "") -> dict
         "total": len(index),
         "first": first,
         "judged": right is not None,
-        "here": begin - first if len(place) else None,
+        "here": begin - first if place else None,
     }
 
 
