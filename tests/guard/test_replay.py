@@ -110,8 +110,13 @@ def test_a_replay_charges_judges_and_names(config: GuardConfig) -> None:
 def test_a_call_is_charged_once_in_however_many_logs_it_is(config: GuardConfig) -> None:
     first = replay(config, [LOGS / name for name in LITELLM], "litellm")
     assert (first.calls, first.repeated) == (5, 5)
-    again = replay(config, [LOGS / LITELLM[1]], "litellm")
-    assert (again.calls, again.repeated, again.groups) == (0, 5, {})
+    again = replay(config, [LOGS / LITELLM[0]], "litellm")
+    assert (again.calls, again.repeated) == (0, 5)
+    acme = again.groups["acme"]
+    assert (acme.calls, acme.repeated, acme.bits, acme.total) == (5, 5, 0.0, 1.0)
+    assert acme.secrets == first.groups["acme"].secrets  # a log shows the same again
+    text = "\n".join(lines(again))
+    assert "acme: 5 calls, 0.00 bits (5 were charged before; 1.00 in all); its budget" in text
     three = [replay(config, [LOGS / name], "otel").calls for name in OTEL]
     assert three == [5, 5, 5]  # three runs of the program, not one
 

@@ -13,6 +13,7 @@ from hartley.cli.own_model import NOT_SET, OwnModel
 from hartley.cli.print_edges import print_edges
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
+from hartley.cli.several import Names
 from hartley.cli.terminal import (
     above_zero,
     complain,
@@ -46,8 +47,8 @@ def assess(
     set_: Annotated[
         list[str] | None, Parameter(name="--set", consume_multiple=False, negative="")
     ] = None,
-    only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
-    skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    only: Names = None,
+    skip: Names = None,
     seed: Whole = None,
     executor: str | None = None,
     address: str | None = None,
@@ -78,9 +79,10 @@ def assess(
     set_
         A parameter of the scene, NAME=VALUE, for example opened=true; may be repeated.
     only
-        Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
+        Play only attacks, classes or axis:NAME that match this pattern; for several repeat it,
+        or write commas between them.
     skip
-        Do not play what matches this pattern; may be repeated.
+        Do not play what matches this pattern; several as with --only.
     seed
         Seed of every random choice.
     executor

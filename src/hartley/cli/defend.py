@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley.cli.several import Names
 from hartley.cli.terminal import note, number, print_json, print_table, quantity, say
 from hartley.core.errors import UsageError
 from hartley.report.format_numbers import count
@@ -36,7 +37,7 @@ def defend(
     /,
     *more: str,
     floor: Repeated = None,
-    attacks: Repeated = None,
+    attacks: Names = None,
     store: Path = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -57,7 +58,8 @@ def defend(
         Utility that must be kept, METRIC=VALUE such as accuracy=0.93; VALUE alone where the run has
         one metric. May be repeated.
     attacks
-        An attack, game or class that counts, or a pattern of it; may be repeated. Default: all.
+        An attack, game or class that counts, or a pattern of it; may be repeated, or commas between
+        them. Default: all.
     store
         The folder of all runs.
     json

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hartley.cli.several import names
 from hartley.cli.terminal import note, say
 from hartley.core.errors import DamagedRun, RunError, UsageError
 
@@ -18,7 +19,10 @@ def evidence(
     run: str,
     /,
     *,
-    for_: Annotated[list[str], Parameter(name="--for", negative="")],
+    for_: Annotated[
+        list[str],
+        Parameter(name="--for", consume_multiple=False, negative="", converter=names),
+    ],
     out: Path | None = None,
     key: Path | None = None,
     store: Path = Path("runs"),
@@ -37,7 +41,7 @@ def evidence(
     for_
         edpb (Opinion 28/2024), aisvs (OWASP AISVS 1.0), ai-act-15 (Article 15(5)), ai-act-50
         (Article 50(2)), nist (AI 100-2 E2025 and AI RMF) or mcp (OWASP MCP Top 10); several by
-        repeating it.
+        repeating it, or with commas between them.
     out
         The folder to write; by default the folder evidence in that of the run.
     key

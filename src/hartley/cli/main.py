@@ -299,6 +299,10 @@ def _plain(error: CycloptsError, arguments: Sequence[str]) -> str:
     text = text.rstrip(".")
     if text.startswith("There is no place") and verb in NESTED:
         text += _misplaced(verb, inner, arguments)
+    elif text.startswith("There is no place"):
+        from hartley.cli.several import where_several
+
+        text += where_several(text, arguments)
     return f"{text}{' See:' if text.endswith('?') else '; see:'} {page} --help"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley.cli.several import Names
 from hartley.cli.terminal import number, print_json, print_table, say, whole
 from hartley.core.errors import StoreError, UsageError
 
@@ -28,8 +29,8 @@ def plan(
     pilot: str | None = None,
     effect: Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")] = None,
     scene: str | None = None,
-    only: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
-    skip: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None,
+    only: Names = None,
+    skip: Names = None,
     workers: Annotated[int | None, Parameter(converter=whole)] = None,
     store: Path = Path("runs"),
     json: Switch = False,
@@ -55,9 +56,10 @@ def plan(
     scene
         In place of the plan's scene, as for assess; so are the next three.
     only
-        Play only attacks, classes or axis:NAME that match this pattern; may be repeated.
+        Play only attacks, classes or axis:NAME that match this pattern; for several repeat it,
+        or write commas between them.
     skip
-        Do not play what matches this pattern; may be repeated.
+        Do not play what matches this pattern; several as with --only.
     workers
         Number of worker processes. Default: one for each processor.
     store

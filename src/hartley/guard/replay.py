@@ -47,8 +47,10 @@ class Exposure:
     """What the calls of one group gave away.
 
     Attributes:
-        bits: they are charged, of calls that were not charged before.
-        calls: of them.
+        bits: that calls are charged which were not charged before.
+        calls: of the group in the logs.
+        repeated: of them, charged before.
+        total: bits that the ledger of exposures has of the group.
         unbounded: in free text without a bound.
         outside: whose answers are not in the declared alphabet.
         unread: whose answers are not in the log, and could not be judged.
@@ -63,6 +65,8 @@ class Exposure:
 
     bits: float = 0.0
     calls: int = 0
+    repeated: int = 0
+    total: float = 0.0
     unbounded: int = 0
     outside: int = 0
     unread: int = 0
@@ -84,10 +88,11 @@ class Exposure:
             total: that the group was charged with it.
         """
         self.calls += 1
-        self.bits += bits
+        self.bits, self.total = self.bits + bits, total
         self.failed += call.failed
         self.unread += call.answers is None
-        if self.budget_bits is not None and total > self.budget_bits and not self.spent_at:
+        over = self.budget_bits is not None and total > self.budget_bits
+        if over and bits > 0.0 and not self.spent_at:
             self.spent_at = call.place
         form = form_of(config, {"model": call.model, "n": call.choices})
         if not isinstance(form, Alphabet):
@@ -215,14 +220,16 @@ async def _charged(
             reserved = await asyncio.gather(*(_reserved(settings, call, book) for call in part))
             finished = []
             for call, (group, bits, number) in zip(part, reserved, strict=True):
-                if number is None:
-                    result.repeated += 1
-                    continue
-                result.calls += 1
                 exposure = result.groups.setdefault(group, _begun(config, group))
                 totals[group] += bits
                 exposure.add(config, call, bits, totals[group])
+                # What a log shows is the same however often it is replayed; charges are not.
                 facts, events = _judged(config, call, exposure, judge)
+                if number is None:
+                    result.repeated += 1
+                    exposure.repeated += 1
+                    continue
+                result.calls += 1
                 finished.append(_finished(book, number, facts, events))
             await asyncio.gather(*finished)
     finally:
@@ -326,8 +333,12 @@ def lines(result: Replayed) -> list[str]:
 
 def _group_lines(name: str, exposure: Exposure) -> list[str]:
     out = [f"{name}: {exposure.calls} calls, {exposure.bits:.2f} bits"]
+    if exposure.repeated:
+        out[0] += f" ({exposure.repeated} were charged before; {exposure.total:.2f} in all)"
     if exposure.budget_bits is not None:
         where = f"would refuse {exposure.spent_at}" if exposure.spent_at else "is not spent"
+        if exposure.total > exposure.budget_bits and not exposure.spent_at:
+            where = "is spent"
         out[0] += f"; its budget of {exposure.budget_bits:g} bits {where}"
     counts = (
         (exposure.unbounded, "in free text, without a bound"),

@@ -23,7 +23,9 @@ def read_files(pack: Path) -> dict[str, bytes]:
             raise ValueError(f"{path.name} is not a plain file")
     files = {path.name: path.read_bytes() for path in pack.iterdir()}
     if missing := {MANIFEST, SEAL, KEY, RUN, JOURNAL} - set(files):
-        raise ValueError(f"{min(missing)} is missing: the pack is not signed, or not whole")
+        raise ValueError(
+            f"{min(missing)} is missing: the pack was not signed (--key), or is not whole"
+        )
     return files
 
 
@@ -86,8 +88,10 @@ if __name__ == "__main__":
     parser.add_argument("--fingerprint", required=True, help="of the signer's key, 64 digits")
     given = parser.parse_args()
     signer = re.sub(r"[\s:]", "", given.fingerprint.lower()).removeprefix("sha256")
-    code, words = 2, "usage: PACK must be a folder, and --fingerprint 64 hexadecimal digits"
-    if given.pack.is_dir() and re.fullmatch("[0-9a-f]{64}", signer):
+    code, words = 2, "usage: --fingerprint must be the 64 hexadecimal digits of the signer's key"
+    if not given.pack.is_dir():
+        words = f"usage: {given.pack} must be the folder of a pack"
+    elif re.fullmatch("[0-9a-f]{64}", signer):
         try:
             code, words = 0, f"INTACT {given.pack}: {verify(given.pack, signer)}"
         except ImportError as error:

@@ -21,6 +21,11 @@ def read_limits(path: Path) -> Plan:
     Raises:
         BadPlan: it cannot be read, or sets none.
     """
+    if not path.exists():
+        raise BadPlan(
+            f"--limits must be a file with a table [limits], got {path}, which does not exist; "
+            "a line below [limits] is such as: membership = 0.05"
+        )
     plan = read_plan(path)
     if not plan.limits:
         raise BadPlan(
