@@ -24,7 +24,7 @@ def read_files(pack: Path) -> dict[str, bytes]:
     files = {path.name: path.read_bytes() for path in pack.iterdir()}
     if missing := {MANIFEST, SEAL, KEY, RUN, JOURNAL} - set(files):
         raise ValueError(
-            f"{min(missing)} is missing: the pack was not signed (--key), or is not whole"
+            f"{min(missing)} is missing: the pack is not signed (--key), or not whole"
         )
     return files
 
