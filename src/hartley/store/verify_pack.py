@@ -23,9 +23,7 @@ def read_files(pack: Path) -> dict[str, bytes]:
             raise ValueError(f"{path.name} is not a plain file")
     files = {path.name: path.read_bytes() for path in pack.iterdir()}
     if missing := {MANIFEST, SEAL, KEY, RUN, JOURNAL} - set(files):
-        raise ValueError(
-            f"{min(missing)} is missing: the pack is not signed (--key), or not whole"
-        )
+        raise ValueError(f"{min(missing)} is missing: the pack is not signed (--key), or not whole")
     return files
 
 
