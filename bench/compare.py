@@ -2,6 +2,7 @@
 
     python bench/compare.py [--pairs 400]
     python bench/compare.py --families 400  # how often a run is called worse, and by what change
+    python bench/compare.py --families 600 --changes 0 --arms unpaired  # where nothing changed
 
 Two channels of known bits are dealt, on the same coins, victims and records (paired) or on others.
 A victim has a level of its own, which both channels share half of, and a record a difficulty of its
@@ -146,21 +147,22 @@ def called_worse(change: float, *, paired: bool, families: int) -> int:
     return worse
 
 
-def family_lines(families: int) -> Iterator[str]:
+def family_lines(families: int, changes: tuple[float, ...], arms: tuple[str, ...]) -> Iterator[str]:
     """Yield how often a run of twelve rows is called worse, by the change of one row."""
     base = ROWS[-1][1]
-    yield f"| change of one of {len(ROWS)} rows, bits | paired: worse | not paired: worse |"
-    yield "|---|---|---|"
-    for change in (0.0, 0.1, 0.2, 0.4):
+    columns = " | ".join(f"{arm}: worse" for arm in arms)
+    yield f"| change of one of {len(ROWS)} rows, bits | {columns} |"
+    yield "|---" * (len(arms) + 1) + "|"
+    for change in changes:
         bits = true_bits("score", base + change, alone=False) - true_bits(
             "score", base, alone=False
         )
         cells = []
-        for paired in (True, False):
-            k = called_worse(change, paired=paired, families=families)
+        for arm in arms:
+            k = called_worse(change, paired=arm == "paired", families=families)
             low, high = (float(end) for end in clopper_pearson(k, families, ALPHA / 2))
             cells.append(f"{k} of {families}: {k / families:.3f} [{low:.3f}, {high:.3f}]")
-        yield f"| {bits:.3f} | {cells[0]} | {cells[1]} |"
+        yield f"| {bits:.3f} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -168,8 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pairs", type=int, default=400)
     parser.add_argument("--families", type=int, default=0)
+    parser.add_argument("--changes", type=float, nargs="+", default=(0.0, 0.1, 0.2, 0.4))
+    parser.add_argument("--arms", nargs="+", default=("paired", "unpaired"))
     given = parser.parse_args()
-    for line in family_lines(given.families) if given.families else lines(given.pairs):
+    families = family_lines(given.families, tuple(given.changes), tuple(given.arms))
+    for line in families if given.families else lines(given.pairs):
         print(line, flush=True)
 
 

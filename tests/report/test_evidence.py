@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.report.sample import document
+from tests.report.test_rings import loop
 
 from hartley import catalog
 from hartley.cli.main import run
@@ -36,9 +37,27 @@ def drawn(evidence):
     return {name: render(evidence).encode() for name, render in DRAWN.items()}
 
 
+def whole():
+    """A document with everything that a run may hold: chains and loops too."""
+    run_document = document()
+    first, second = [row for row in run_document["channels"] if row["status"] == "measured"][:2]
+    edge = {
+        **{"from": "knockoff", "to": "lira_online", "path": ["knockoff", "rmia", "lira_online"]},
+        **{"row": first["id"], "alone": second["id"], "control": ["rmia"], "n": 16},
+        **{"gain": 0.25, "low": 0.125, "high": 0.375, "family": "above", "queried": True},
+        "bound": {"certified": 1.5, "theory": 1.25, "rule": "entropy", "violation": True},
+        "product": {"value": 0.5, "low": 0.375, "high": None, "n": 16, "alpha": 0.05},
+    }
+    unmeasured = {**edge, "gain": None, "low": None, "high": None, "row": "gone"}
+    run_document["edges"] = [*run_document["edges"], edge, unmeasured]
+    without = {**loop(), "radius": None, "cut": None, "change": None, "gains": [], "why": "none"}
+    run_document["loops"] = [loop(), loop((0.5, 0.4, 0.3), added="deduplication"), without]
+    return run_document
+
+
 @pytest.fixture(scope="module")
 def sample():
-    return collect(source_of(document()), SETS)
+    return collect(source_of(whole()), SETS)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +167,7 @@ def test_a_clause_says_not_measured_where_and_only_where_no_row_answers_it(sampl
 
 
 def test_another_figure_of_a_row_changes_the_sentences_of_that_row_alone(sample):
-    changed = document()
+    changed = whole()
     row = next(r for r in changed["channels"] if r["attack"] == "lira_online")
     row["bits"] = {**row["bits"], "point": 0.25, "low": 0.123}
     other = collect(source_of(changed), SETS)
@@ -166,6 +185,39 @@ def test_a_measured_sentence_has_the_figures_of_its_row(sample):
         assert one.rests == (row_id(row),)
         assert f"[{value['low']:.3f}, {value['high']:.3f}]" in one.text.replace("\u202f", "")
         assert "certified" in one.text and "calibrated" in one.text and " n " in one.text
+
+
+def test_each_chain_and_loop_has_sentences_with_its_ids_and_figures(sample):
+    run_document = sample.source.document
+    rests = {one.text: one.rests for one in sample.joined}
+    (chain,) = [text for text in rests if "gains 0.250 bit [0.125, 0.375]" in text]
+    edge = run_document["edges"][1]
+    assert rests[chain][0] == "run:/edges/1" and len(rests[chain]) == 3
+    assert "n 16 victims over lira_online after rmia" in chain and "it gains something" in chain
+    # A clause that the chain's row answers has the chain too.
+    answers = [a for part in sample.parts for a in part.answers if edge["row"] in a.rows]
+    assert answers and all(chain in {one.text for one in a.statements} for a in answers)
+    for k, one in enumerate(run_document["loops"]):
+        of = [text for text, ids in rests.items() if ids[0].startswith(f"run:/loops/{k}")]
+        assert len(of) >= 1 + len(one["gains"])
+        if one["radius"] is not None:
+            assert any(f"the chance that it is above 1 is {one['radius']['grows']:.3f}" in text
+                       for text in of)  # fmt: skip
+            slopes = [f"leaves {leg['value']:.3f}" for leg in one["gains"]]
+            assert all(any(slope in text for text in of) for slope in slopes)
+    assert any("behind deduplication gives back" in text for text in rests)
+    assert {one.rests[0].partition("/")[0] for one in sample.joined} == {"run:"}
+    files = drawn(sample)
+    assert all(b"Chains and loops" in files[f"evidence.{e}"] for e in ("md", "html"))
+
+
+def test_a_run_of_a_loop_alone_is_not_a_run_of_nothing():
+    alone = whole() | {"channels": [], "edges": [], "defenses": []}
+    alone["verdict"] = {"status": "none", "reasons": []}
+    evidence = collect(source_of(alone), ("aisvs",))
+    words = " ".join(one.text for one in evidence.all())
+    assert "what is known is about the loop" in words and "nothing is known" not in words
+    assert not faults(evidence, drawn(evidence))
 
 
 def test_a_waiver_shows_with_owner_reason_and_end_and_is_not_a_pass():

@@ -10,6 +10,7 @@ from hartley.engine.result.waivers import AGAINST
 from hartley.reference.clauses import Clause, clause_sets, clauses
 from hartley.reference.schema import baseline_rows
 from hartley.report.evidence import row_words
+from hartley.report.evidence.edge_words import of_edges, of_loops
 from hartley.report.evidence.run_words import of_run, of_unplayed
 from hartley.report.evidence.statements import (
     MEASURED,
@@ -63,19 +64,27 @@ def collect(source: Source, names: Sequence[str]) -> Evidence:
         if not row.get("baseline", True)
     ]
     measured = [row for row in (*rows, *behind) if row["status"] == "measured"]
+    edges = list(of_edges(source.document))
     return Evidence(
         source,
         tuple(of_run(source, rows)),
-        tuple(_part(name, source, rows, behind) for name in dict.fromkeys(names)),
+        tuple(_part(name, source, rows, behind, edges) for name in dict.fromkeys(names)),
         tuple((row, row_words.measured(row)) for row in measured),
         tuple(of_unplayed(rows)),
+        (*(words for _, words in edges), *of_loops(source.document)),
     )
 
 
-def _part(name: str, source: Source, rows: Sequence[Row], behind: Sequence[Row]) -> Part:
+Edges = Sequence[tuple[str, Statement]]
+"""Statements about chains, each with the id of the chain's row."""
+
+
+def _part(
+    name: str, source: Source, rows: Sequence[Row], behind: Sequence[Row], edges: Edges
+) -> Part:
     listed = clauses(name)
     document = clause_sets()[name]
-    answers = tuple(_answer(clause, source, rows, behind) for clause in listed)
+    answers = tuple(_answer(clause, source, rows, behind, edges) for clause in listed)
     states = {state: sum(a.state == state for a in answers) for state in (MEASURED, PARTLY, OPEN)}
     others = len(answers) - sum(states.values())
     about = (set_id(document),)
@@ -106,7 +115,9 @@ def _part(name: str, source: Source, rows: Sequence[Row], behind: Sequence[Row])
     )
 
 
-def _answer(clause: Clause, source: Source, rows: Sequence[Row], behind: Sequence[Row]) -> Answer:
+def _answer(
+    clause: Clause, source: Source, rows: Sequence[Row], behind: Sequence[Row], edges: Edges
+) -> Answer:
     """Return what a run says about one clause."""
     about = (clause_id(clause),)
     absent: list[tuple[str, list[Row]]] = []
@@ -129,6 +140,7 @@ def _answer(clause: Clause, source: Source, rows: Sequence[Row], behind: Sequenc
         *_state_words(clause, state, sound, played, len(facts)),
         *facts,
         *_groups(sound, clause, rows),
+        *(words for name, words in edges if name in {str(row["id"]) for row in sound}),
         *row_words.flagged(played),
         *row_words.failed([row for row in matches.values() if row["status"] == "failed"]),
         *_absent(clause, absent),

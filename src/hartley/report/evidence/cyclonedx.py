@@ -115,7 +115,8 @@ def _declarations(evidence: Evidence) -> dict[str, Any]:
     """Return the claims, with the evidence of each."""
     claims: list[dict[str, Any]] = []
     attestations = []
-    whole = [*evidence.run, *(one for _, one in evidence.rows), *evidence.unplayed]
+    rows = (one for _, one in evidence.rows)
+    whole = [*evidence.run, *rows, *evidence.joined, *evidence.unplayed]
     claims += [_claim(f"claim:run:{k}", one) for k, one in enumerate(whole)]
     for part in evidence.parts:
         about = [_claim(f"claim:{part.set.name}:{k}", one) for k, one in enumerate(part.statements)]

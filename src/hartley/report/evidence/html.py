@@ -63,6 +63,8 @@ def render(evidence: Evidence) -> str:
             )
             blocks.append(_list(answer.statements, anchors))
     blocks += ["<h2>All measured rows</h2>", _rows(evidence.rows)]
+    if evidence.joined:
+        blocks += ["<h2>Chains and loops</h2>", _list(evidence.joined, anchors)]
     if evidence.unplayed:
         blocks += ["<h2>What was not played</h2>", _list(evidence.unplayed, anchors)]
     return "\n".join([*blocks, "</body>", "</html>"]) + "\n"

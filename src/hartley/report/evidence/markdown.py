@@ -18,6 +18,8 @@ def render(evidence: Evidence) -> str:
             blocks.append(f"### {cell(answer.clause.id)}: {answer.state}")
             blocks.append(_points(answer.statements))
     blocks += ["## All measured rows", _points(one for _, one in evidence.rows)]
+    if evidence.joined:
+        blocks += ["## Chains and loops", _points(evidence.joined)]
     blocks += ["## What was not played", _points(evidence.unplayed)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -23,6 +23,8 @@ from hartley.report.evidence.statements import (
 )
 
 VERSION = "1.2.1"
+PLAYED = ("row:", "run:/edges/", "run:/loops/")
+"""What the ids of a sentence about something that was played begin with."""
 NAMESPACE = "urn:hartley:evidence"
 
 
@@ -101,6 +103,7 @@ def _result(evidence: Evidence, part: Part, created: str, finished: str) -> dict
                 )
             ),
             *_rows(evidence, part, finished),
+            *_observations(evidence, "joined", evidence.joined, finished, part.set.name),
             *_observations(evidence, "unplayed", evidence.unplayed, finished, part.set.name),
         ],
         **({"findings": findings} if findings else {}),
@@ -120,7 +123,7 @@ def _observations(
     of = evidence.source.seed
     for k, one in enumerate(statements):
         about = [_property("about", name), *([_property("state", state)] if state else [])]
-        played = any(rest.startswith("row:") for rest in one.rests)
+        played = any(rest.startswith(PLAYED) for rest in one.rests)
         yield {
             "uuid": uuid_of(of, "observation", part, name, str(k)),
             "title": f"{name}, {k + 1}",

@@ -92,19 +92,28 @@ def of_run(source: Source, rows: list[Mapping[str, Any]]) -> Iterator[Statement]
         yield Statement(f"The run notes {quoted(words)}.", (fact("run", "notes", k),))
     yield from flagged(rows)
     yield from failed([row for row in rows if row["status"] == "failed"])
-    measured = [row for row in rows if row["status"] == "measured"]
-    if measured:
-        yield Statement(
-            "Evidence by attacks is a lower bound: what a row certifies was read, and an attack "
-            "that was not played may read more.",
-            row_ids(measured),
-        )
-    else:
-        yield Statement("Nothing was measured, so nothing is known.", (fact("run", "channels"),))
+    yield _known(document, rows)
     if source.verdict.get("departures") is None or not source.verdict.get("checks"):
         about = (fact("run", "plan"), fact("run", "channels"))
         for words in departures_in_words({**document, "channels": rows}):
             yield Statement(f"Played otherwise than shipped: {quoted(words)}.", about)
+
+
+def _known(document: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> Statement:
+    """Return what can be known of a run at all."""
+    measured = [row for row in rows if row["status"] == "measured"]
+    if measured:
+        return Statement(
+            "Evidence by attacks is a lower bound: what a row certifies was read, and an attack "
+            "that was not played may read more.",
+            row_ids(measured),
+        )
+    if any(one["radius"] is not None for one in document.get("loops") or ()):
+        return Statement(
+            "No single attack was measured, and what is known is about the loop of attacks.",
+            (fact("run", "channels"), fact("run", "loops")),
+        )
+    return Statement("Nothing was measured, so nothing is known.", (fact("run", "channels"),))
 
 
 def _value(value: Any) -> str:

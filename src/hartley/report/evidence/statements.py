@@ -112,6 +112,7 @@ class Evidence:
         run: statements about the run and its verdict.
         parts: one for each document.
         rows: the measured rows, with one statement each.
+        joined: statements about chains and loops of attacks.
         unplayed: statements about what was not played.
     """
 
@@ -120,6 +121,7 @@ class Evidence:
     parts: tuple[Part, ...]
     rows: tuple[tuple[Mapping[str, Any], Statement], ...]
     unplayed: tuple[Statement, ...]
+    joined: tuple[Statement, ...] = ()
 
     def all(self) -> Iterable[Statement]:
         """Yield every statement."""
@@ -129,6 +131,7 @@ class Evidence:
             for answer in part.answers:
                 yield from answer.statements
         yield from (statement for _, statement in self.rows)
+        yield from self.joined
         yield from self.unplayed
 
 
