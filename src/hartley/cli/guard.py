@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 from cyclopts import App, Parameter
 
-from hartley.cli.terminal import note, say
+from hartley.cli.terminal import complain, note, say
 from hartley.core.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def audit(config: Path, *, into: Path | None = None, head: str = "") -> int:
     try:
         say(_audited(settings, into, head))
     except ChangedLog as change:
-        note(str(change))
+        complain(str(change))
         return 1
     return 0
 

@@ -214,11 +214,13 @@ def audit(
     if summary.set_back:
         times = "once" if summary.set_back == 1 else f"{summary.set_back} times"
         notes = f" (the machine's clock was set back {times}; entries are in order)"
+    what = "charges, requests, caps, evidence and trips"
     if recount.older:
-        notes += f" ({recount.older} are an earlier Hartley's: caps and evidence not computed)"
+        what = "charges, requests and trips"
+        notes += f" ({recount.older} are an earlier Hartley's, which do not say caps and evidence)"
     return (
-        f"{summary.entries} entries{span} verify, and charges, requests, caps, evidence and trips "
-        f"are what they add up to{notes}; head of the audit log: {summary.head}"
+        f"{summary.entries} entries{span} verify, and {what} are what they add up to{notes}; "
+        f"head of the audit log: {summary.head}"
     )
 
 
