@@ -67,11 +67,14 @@ def of_loops(document: Table) -> Iterator[Statement]:
         yield Statement(_round(one), (fact(*place),))
         for j, leg in enumerate(one["gains"]):
             yield Statement(_leg(one, leg), (fact(*place, "gains", j),))
+        reasons: dict[str, list[tuple[int, Table]]] = {}
         for j, pair in enumerate(one.get("absent") or ()):
+            reasons.setdefault(str(pair["why"]), []).append((j, pair))
+        for why, pairs in reasons.items():
+            names = ", ".join(f"from {word(p['from'])} to {word(p['to'])}" for _, p in pairs)
             yield Statement(
-                f"There is not a leg from {word(pair['from'])} to {word(pair['to'])}: "
-                f"{quoted(pair['why'])}.",
-                (fact(*place, "absent", j),),
+                f"There is not a leg {names}: {quoted(why)}.",
+                tuple(fact(*place, "absent", j) for j, _ in pairs),
             )
         if cut := one.get("cut"):
             yield Statement(_cut(cut), (fact(*place, "cut"),))
@@ -106,7 +109,8 @@ def _leg(one: Table, leg: Table) -> str:
         return f"{name} was not measured, as {quoted(leg.get('why') or 'no reason given')}."
     return (
         f"{name} leaves {number(leg['value'])} {_ends(leg['low'], leg['high'])} of each "
-        f"compromised share, n {count(leg['n'], 'owner')}."
+        f"compromised share, n {count(leg['n'], 'measurement')} of "
+        f"{count(one['clusters'], 'owner')}."
     )
 
 
