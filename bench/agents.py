@@ -87,7 +87,19 @@ def injected(case, wording):
 
 
 def tries(case):
-    """Up to 64 texts by vector, those first that need least."""
+    """Up to 64 texts by vector, those first that need least, and none twice."""
+    before = set()
+    for texts in every_try(case):
+        as_one = tuple(sorted(texts.items()))
+        if as_one not in before:
+            before.add(as_one)
+            yield texts
+        if len(before) == TRIES:
+            return
+
+
+def every_try(case):
+    """All texts by vector that an attacker may think of."""
     places = [EVERYWHERE, *(case.places if len(case.places) > 1 else ())]
     swapped = forged(case)
     if swapped != dict(case.places):
@@ -145,13 +157,14 @@ def adaptive(names, sample, seed=0):
     for name, agent in agents(names):
         rows, used = [], []
         reached = [one for one in cases_of(agent) if one[2].places]
-        order = np.random.default_rng(seed).permutation(len(reached))[: sample or None]
-        for suite, goal, case in (reached[k] for k in np.sort(order)):
-            played = (hijacked(agent, suite, goal, case, t) for t in tries(case))
-            misses = list(itertools.takewhile(lambda hit: not hit, itertools.islice(played, TRIES)))
-            hit = len(misses) < min(TRIES, sum(1 for _ in tries(case)))
-            rows.append((suite.name, case.task, goal, hit))
-            used.append(len(misses) + hit)
+        for suite, goal, case in drawn(reached, sample, seed):
+            outcomes = []
+            for texts in tries(case):
+                outcomes.append(hijacked(agent, suite, goal, case, texts))
+                if outcomes[-1]:
+                    break
+            rows.append((suite.name, case.task, goal, outcomes[-1]))
+            used.append(len(outcomes))
         share, low, high = clustered(rows)
         hits = sum(hit for *_, hit in rows)
         print(
@@ -159,6 +172,18 @@ def adaptive(names, sample, seed=0):
             f"{np.mean(used):.1f}",
             flush=True,
         )
+
+
+def drawn(reached, sample, seed):
+    """All cases, or about so many: from each goal of a suite as large a share as from all."""
+    if not sample:
+        return reached
+    rng = np.random.default_rng(seed)
+    mixed = [reached[k] for k in rng.permutation(len(reached))]
+    mixed.sort(key=lambda one: (one[0].name, one[1]))
+    step = len(mixed) / sample
+    at = np.arange(rng.uniform(0, step), len(mixed), step).astype(int)
+    return [mixed[k] for k in at]
 
 
 def clustered(rows):

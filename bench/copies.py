@@ -5,6 +5,7 @@
     python bench/copies.py beside --art art/bin/python   # one victim and pool for both sides
     python bench/copies.py queries                       # fidelity and bits by number of queries
     python bench/copies.py accounts                      # one budget an account, k accounts
+    python bench/copies.py sizes                         # bits by number of the victim's weights
     python bench/copies.py writers                       # a language model imitated, and by counts
 
 ``beside``: for each seed a dense net is trained on half of the digits of scikit-learn (scene
@@ -28,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import linregress, t
 
 from hartley import catalog
 from hartley.channel.measure import measure
@@ -206,6 +207,47 @@ def accounts(args):
                 print(f"{name:18s} k={k:2d} {words[budget]:15s} {who:8s} {line}", flush=True)
 
 
+SIZES = (8, 32, 128, 512, 2048)
+"""Hidden units of the victims of ``sizes``; a thief's copy has as many as it always has."""
+
+
+def sizes(args):
+    """Bits of planted labels by the size of the victim, and how they change with it."""
+    shares = {}
+    for hidden in SIZES:
+        scene = build(args.scene, {"hidden": hidden})
+        inputs = int(np.prod(scene.train.x.shape[1:]))
+        weights = (inputs + 1) * hidden + (hidden + 1) * scene.model.classes
+        for n in args.counts:
+            rules = {"rounds": args.rounds, "queries": n}
+            names = args.only or ("distillation", "surrogate")
+            table = deal(catalog.load("attack", names[0]), scene, seed=0, params=rules)
+            for name in names:
+                trials = play(catalog.load("attack", name), scene, seed=0, dealt=table)
+                channel, rows = measure(trials), trials.metrics_by_round
+                low, high = channel.bits.lower or 0.0, channel.high
+                print(
+                    f"{hidden} units, {weights:,} weights, {n} queries, {name}: "
+                    f"{channel.bits.value:.2f} [{low:.2f}, {high:.2f}] bits a label, n {channel.n}"
+                    f" × {trials.metrics.get('symbols_per_query', 0):.3f} a query, "
+                    f"fidelity {written(rows['fidelity'])}, "
+                    f"victims carry {written(rows['victim_carries'])}",
+                    flush=True,
+                )
+                right = trials.truth == trials.guess
+                each = [right[trials.cluster == k].mean() for k in np.unique(trials.cluster)]
+                shares.setdefault((name, n), []).append((weights, each))
+    for (name, n), by_size in shares.items():
+        x = np.concatenate([[np.log10(w)] * len(each) for w, each in by_size])
+        line = linregress(x, np.concatenate([each for _, each in by_size]))
+        reach = t.ppf(0.975, len(x) - 2) * line.stderr
+        print(
+            f"{name}, {n} queries: share of labels read at ten times the weights "
+            f"{line.slope:+.3f} [{line.slope - reach:+.3f}, {line.slope + reach:+.3f}], "
+            f"n {len(x)} victims"
+        )
+
+
 def writers(args):
     """A language model that writes, imitated by a transformer and by counts of pairs of tokens."""
     scene = build("novels", {})
@@ -230,7 +272,7 @@ def writers(args):
 def main():
     """Run one comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("beside", "queries", "accounts", "writers"))
+    parser.add_argument("what", choices=("beside", "queries", "accounts", "sizes", "writers"))
     parser.add_argument("--art", help="the Python of an environment with ART")
     parser.add_argument("--keep", help="begins the names of files that ART's rows are kept in")
     parser.add_argument("--seeds", type=int, default=5)
@@ -241,7 +283,13 @@ def main():
     parser.add_argument("--only", nargs="+", help="attacks")
     parser.add_argument("--budget", type=int, default=40, help="records an account")
     args = parser.parse_args()
-    ways = {"beside": beside, "queries": queries, "accounts": accounts, "writers": writers}
+    ways = {
+        "beside": beside,
+        "queries": queries,
+        "accounts": accounts,
+        "sizes": sizes,
+        "writers": writers,
+    }
     ways[args.what](args)
 
 

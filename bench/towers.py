@@ -9,8 +9,9 @@ split, the tower's first weights and all orders, so that a seed is a training an
 intervals (Student's, 95 %, paired where two towers are compared).
 
 tuned   none is the tower as trained; embeddings and captions are ``adversarial_tuning`` (the roles
-        of FARE and TeCoA). R@1 is the share of all held-out pictures whose caption is the nearest
-        of all held-out captions.
+        of FARE and TeCoA); no attacker is as many passes over clean pictures and their
+        captions, which shows what the passes teach by themselves. R@1 is the share of all
+        held-out pictures whose caption is the nearest of all held-out captions.
         white    40 steps from each of two starts, up the margin of the nearest wrong caption
                  over the nearest right one, through this very tower; a picture counts as lost if
                  any of its iterates, rounded to a file, is.
@@ -37,7 +38,7 @@ import torch
 
 from hartley.catalog import load
 from hartley.channel.measure import measure
-from hartley.core import Scene, Trials
+from hartley.core import Scene, Trials, spawn
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
 from hartley.engine.run.pooled_trials import pooled
@@ -45,18 +46,34 @@ from hartley.games.alignment.pair_encoders import unit
 from hartley.games.alignment.picture_tower import PictureTower
 from hartley.kit.interval_values import mean_figure
 from hartley.kit.vision import conv_tower
+from hartley.kit.vision.tower_lessons import Lesson
 from hartley.scenes._captioned import Gallery
 from hartley.scenes.trained_tower import EPSILON, trained_tower
 
-WAYS = ("none", "embeddings", "captions")
-PASSES = 5
+WAYS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "embeddings": {"preserves": "embeddings", "epochs": 5},
+    "captions": {"preserves": "captions", "epochs": 5},
+    "captions, long": {"preserves": "captions", "epochs": 20},
+    "no attacker": {"epochs": 5},
+    "no attacker, long": {"epochs": 20},
+}
+"""How a tower is trained on: parameters of the defense, or passes over captions alone."""
 
 
 def variant(scene: Scene, way: str) -> Scene:
     """Return the scene with a tower that was trained on in one of these ways."""
-    if way == "none":
+    how = WAYS[way]
+    if not how:
         return scene
-    return defended(scene, "adversarial_tuning", {"preserves": way, "epochs": PASSES})
+    if "preserves" in how:
+        return defended(scene, "adversarial_tuning", how)
+    lesson = Lesson("captions", how["epochs"], RATE)
+    return scene.part(PictureTower).taught(lesson, spawn(scene.settings.seed, way)).deployed(scene)
+
+
+RATE = 1e-3
+"""Largest learning rate of the passes without an attacker, as of the tuning."""
 
 
 class Search:
@@ -135,7 +152,7 @@ def tuned(options: argparse.Namespace) -> None:
     """Print R@1 of each way to go on training, and the paired differences."""
     shares: dict[tuple[str, str], list[float]] = {}
     scenes = [trained_tower(size=options.size, seed=seed) for seed in range(options.seeds)]
-    for way in WAYS:
+    for way in options.ways:
         for seed, scene in enumerate(scenes):
             began = time.process_time()
             base, now = Search(scene), Search(variant(scene, way))
@@ -149,20 +166,40 @@ def tuned(options: argparse.Namespace) -> None:
             said = ", ".join(f"{name} {float(x.float().mean()):.3f}" for name, x in every.items())
             seconds = time.process_time() - began
             print(f"seed {seed} {way}: {said} of {len(hits)}, {seconds:.0f} s", flush=True)
-    if options.seeds < 2:
-        return
+    if options.seeds > 1:
+        compared(options.ways, shares)
 
-    def line(name: str, values: Any) -> None:
-        figure = mean_figure(np.asarray(values))
-        print(f"{name}: {figure:.3f} [{figure.low:.3f}, {figure.high:.3f}] n {figure.n} trainings")
 
+def line(name: str, values: Any) -> None:
+    """Print the mean over trainings."""
+    figure = mean_figure(np.asarray(values))
+    print(f"{name}: {figure:.3f} [{figure.low:.3f}, {figure.high:.3f}] n {figure.n} trainings")
+
+
+def compared(ways: list[str], shares: dict[tuple[str, str], list[float]]) -> None:
+    """Print the means over trainings, and the paired differences."""
     for (way, name), values in shares.items():
         line(f"{way} {name}", values)
+    if "none" not in ways:
+        return
     clean, bare = (np.array(shares["none", name]) for name in ("clean", "black"))
-    for way in WAYS[1:]:
+    for way in [way for way in ways if way != "none"]:
         line(f"{way} clean loss, paired", clean - shares[way, "clean"])
         line(f"{way} gain under attack, paired", np.array(shares[way, "black"]) - bare)
         line(f"{way} kept of the clean share before", np.array(shares[way, "black"]) / clean)
+        line(f"{way} kept of its own clean share", ratio_of(shares, way, way))
+    for way, control in (("captions", "no attacker"), ("captions, long", "no attacker, long")):
+        if way in ways and control in ways:
+            gap = np.array(shares[way, "clean"]) - shares[control, "clean"]
+            line(f"{way} clean less {control}, paired", gap)
+            gap = np.array(shares[way, "black"]) - shares[control, "black"]
+            line(f"{way} gain over {control}, paired", gap)
+            line(f"{way} kept of {control}'s clean share", ratio_of(shares, way, control))
+
+
+def ratio_of(shares: dict[tuple[str, str], list[float]], way: str, clean: str) -> Any:
+    """Return what one way keeps under attack of the clean share of another, by training."""
+    return np.array(shares[way, "black"]) / np.array(shares[clean, "clean"])
 
 
 CELLS: tuple[tuple[str, float, dict[str, Any]], ...] = (
@@ -254,7 +291,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS, help="of bits")
+    parser.add_argument("--ways", nargs="+", default=[*WAYS], choices=[*WAYS])
     parser.add_argument("--first", type=int, default=0, help="cell of bits to begin with")
     parser.add_argument("--size", choices=("small", "medium", "large"), default="small")
     options = parser.parse_args()

@@ -49,7 +49,13 @@ class Bend:
 
 
 def on_line(
-    ask: Ask, start: NDArray[np.float64], along: NDArray[np.float64], rng: np.random.Generator
+    ask: Ask,
+    start: NDArray[np.float64],
+    along: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    reach: float = REACH,
+    pieces: int = PIECES,
 ) -> list[Bend]:
     """Return the bends on a line, found by intersecting tangents of ever smaller intervals.
 
@@ -58,13 +64,15 @@ def on_line(
         start: (d,) the middle of the line.
         along: (d,) its direction.
         rng: draws where intervals are cut.
+        reach: how far the line goes on both sides.
+        pieces: intervals at the start of the search.
     """
 
     def values(t: NDArray[Any]) -> NDArray[np.float64]:
         return ask(start + t[:, None] * along)
 
-    edges = np.linspace(-REACH, REACH, PIECES + 1)
-    edges[1:-1] += rng.uniform(-0.3, 0.3, PIECES - 1) * (edges[1] - edges[0])
+    edges = np.linspace(-reach, reach, pieces + 1)
+    edges[1:-1] += rng.uniform(-0.3, 0.3, pieces - 1) * (edges[1] - edges[0])
     spans = np.stack([edges[:-1], edges[1:]], 1)
     meeting: list[float] = []
     while len(spans):
@@ -94,7 +102,7 @@ def on_line(
         cut = at[split, 4]
         spans = np.concatenate([np.stack([a[split], cut], 1), np.stack([cut, b[split]], 1)])
     places = np.sort(meeting)
-    gaps = np.diff(np.concatenate([[-REACH], places, [REACH]]))
+    gaps = np.diff(np.concatenate([[-reach], places, [reach]]))
     return [
         Bend(start + t * along, along, float(min(gaps[i], gaps[i + 1])))
         for i, t in enumerate(places)
@@ -127,3 +135,24 @@ def bends_at(
     f = ask(np.concatenate([points - near * across, points, points + near * across]))
     second = f[:n] + f[2 * n :] - 2 * f[n : 2 * n]
     return np.asarray(np.abs(second).max(1) > 1e2 * EXACT * (1e-3 + np.abs(f).max()))
+
+
+def offsets(
+    ask: Ask, points: NDArray[np.float64], across: NDArray[np.float64], near: float = NEAR
+) -> NDArray[np.float64]:
+    """Return by how much bends at some of the points (n, d) lie further in a direction (d,).
+
+    There the tangents from both sides meet, at points with one bend within ``near``.
+    """
+    n, steps = len(points), np.array([-1.0, -0.5, 0.5, 1.0]) * near
+    f = ask((points[:, None] + steps[:, None] * across).reshape(4 * n, -1)).reshape(n, 4, -1)
+    left, right = (f[:, 1] - f[:, 0]) / (near / 2), (f[:, 3] - f[:, 2]) / (near / 2)
+    rows = np.arange(n)
+    most = np.abs(right - left).argmax(1)
+    jump = (right - left)[rows, most]
+    bent = np.abs(jump) * near > 1e2 * EXACT * (1e-3 + np.abs(f).max())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = f[rows, 1, most] + left[rows, most] * near / 2
+        other = f[rows, 2, most] - right[rows, most] * near / 2
+        met = (middle - other) / jump
+    return np.asarray(met[bent & (np.abs(met) < near / 2)])

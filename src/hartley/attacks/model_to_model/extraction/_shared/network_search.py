@@ -1,7 +1,7 @@
 """Search a ReLU network: its first hidden layer, then a second one, until a copy answers alike.
 
-Lines at random come first. Then those between the middle of the records and a record that the copy
-answers wrongly, where a bend must be that was missed.
+Lines at random come first. Short ones cross a unit of the second layer again of which too little is
+known. Then come lines from records that the copy answers wrongly, near which a bend was missed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ ATTEMPTS = 20
 POLISHED = 400
 """Records that weights are moved to which no bend has shown."""
 
-CHECKS, MANY, WRONG = 1000, 10_000, 1e-7
+CHECKS, MANY, WRONG = 1000, 40_000, 1e-7
 """Records on which a copy of two hidden layers is compared with the victim, and those once it is
 right on them; and the share of the largest score by which an answer may be off."""
 
+STEP = 1e-4
+"""Distance over which the slope of the gap between victim and copy is taken."""
+
 LINE = 2000
 """Queries that one line may take; with fewer left none is begun."""
+
+SHORT, AIMED = 2.0, 6
+"""How far short lines go on both sides, and how often all that are of use are searched."""
 
 SPREAD = 3.0
 """Deviation of the records that settle the last layer, in that of the attacker's."""
@@ -65,6 +71,7 @@ def searched(ask: Scores, scores: bends.Ask, d: int, rng: Rng, lines: int) -> La
         take=units.take,
         enough=QUIET_DEEP,
     )
+    _search_again(ask, scores, first, units, rng)
     if len(units.rows()[0]):
         return _deep_network(ask, scores, first, units, rng)
     # What looked like a second layer was two bends of the first in one place.
@@ -139,7 +146,10 @@ def _deep_network(
         else:
             return layers
         worst = np.argsort(-error)[:4]
-        stuck = not _search_towards(scores, first, units, fresh[worst], rng)
+        before = units.shown
+        _search_towards(scores, first, units, rng, layers=layers, wrong=fresh[worst])
+        _search_again(ask, scores, first, units, rng)
+        stuck = units.shown <= before
         # Those that were answered wrongly settle the layers too, and some of the others.
         more = np.concatenate([np.flatnonzero(error > limit), np.arange(100)])[:400]
         x, answers = np.concatenate([x, fresh[more]]), np.concatenate([answers, right[more]])
@@ -150,18 +160,72 @@ def _search_towards(
     scores: bends.Ask,
     first: relu_layers.FirstLayer,
     units: second_layer.Units,
-    wrong: NDArray[np.float64],
     rng: Rng,
-) -> bool:
-    """Search lines from records (n, d) that are answered wrongly; return whether units grew.
+    *,
+    layers: Layers,
+    wrong: NDArray[np.float64],
+) -> None:
+    """Search lines from records (n, d) that layers answer wrongly: a bend was missed near each.
 
-    A bend was missed near such a record.
+    Where one unit alone is missing, the gap between victim and copy falls to 0 at its bend, down
+    its own slope. A second line goes to a record drawn at random.
     """
-    before = units.shown
     for row in range(len(wrong)):
         bad: NDArray[np.float64] = wrong[row, :]
         try:
-            line = bends.on_line(scores, bad, _towards(bad, rng), rng)
+            down, far = _down_the_gap(scores, layers, bad)
+            lines = [bends.on_line(scores, bad + far * down, down, rng, reach=far + SHORT)]
+            lines.append(bends.on_line(scores, bad, _towards(bad, rng), rng))
+            for line in lines:
+                relu_layers.search_line(scores, first, line, rng, explained=units.explain)
+        except BudgetSpent:
+            break
+    units.take()
+
+
+def _down_the_gap(
+    scores: bends.Ask, layers: Layers, bad: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the unit direction (d,) in which the gap at a record falls, and how far it is to 0."""
+    steps = STEP * np.concatenate([np.zeros((1, len(bad))), np.eye(len(bad))])
+    gaps = scores(bad + steps) - dense_layers.forward(layers, bad + steps)
+    most = int(np.abs(gaps[0]).argmax())
+    slope = (gaps[1:, most] - gaps[0, most]) / STEP
+    length = max(float(np.linalg.norm(slope)), 1e-300)
+    sign = np.sign(gaps[0, most])
+    return -sign * slope / length, min(abs(float(gaps[0, most])) / length, bends.REACH)
+
+
+def _search_again(
+    ask: Scores,
+    scores: bends.Ask,
+    first: relu_layers.FirstLayer,
+    units: second_layer.Units,
+    rng: Rng,
+) -> None:
+    """Search short lines that cross units of which too little is known, as long as it helps."""
+    for _ in range(AIMED):
+        if not _search_aimed(ask, scores, first, units, rng):
+            return
+
+
+def _search_aimed(
+    ask: Scores,
+    scores: bends.Ask,
+    first: relu_layers.FirstLayer,
+    units: second_layer.Units,
+    rng: Rng,
+) -> bool:
+    """Search short lines that cross units again of which too little is known; whether it helped.
+
+    Queries for the settling of the last layers are left over.
+    """
+    before = units.shown
+    for middle, along in units.aims(rng):
+        if ask.left < 2 * LINE:
+            break
+        try:
+            line = bends.on_line(scores, middle, along, rng, reach=SHORT, pieces=4)
             relu_layers.search_line(scores, first, line, rng, explained=units.explain)
         except BudgetSpent:
             break

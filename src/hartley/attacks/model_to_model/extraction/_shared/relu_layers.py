@@ -108,8 +108,11 @@ def search_line(
         away -= np.outer(away @ direction, direction)
         here = bend.at + away
         if not layer.settled and bends.bends_at(ask, here, direction).mean() > 0.5:
+            # Another bend beside this one would shift its place: the middle of several is right.
+            off = bends.offsets(ask, here, direction)
+            shift = float(np.median(off)) if len(off) > 2 else 0.0
             layer.rows = np.concatenate([layer.rows, direction[None]])
-            layer.biases = np.append(layer.biases, -float(direction @ bend.at))
+            layer.biases = np.append(layer.biases, -float(direction @ bend.at) - shift)
         else:
             layer.deep.append((bend.at, direction))
     return new

@@ -23,6 +23,9 @@ FITS = 1e-4
 ALIKE = 1e-5
 """Largest relative difference of what two bends of one unit both show."""
 
+BESIDE, TURNED = 0.1, (0.2, 1.0)
+"""How far beside a bend a line crosses its unit again, and how far on a first unit is turned."""
+
 SAME = 1e-5
 """Largest relative distance of a bend from the unit that it is of."""
 
@@ -34,10 +37,14 @@ class Unit:
     Attributes:
         weights: (h + 1,) weights of the first units and the bias; NaN where not shown yet.
         bends: number of bends that show it.
+        at: (d,) where one of them is.
+        way: (d,) in which direction the slope jumps there.
     """
 
     weights: NDArray[np.float64]
     bends: int = 1
+    at: NDArray[np.float64] | None = None
+    way: NDArray[np.float64] | None = None
 
     def explains(self, states: NDArray[np.float64]) -> bool:
         """Whether a bend with these first units, after the ReLU, is of this one.
@@ -77,6 +84,26 @@ class Units:
                 joined(self.units, part)
         self.units = merged(self.units)
         return any(part is not None for part in parts)
+
+    def aims(self, rng: np.random.Generator) -> list[tuple[NDArray[np.float64], ...]]:
+        """Return short lines, a middle (d,) and a direction (d,) each, that cross a unit again.
+
+        One line crosses a unit of one bend beside it. The others cross a unit of more bends where a
+        first unit is on whose weight is not known: a move that changes this one alone leads there.
+        """
+        first, out = self.first, []
+        moves = np.linalg.pinv(first.rows)
+        for unit in self.units:
+            if unit.at is None or unit.way is None:
+                continue
+            if unit.bends == 1:
+                out.append((unit.at + BESIDE * rng.standard_normal(len(unit.at)), unit.way))
+                continue
+            z = first.states(unit.at[None])[0]
+            for c in np.flatnonzero(np.isnan(unit.weights[:-1])):
+                step = moves[:, c] * (rng.uniform(*TURNED) - z[c])
+                out.append((unit.at + step, unit.way))
+        return out
 
     @property
     def shown(self) -> int:
@@ -154,7 +181,7 @@ def part_of(layer: FirstLayer, at: NDArray[Any], direction: NDArray[Any]) -> Uni
     weights = np.full(len(z) + 1, np.nan)
     weights[:-1][on] = mixture
     weights[-1] = -float(mixture @ z[on])
-    return Unit(weights)
+    return Unit(weights, at=np.asarray(at, np.float64), way=np.asarray(direction, np.float64))
 
 
 def joined(units: list[Unit], part: Unit) -> None:
