@@ -85,13 +85,16 @@ class Units:
         self.units = merged(self.units)
         return any(part is not None for part in parts)
 
-    def aims(self, rng: np.random.Generator) -> list[tuple[NDArray[np.float64], ...]]:
+    def aims(
+        self, rng: np.random.Generator
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Return short lines, a middle (d,) and a direction (d,) each, that cross a unit again.
 
         One line crosses a unit of one bend beside it. The others cross a unit of more bends where a
         first unit is on whose weight is not known: a move that changes this one alone leads there.
         """
-        first, out = self.first, []
+        first = self.first
+        out: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         moves = np.linalg.pinv(first.rows)
         for unit in self.units:
             if unit.at is None or unit.way is None:
