@@ -12,12 +12,13 @@ import pytest
 from tests.report.sample import document as sample_document
 
 from hartley.store import open_run, read_run, run_index, runs
+from hartley.store.glance import Listing
 from hartley.store.journal import journal_bytes, line_of, read_journal
 from hartley.store.runs import reopen
 
 PLAN = 'scene = "digits"\nseed = 0\n'
 store_runs = importlib.import_module(
-    "hartley.store.runs"
+    "hartley.store.run_list"
 )  # the package has a function of that name
 SCENE = {"name": "digits", "digest": "d" * 64, "modality": "vision"}
 
@@ -164,3 +165,46 @@ def test_a_copied_folder_is_not_a_pass(folder):
     (folder.parent / "copy/journal.jsonl").write_bytes(journal_bytes(without)[0])
     rows = {row["id"]: row for row in runs(folder.parent)}
     assert rows["copy"]["status"] == "inconclusive", "an earlier version did not note the name"
+
+
+def test_a_glance_says_what_the_whole_run_says(many):
+    """It reads the ends of a journal; what they do not say is read whole at once."""
+    store = many.parent
+    shutil.copytree(many, store / "copy")
+    with (store / "r1" / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"event": "do')
+    (store / run_index.FILE).unlink(missing_ok=True)
+    listing = Listing(store)
+    first = {row.pop("id"): row for row in listing.rows()}
+    listing.settle()
+    checked = {row.pop("id"): row for row in listing.rows()}
+    assert first.keys() == checked.keys() and len(first) == 4
+    for name, row in first.items():
+        assert {key: checked[name][key] for key in row if key != "checked"} == {
+            key: value for key, value in row.items() if key != "checked"
+        }
+    assert first["mine"]["checked"] is False and "checked" not in checked["mine"]
+    assert first["copy"]["reason"] == "the folder copy holds another run, mine"
+
+
+def test_damage_that_a_glance_does_not_see_is_listed_once_the_run_is_read(many):
+    path = many / "run.json"
+    path.write_text(path.read_text().replace('"status": "pass"', '"status": "over"'))
+    listing = Listing(many.parent)
+    assert {row["id"]: row["status"] for row in listing.rows()}["mine"] == "none"
+    listing.settle()
+    assert {row["id"]: row["status"] for row in listing.rows()}["mine"] == "damaged"
+    # A change after that is seen again.
+    ledger = reopen(many)
+    ledger.finish({**read_run(many), "verdict": {"status": "over", "reasons": [], "checks": []}})
+    ledger.close()
+    assert {row["id"]: row["status"] for row in listing.rows()}["mine"] == "over"
+    listing.settle()
+
+
+def test_the_writer_of_a_run_keeps_its_row(many):
+    """A store of many runs has its list already when it is asked for one."""
+    (many.parent / run_index.FILE).unlink(missing_ok=True)
+    reopen(many).close()
+    state, row = run_index.read_index(many.parent)["mine"]
+    assert state == run_index.state_of(many) and row in runs(many.parent)

@@ -116,7 +116,7 @@ def read_journal(path: Path, *, whole: bool = True) -> Journal:
     *lines, rest = content.split(b"\n")
     if lines and _is_unchecked(lines[0]):
         return _unchecked(path, lines)
-    header, _ = _checked(lines[0]) if lines else (b"", "")
+    header, _ = checked_line(lines[0]) if lines else (b"", "")
     if not header:
         raise DamagedRun(f"{path} must begin with the header of a journal, got a damaged line")
     first = json.loads(header)
@@ -126,7 +126,7 @@ def read_journal(path: Path, *, whole: bool = True) -> Journal:
     journal = Journal(first, cut=bool(rest))
     before: str | None = ""
     for number, line in enumerate(lines, 1):
-        body, check = _checked(line)
+        body, check = checked_line(line)
         if not body:
             journal.faults.append(f"line {number} is damaged")
             before = None  # the next line can only be held against itself
@@ -162,7 +162,7 @@ _BEFORE = b', "before": "'
 _JOB = re.compile(rb'\{"event": "(\w+)", "job": "([^"\\]*)"')
 
 
-def _checked(line: bytes) -> tuple[bytes, str]:
+def checked_line(line: bytes) -> tuple[bytes, str]:
     """Return a line without its digest, and the digest; no bytes where they do not agree."""
     body, tail = line[:-_TAIL] + b"}", line[-_TAIL:]
     check = hashlib.sha256(body).hexdigest()

@@ -80,8 +80,18 @@ def write_index(store: Path, rows: Rows, before: Rows) -> None:
         for name, (state, row) in rows.items()
         if row["status"] != "damaged" and all(file[-1] < latest for file in state if file)
     }
-    if runs == before:
-        return
+    if runs != before:
+        _write(store, runs)
+
+
+def keep_row(store: Path, run: str, state: list[Any], row: dict[str, Any]) -> None:
+    """Keep the row of one run, which the writer of its last change has just closed."""
+    rows = read_index(store)
+    if row["status"] != "damaged" and rows.get(run) != (state, row):
+        _write(store, {**rows, run: (state, row)})
+
+
+def _write(store: Path, runs: Rows) -> None:
     content = as_bytes(json.dumps({"schema": SCHEMA, "runs": runs}, separators=(",", ":")))
     with contextlib.suppress(StoreError, OSError):
         write_atomically(store / FILE, content)

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import DamagedRun, StoreError, UsageError
+from hartley.core.errors import DamagedRun, StoreError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
-from hartley.reference.schema import verdict_of, waived
+from hartley.reference.schema import verdict_of
 from hartley.store.disk import (
     append,
     as_bytes,
@@ -38,22 +38,24 @@ from hartley.store.journal import (
     mend,
     read_journal,
 )
-from hartley.store.read_document import read_run
-from hartley.store.run_index import read_index, state_of, write_index
-from hartley.store.verdict_file import saved_verdict
+from hartley.store.run_list import (
+    LATEST,
+    LONGEST_NAME,
+    check_name,
+    keep_listed,
+    run_folders,
+    runs,
+)
 from hartley.store.verify import REPLAY, digest_of, is_intact, trials_of, vouched_bytes
 
 if TYPE_CHECKING:
     from hartley.core import Trials
 
+__all__ = ["Ledger", "check_store", "noted_inputs", "open_run", "reopen", "runs"]
+
 _ODD = re.compile(r"[^\w.+-]+")
-_NAME = re.compile(r"^[\w.:+-]{1,120}$")
-LONGEST_NAME = 200
-"""Bytes of a run's name: file systems allow 255, and some letters are of four."""
 INPUTS = "inputs_sha256"
 """Key of the journal's last line: the digest of all that the run depends on."""
-LATEST = "latest"
-"""The file of a store that names the run which was assessed last."""
 
 
 @dataclass(slots=True)
@@ -230,6 +232,8 @@ class Ledger:
     def close(self) -> None:
         """Let another process write to the folder."""
         if self.lock is not None and self.process == os.getpid():
+            if self.journal.ended:
+                keep_listed(self.folder)
             self.lock.release()
             self.lock = None
 
@@ -346,53 +350,6 @@ def _cut(name: str) -> str:
     return name.encode()[: LONGEST_NAME - 100].decode("utf-8", "ignore").lstrip(".")
 
 
-def check_name(run: str) -> None:
-    """Check the name of a run, which is that of its folder.
-
-    Raises:
-        StoreError: it is not such a name.
-    """
-    short = len(run.encode("utf-8", "replace")) <= LONGEST_NAME
-    if not short or not _NAME.fullmatch(run) or run.startswith(".") or run == LATEST:
-        raise StoreError(
-            "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
-            f"must not begin with '.' and must not be {LATEST!r}, got {run!r}"
-        )
-
-
-def latest(store: Path) -> str:
-    """Return the id of the run that ``hartley assess`` began, continued or measured last.
-
-    A store of an earlier version does not say which it was; there it is the newest run.
-
-    Raises:
-        StoreError: the store holds no runs, the run was removed, two runs are equally new, or the
-            file that names the latest is damaged.
-    """
-    pointer = store / LATEST
-    if pointer.is_file():
-        try:
-            run_id, *check = pointer.read_text(errors="replace").splitlines() or [""]
-        except OSError as error:
-            raise StoreError(f"cannot read {pointer}: {error.strerror or error}") from error
-        if check != [_digest(run_id)]:
-            raise StoreError(f"{pointer} is damaged; name the run (hartley list runs)")
-        if not _NAME.match(run_id) or not (store / run_id / "journal.jsonl").is_file():
-            raise StoreError(
-                f"the latest run of {store} is not there any more; name the run (hartley list runs)"
-            )
-        return run_id
-    rows = runs(store) if store.is_dir() else []
-    if not rows:
-        raise StoreError(
-            f"no run named {LATEST!r}: {store} holds no runs; choose its folder with --store"
-        )
-    newest = [row["id"] for row in rows if row.get("created") == rows[0].get("created")]
-    if len(newest) > 1:
-        raise StoreError(f"the latest run must be one, got {' and '.join(newest)}; name the run")
-    return str(newest[0])
-
-
 def _point_latest(folder: Path) -> None:
     content = f"{folder.name}\n{_digest(folder.name)}\n"
     write_atomically(folder.parent / LATEST, content.encode())
@@ -400,87 +357,6 @@ def _point_latest(folder: Path) -> None:
 
 def _digest(text: str) -> str:
     return digest_of(as_bytes(text))
-
-
-def runs(store: Path) -> list[dict[str, Any]]:
-    """Return the index over the runs of a store, newest first, read off their folders.
-
-    A run that cannot be read is a row too: its status is ``damaged``, with the reason. The pass
-    of a folder that is a copy of another run, or was renamed, is ``inconclusive``, as the gate has
-    it.
-    """
-    index = read_index(store)
-    rows = {}
-    for folder in run_folders(store):
-        state = state_of(folder)
-        if folder.name in index and index[folder.name][0] == state:
-            rows[folder.name] = index[folder.name]
-        else:
-            rows[folder.name] = state, _row_of(folder)
-    write_index(store, rows, index)
-    return sorted(
-        (row for _, row in rows.values()), key=lambda row: row.get("created", ""), reverse=True
-    )
-
-
-def _row_of(folder: Path) -> dict[str, Any]:
-    """Return the row of one run, read off its folder."""
-    try:
-        journal = read_journal(folder / "journal.jsonl", whole=False)
-        scene = journal.header.get("scene")
-        row: dict[str, Any] = {
-            "id": folder.name,
-            "created": str(journal.header.get("created", "")),
-            "scene": str(scene.get("name", "")) if isinstance(scene, Mapping) else "",
-            "jobs": len(journal.records),
-            "status": "unfinished",
-        }
-        if journal.faults:
-            raise StoreError(f"{folder / 'journal.jsonl'}: {'; '.join(journal.faults)}")
-        if os.path.lexists(folder / "run.json"):
-            row["status"], exceptions = _status(folder, journal)
-            if exceptions:
-                row["waived"] = exceptions
-            if (name := _name_in(folder, journal)) != folder.name:
-                if row["status"] == "pass":
-                    row["status"] = "inconclusive"
-                row["reason"] = f"the folder {folder.name} holds another run, {name}"
-    except UsageError as error:
-        return {"id": folder.name, "status": "damaged", "reason": str(error)}
-    return row
-
-
-def _status(folder: Path, journal: Journal) -> tuple[str, str]:
-    """Return the verdict of a run in one word, and how many limits it keeps by waivers alone.
-
-    The word is that of its journal where that vouches for it.
-    """
-    written = journal.records.get(RUN, {})
-    if "run_sha256" in written and not is_intact(folder / "run.json", written["run_sha256"]):
-        raise DamagedRun(f"{folder / 'run.json'} is not the document that was written; {REPLAY}")
-    if (saved := saved_verdict(folder, journal)) is not None:
-        return verdict_of(saved), waived(saved)
-    if "verdict" in written:
-        return str(written["verdict"]), ""
-    return verdict_of(read_run(folder, whole=False)["verdict"]), ""
-
-
-def _name_in(folder: Path, journal: Journal) -> str:
-    """Return the name that a run had when it was finished."""
-    written = journal.records.get(RUN, {})
-    # An earlier version did not note it.
-    return str(written["run"] if "run" in written else read_run(folder, whole=False)["id"])
-
-
-def run_folders(store: Path) -> list[Path]:
-    """The folders of a store that hold a journal, whatever state it is in."""
-    try:
-        folders = sorted(store.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StoreError(f"cannot read {store}: {error.strerror or error}") from error
-    return [folder for folder in folders if os.path.lexists(folder / "journal.jsonl")]
 
 
 def reopen(folder: Path) -> Ledger:

@@ -16,11 +16,12 @@ from typing import Any
 
 from hartley.core.errors import DamagedRun, StoreError, UsageError
 from hartley.engine.result.doubtful import doubtful
-from hartley.store import read_run, read_verified, runs, saved_verdict
+from hartley.store import read_run, read_verified, saved_verdict
+from hartley.store.glance import Listing
 from hartley.store.journal import PLAN, Journal, read_journal
 from hartley.store.row_trials import Load, trials_by_row
 from hartley.store.run_index import state_of
-from hartley.store.runs import LATEST
+from hartley.store.run_list import LATEST
 from hartley.store.signing import signature_in_words
 from hartley.store.verify import Reading, vouched_bytes
 
@@ -121,7 +122,7 @@ class Stored:
         self.store = store
         self._known: OrderedDict[str, tuple[Hashable, Run]] = OrderedDict()
         self._counts: dict[str, tuple[Any, tuple[int, int, int] | None]] = {}
-        self._lock, self._listing = threading.Lock(), threading.Lock()
+        self._lock, self._listing = threading.Lock(), Listing(store)
 
     def listed(self) -> tuple[list[dict[str, Any]], list[str]]:
         """Return the list of runs, newest first, and the names of what is not a run, in order.
@@ -129,8 +130,7 @@ class Stored:
         Raises:
             StoreError: the store cannot be read.
         """
-        with self._listing:  # a store without an index is read once, not once for each request
-            rows = runs(self.store)
+        rows = self._listing.rows()
         try:
             links = {entry.name: entry.is_symlink() for entry in os.scandir(self.store)}
         except OSError as error:
