@@ -14,6 +14,7 @@ from hartley.cli.print_edges import print_edges
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
 from hartley.cli.several import Names
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import (
     above_zero,
     complain,
@@ -56,7 +57,7 @@ def assess(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     isolate: Switch = False,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     defense: Annotated[list[str] | None, Parameter(consume_multiple=False, negative="")] = None,
     defenses: bool = True,
     run: str | None = None,
@@ -101,7 +102,7 @@ def assess(
         Play every attack in a process of its own, which never holds the truth. Attacks of plugins
         always do, unless the plan sets executor.isolate to false.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     defense
         Also play behind this defense, NAME or NAME:KEY=VALUE,KEY=VALUE, such as dp_sgd:epsilon=8,
         by attackers who know it and by others; several that act together are joined by +; may be
@@ -298,6 +299,7 @@ def finish(
     from hartley.reference.schema import baseline_rows, verdict_of
     from hartley.report.format_numbers import meaning
     from hartley.report.summary import limited, of_one_training, of_unlike_answers
+    from hartley.store import named
 
     verdict = document["verdict"]
     if json:
@@ -321,9 +323,9 @@ def finish(
         if not any(hidden_reason in reason for hidden_reason in hidden):
             say(f"  {reason}")
     print_departures(verdict.get("departures") or ())
-    run = document["id"] + ("" if store == Path("runs") else f" --store {store}")
+    run = document["id"] + ("" if store == Path("runs") else f" --store {named(store)}")
     note(
-        f"kept in {store / document['id']}; render it with: hartley report {run}; "
+        f"kept in {named(store)}/{document['id']}; render it with: hartley report {run}; "
         f"judge it with: hartley gate {run} --limits LIMITS.toml"
         + (f"; choose a defense with: hartley defend {run}" if document["defenses"] else "")
     )

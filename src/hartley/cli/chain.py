@@ -13,6 +13,7 @@ from hartley.cli.own_model import NOT_SET, OwnModel, chosen_scene
 from hartley.cli.print_edges import print_edges
 from hartley.cli.progress import watching
 from hartley.cli.set_option import settings
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import (
     above_zero,
     complain,
@@ -48,7 +49,7 @@ def chain(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     isolate: Switch = False,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     fresh: Switch = False,
     json: Switch = False,
 ) -> int:
@@ -86,7 +87,7 @@ def chain(
         Play every attack in a process of its own, which never holds the truth. Attacks of plugins
         always do.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     fresh
         Begin a new run even if there is one of the same command.
     json
@@ -161,9 +162,13 @@ def _tables(pairs: Mapping[str, Any], scene: str) -> dict[str, dict[str, dict[st
 
 
 def _print(document: Mapping[str, Any], store: Path) -> None:
+    from hartley.store import named
+
     rows = [row for row in document["channels"] if row["status"] != "skipped"]
     scene = document["scene"]
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     print_channels(rows)
     print_edges(document)
-    note(f"kept in {store / document['id']}; render it with: hartley report {document['id']}")
+    note(
+        f"kept in {named(store)}/{document['id']}; render it with: hartley report {document['id']}"
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import bits, note, number, print_json, print_table, quantity, say
 from hartley.core.errors import UsageError
 
@@ -24,7 +25,7 @@ def compare(
     /,
     *,
     margin: float = 0.01,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Compare two runs row by row: does the second leak more than the first?
@@ -45,7 +46,7 @@ def compare(
     margin
         Share of the secret that a row may leak more and still count as no worse.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     json
         Print one JSON document.
     """

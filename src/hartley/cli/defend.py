@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.several import Names
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, number, print_json, print_table, quantity, say
 from hartley.core.errors import UsageError
 from hartley.report.format_numbers import count
@@ -38,7 +39,7 @@ def defend(
     *more: str,
     floor: Repeated = None,
     attacks: Names = None,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Choose among the defenses of a stored run: the one whose worst attack reads least.
@@ -61,7 +62,7 @@ def defend(
         An attack, game or class that counts, or a pattern of it; may be repeated, or commas between
         them. Default: all.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     json
         Print one JSON document.
     """

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from hartley.cli.several import names
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, say
 from hartley.core.errors import DamagedRun, RunError, UsageError
 
@@ -25,7 +26,7 @@ def evidence(
     ],
     out: Path | None = None,
     key: Path | None = None,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
 ) -> int:
     """Write what a stored run says about a standard or a law: a page, Markdown, OSCAL, CycloneDX.
 
@@ -47,7 +48,7 @@ def evidence(
     key
         Sign the pack with this key (hartley key make); HARTLEY_KEY_PASSPHRASE has its passphrase.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     """
     from hartley.cli.find_run import path_of
     from hartley.reference.clauses import clauses

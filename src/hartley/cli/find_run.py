@@ -23,12 +23,15 @@ def folder_of(run: str, store: Path) -> Path:
         UnknownName: no such run; offers the nearest.
         StoreError: there are no runs at all, or it is not clear which is the latest.
     """
-    from hartley.store import latest, runs
+    from hartley.store import bring, latest, named, runs
 
     if run == "latest":
-        return store / latest(store)
+        run = latest(store)
     # A bare name is a run of the store, whatever the current directory has of that name.
     bare = Path(run).name == run and not run.endswith(".json")
+    if bare:
+        for sentence in bring(store, run):
+            note(sentence)
     for path in (store / run, Path(run)) if bare else (Path(run), store / run):
         if path.is_dir() and any((path / name).exists() for name in ("run.json", "journal.jsonl")):
             return path
@@ -39,7 +42,7 @@ def folder_of(run: str, store: Path) -> Path:
     run_ids: list[str] = [row["id"] for row in runs(store)] if store.is_dir() else []
     if not run_ids:
         raise StoreError(
-            f"no run named {run!r}: {store} holds no runs; choose its folder with --store"
+            f"no run named {run!r}: {named(store)} holds no runs; choose its folder with --store"
         )
     raise UnknownName("run", run, run_ids)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.compare import print_comparison
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, print_departures, print_json, say
 from hartley.core.errors import DamagedRun, UsageError
 
@@ -31,7 +32,7 @@ def gate(
     margin: float | None = None,
     waivers: Path | None = None,
     signed_by: str | None = None,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     save: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -60,7 +61,7 @@ def gate(
     signed_by
         Fingerprint of a key: a run, or an earlier run, that it did not sign is inconclusive.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     accept_unverified
         Let a document pass that no journal vouches for: a copy of run.json, or a run of an earlier
         version.

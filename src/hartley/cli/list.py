@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, print_json, print_table
 from hartley.core.errors import StoreError, UsageError
 from hartley.core.taxonomy import Modality
@@ -35,7 +36,7 @@ def list_(
     json: Annotated[bool, Parameter(negative="")] = False,
     matrix: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
 ) -> int:
     """List attacks, defenses, games, scenes, plans, frameworks, runs or the declared defenses.
 

@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 
 from hartley.cli.own_model import NOT_SET
 from hartley.cli.progress import watching
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import (
     complain,
     note,
@@ -66,7 +67,7 @@ def loop(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     isolate: Switch = False,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     fresh: Switch = False,
     json: Switch = False,
 ) -> int:
@@ -102,7 +103,7 @@ def loop(
     isolate
         Play every attack in a process of its own. Attacks of plugins always do.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     fresh
         Begin a new run even if there is one of the same command.
     json
@@ -152,8 +153,10 @@ def loop(
         print_json(document)
     else:
         print_loops(document)
+        from hartley.store import named
+
         run = document["id"]
-        note(f"kept in {store / run}; render it with: hartley report {run}")
+        note(f"kept in {named(store)}/{run}; render it with: hartley report {run}")
     for line in mistakes:
         complain(line)
     if mistakes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley.cli.several import Names
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import number, print_json, print_table, say, whole
 from hartley.core.errors import StoreError, UsageError
 
@@ -32,7 +33,7 @@ def plan(
     only: Names = None,
     skip: Names = None,
     workers: Annotated[int | None, Parameter(converter=whole)] = None,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     json: Switch = False,
 ) -> int:
     """Say what a plan costs before it is played; with --power, what settles its limits.
@@ -63,7 +64,7 @@ def plan(
     workers
         Number of worker processes. Default: one for each processor.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     json
         Print one JSON document.
     """
@@ -224,7 +225,7 @@ def _row(line: Mapping[str, Any], *, measured: bool) -> tuple[str, ...]:
 
 def _pilot(pilot: str | None, store: Path, scene: str, effects: Mapping[str, Any]) -> Path | None:
     from hartley.cli.find_run import folder_of
-    from hartley.store import runs
+    from hartley.store import named, runs
 
     if pilot is not None:
         return folder_of(pilot, store)
@@ -232,8 +233,8 @@ def _pilot(pilot: str | None, store: Path, scene: str, effects: Mapping[str, Any
         return None
     for row in runs(store) if store.is_dir() else ():
         if row["scene"] == scene and row["status"] not in ("damaged", "unfinished"):
-            return store / str(row["id"])
+            return folder_of(str(row["id"]), store)
     raise StoreError(
-        f"power needs a finished run of the scene {scene!r} in {store}, got none; play a small "
-        "one, choose its folder with --store, or give --effect"
+        f"power needs a finished run of the scene {scene!r} in {named(store)}, got none; play a "
+        "small one, choose its folder with --store, or give --effect"
     )

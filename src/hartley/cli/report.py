@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, say_text
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError
@@ -30,7 +31,7 @@ def report(
     accept_unverified: Annotated[bool, Parameter(negative="")] = False,
     out: Path | None = None,
     open: Annotated[bool, Parameter(negative="")] = False,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
 ) -> int:
     """Render a stored run, with its verdict: that of hartley gate --save, or of its own plan.
 
@@ -50,7 +51,7 @@ def report(
     open
         Show the file in a browser.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     """
     from hartley.catalog import own_code_only
     from hartley.cli.find_run import folder_of, read, read_judged

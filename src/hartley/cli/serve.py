@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, say, whole
 from hartley.core.errors import MissingExtra
 
@@ -21,7 +22,7 @@ app = App(name="serve", help_format="plaintext", suppress_keyboard_interrupt=Fal
 @app.default
 def serve(
     *,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(converter=whole)] = PORT,
     name: tuple[str, ...] = (),
@@ -36,7 +37,7 @@ def serve(
     Parameters
     ----------
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     host
         The address to listen at. Beyond this machine, what is read is not encrypted.
     port
@@ -52,6 +53,7 @@ def serve(
     try:
         import jinja2  # noqa: F401
 
+        from hartley.store import named
         from hartley.web import serving
         from hartley.web.pages import pages_of
     except ModuleNotFoundError as error:
@@ -68,7 +70,7 @@ def serve(
             def ready() -> None:
                 say(address)
                 sys.stdout.flush()
-                note(f"serves the runs of {store}; Ctrl-C ends it")
+                note(f"serves the runs of {named(store)}; Ctrl-C ends it")
                 if open:
                     import webbrowser
 

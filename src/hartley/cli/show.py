@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hartley import catalog
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import note, print_json, print_table, say, say_hung
 from hartley.core import AnswerForm, Game, Stronger
 from hartley.core import Parameter as Declared
@@ -37,7 +38,7 @@ def show(
     row: str | None = None,
     /,
     *,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Show one part, the rows of a run, or one row of it.
@@ -50,7 +51,7 @@ def show(
         The id of a row of that run, such as lira-4c1f2a, or the name of its attack; where it is
         left out, the rows are listed.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     json
         Print one JSON document.
     """

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hartley.cli.store_option import Store
 from hartley.cli.terminal import print_json, say
 from hartley.core.errors import DamagedRun, UsageError
 
@@ -20,7 +21,7 @@ def sign(
     *,
     key: Path | None = None,
     check: str | None = None,
-    store: Path = Path("runs"),
+    store: Store = Path("runs"),
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Sign a stored run, or check who signed it.
@@ -36,7 +37,7 @@ def sign(
     check
         In place of a key: a fingerprint, of the key that should have signed the run.
     store
-        The folder of all runs.
+        The folder of all runs, or a URL: s3://BUCKET/PLACE, sftp://HOST/PLACE and others.
     json
         Print one JSON document.
     """

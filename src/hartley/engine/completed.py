@@ -107,6 +107,7 @@ def verdict_of_plan(document: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
 def _folder(plan: Plan, digest: str, store: Path, run: str | None) -> Path | None:
     """The folder that continues a run of this plan, if its journal notes this digest."""
     text = runs.as_bytes(normalised(plan))
+    runs.fetch_matching(store, digest, run)
     folders = runs.run_folders(store) if run is None else [store / run]
     for folder in folders:
         try:

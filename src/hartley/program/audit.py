@@ -23,6 +23,7 @@ from hartley.program.inputs import Inputs
 from hartley.program.progress import Lines, looked_at, to_stderr
 from hartley.program.report import Report
 from hartley.program.wording import for_programs
+from hartley.store import folder_of_store
 
 SCAN = "own_records"
 """The scene of records that are scanned without a model."""
@@ -88,7 +89,7 @@ def audit(
         defenses: what to play behind besides, such as ``dp_sgd:epsilon=8`` or ``rounding``.
         workers: worker processes; 0 plays in this process. None: one for each processor, or 0
             where the objects need modules of your own, which a fresh process may not find.
-        store: the folder of all runs.
+        store: the folder of all runs, or a URL that fsspec opens.
         run: name of the run; by default made from the model and the data.
         fresh: begin a new run even if there is one of the same plan and objects.
         verbose: write a line to standard error for each attack that was played, with how long the
@@ -142,7 +143,8 @@ def audit(
         raise UsageError(f"workers must be at least 0, got {workers}")
     alone = workers is None and inputs.needs_this_process
     plan = replace(plan, workers=0 if alone else workers)
-    return Report(_document(plan, Path(store), run, fresh, watch), Path(store))
+    folder = folder_of_store(str(store))
+    return Report(_document(plan, folder, run, fresh, watch), folder)
 
 
 def _both(first: Watch, second: Watch) -> Watch:

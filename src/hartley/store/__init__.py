@@ -19,8 +19,17 @@ journal, so the same command plays it again.
 
 from hartley.store.disk import as_bytes, write_atomically
 from hartley.store.read_document import read_run
-from hartley.store.run_list import check_name, latest, run_folders
-from hartley.store.runs import Ledger, check_store, noted_inputs, open_run, reopen, runs
+from hartley.store.remote import folder_of_store, named
+from hartley.store.run_list import bring, check_name, latest, run_folders
+from hartley.store.runs import (
+    Ledger,
+    check_store,
+    fetch_matching,
+    noted_inputs,
+    open_run,
+    reopen,
+    runs,
+)
 from hartley.store.table import read_trials, trials_from_bytes, trials_to_bytes
 from hartley.store.verdict_file import save_verdict, saved_verdict
 from hartley.store.verify import Reading, read_verified, trials_of
@@ -29,9 +38,13 @@ __all__ = [
     "Ledger",
     "Reading",
     "as_bytes",
+    "bring",
     "check_name",
     "check_store",
+    "fetch_matching",
+    "folder_of_store",
     "latest",
+    "named",
     "noted_inputs",
     "open_run",
     "read_run",

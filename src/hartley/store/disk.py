@@ -35,10 +35,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 def hold(folder: Path) -> Any:
     """Return the lock of a run folder, held by this process until it is released.
 
+    Where the store is at a URL, the run is fetched before it is held, and sent before it is
+    released.
+
     Raises:
-        StoreError: another process holds it, or the folder cannot be written.
+        StoreError: another process holds it, or the folder cannot be written; or another machine
+            writes the run of a store at a URL, or that cannot be reached.
     """
     from filelock import FileLock, Timeout
+
+    from hartley.store.remote import Lease, spool_of
 
     lock = FileLock(folder / ".lock")
     with as_store_error(folder):
@@ -48,7 +54,7 @@ def hold(folder: Path) -> Any:
             raise StoreError(
                 f"another process is writing to {folder}; wait for it, or choose another --run"
             ) from None
-    return lock
+    return lock if spool_of(folder.parent) is None else Lease(folder, lock)
 
 
 def remove_partial(folder: Path) -> None:

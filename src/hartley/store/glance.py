@@ -11,18 +11,22 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import UsageError
 from hartley.reference.schema import verdict_of, waived
 from hartley.store.journal import JOURNAL, RUN, VERDICT, Journal, checked_line
+from hartley.store.remote import spool_of
 from hartley.store.run_index import Rows, read_index, state_of, write_index
-from hartley.store.run_list import newest_first, row_of, run_folders
+from hartley.store.run_list import bring, newest_first, of_copy, row_of, run_folders, runs
 from hartley.store.verdict_file import saved_verdict
 
 END = 8192
 """Bytes of a journal's end that are read: its last lines, when they are about the whole run."""
+FRESH = 2.0
+"""Seconds for which what a store at a URL said is not asked again."""
 
 
 class Listing:
@@ -38,6 +42,9 @@ class Listing:
         self._unchecked: set[str] = set()
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._checker: threading.Thread | None = None
+        self._remote = spool_of(store) is not None
+        self._asked: dict[str, float] = {}
+        self._listed: list[dict[str, Any]] = []
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of ``runs``; those that are yet to be checked have ``checked`` False.
@@ -46,6 +53,10 @@ class Listing:
             StoreError: the store cannot be read.
         """
         with self._lock:
+            if self._remote:
+                if self._is_due(""):
+                    self._listed = runs(self.store)
+                return [dict(row) for row in self._listed]
             if not self._rows:
                 self._rows = read_index(self.store)
             known, rows = self._rows, {}
@@ -62,6 +73,24 @@ class Listing:
                 self._checker = threading.Thread(target=self._check, daemon=True)
                 self._checker.start()
             return newest_first(dict(row) for _, row in rows.values())
+
+    def bring(self, run: str) -> None:
+        """Fetch a run of a store at a URL, unless that was done a moment ago.
+
+        Raises:
+            StoreError: the store cannot be reached, or what it holds is damaged.
+        """
+        if self._remote:
+            with self._lock:
+                if self._is_due(run):
+                    bring(self.store, run)
+
+    def _is_due(self, what: str) -> bool:
+        now = time.monotonic()
+        if now - self._asked.get(what, -FRESH) < FRESH:
+            return False
+        self._asked[what] = now
+        return True
 
     def settle(self) -> None:
         """Wait until every row is checked."""
@@ -128,11 +157,12 @@ def _row(folder: Path, journal: Journal) -> dict[str, Any]:
     if not os.path.lexists(folder / "run.json"):
         return row
     written = journal.records[RUN]
-    if not journal.ended or written["run"] != folder.name:
+    if not journal.ended:
         return row_of(folder)
     row["status"] = str(written["verdict"])
     if (saved := saved_verdict(folder, journal)) is not None:
         row["status"] = verdict_of(saved)
         if exceptions := waived(saved):
             row["waived"] = exceptions
+    of_copy(row, folder, str(written["run"]))
     return row

@@ -10,7 +10,7 @@ from typing import Any
 
 from hartley.core.errors import DamagedRun, StoreError, UsageError
 from hartley.reference.schema import verdict_of, waived
-from hartley.store import run_index
+from hartley.store import remote, run_index
 from hartley.store.disk import as_bytes
 from hartley.store.journal import RUN, Journal, read_journal
 from hartley.store.read_document import read_run
@@ -31,12 +31,16 @@ def check_name(run: str) -> None:
     Raises:
         StoreError: it is not such a name.
     """
-    short = len(run.encode("utf-8", "replace")) <= LONGEST_NAME
-    if not short or not _NAME.fullmatch(run) or run.startswith(".") or run == LATEST:
+    if not _is_name(run):
         raise StoreError(
             "the name of a run must be 1 to 120 letters, digits, '-', '_' and '.', "
             f"must not begin with '.' and must not be {LATEST!r}, got {run!r}"
         )
+
+
+def _is_name(run: str) -> bool:
+    short = len(run.encode("utf-8", "replace")) <= LONGEST_NAME
+    return short and bool(_NAME.fullmatch(run)) and run[0] != "." and run != LATEST
 
 
 def latest(store: Path) -> str:
@@ -48,6 +52,8 @@ def latest(store: Path) -> str:
         StoreError: the store holds no runs, the run was removed, two runs are equally new, or the
             file that names the latest is damaged.
     """
+    if remote.spool_of(store) is not None:
+        return _latest_remote(store)
     pointer = store / LATEST
     if pointer.is_file():
         try:
@@ -72,6 +78,27 @@ def latest(store: Path) -> str:
     return str(newest[0])
 
 
+def _latest_remote(store: Path) -> str:
+    rows = [row for row in runs(store) if "opened" in row]
+    if not rows:
+        raise StoreError(f"no run named {LATEST!r}: {remote.named(store)} holds no runs")
+    return str(max(rows, key=lambda row: str(row["opened"]))["id"])
+
+
+def bring(store: Path, run: str) -> list[str]:
+    """Fetch a run of a store at a URL, as far as it is not on this machine; a folder has it.
+
+    Returns:
+        What a person should know, in sentences.
+
+    Raises:
+        StoreError: the store cannot be reached, or what it holds is damaged.
+    """
+    if remote.spool_of(store) is None or not _is_name(run):
+        return []
+    return remote.bring(store, run)
+
+
 def runs(store: Path) -> list[dict[str, Any]]:
     """Return the index over the runs of a store, newest first, read off their folders.
 
@@ -79,6 +106,8 @@ def runs(store: Path) -> list[dict[str, Any]]:
     of a folder that is a copy of another run, or was renamed, is ``inconclusive``, as the gate has
     it.
     """
+    if remote.spool_of(store) is not None:
+        return newest_first(_remote_rows(store))
     index = read_index(store)
     rows = {}
     for folder in run_folders(store):
@@ -89,6 +118,15 @@ def runs(store: Path) -> list[dict[str, Any]]:
             rows[folder.name] = state, row_of(folder)
     write_index(store, rows, index)
     return newest_first(row for _, row in rows.values())
+
+
+def _remote_rows(store: Path) -> list[dict[str, Any]]:
+    """Return the rows of a store at a URL, and those of runs that were not sent to it yet."""
+    rows = {str(row["id"]): row for row in remote.listed(store)}
+    for folder in run_folders(store):
+        if folder.name not in rows:
+            rows[folder.name] = {**row_of(folder), "reason": f"only in {folder}: it was not sent"}
+    return list(rows.values())
 
 
 def newest_first(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -114,13 +152,18 @@ def row_of(folder: Path) -> dict[str, Any]:
             row["status"], exceptions = _status(folder, journal)
             if exceptions:
                 row["waived"] = exceptions
-            if (name := _name_in(folder, journal)) != folder.name:
-                if row["status"] == "pass":
-                    row["status"] = "inconclusive"
-                row["reason"] = f"the folder {folder.name} holds another run, {name}"
+            of_copy(row, folder, _name_in(folder, journal))
     except UsageError as error:
         return {"id": folder.name, "status": "damaged", "reason": str(error)}
     return row
+
+
+def of_copy(row: dict[str, Any], folder: Path, name: str) -> None:
+    """Note in the row of a folder that the run in it has another name, where it has."""
+    if name != folder.name:
+        if row["status"] == "pass":
+            row["status"] = "inconclusive"
+        row["reason"] = f"the folder {folder.name} holds another run, {name}"
 
 
 def _status(folder: Path, journal: Journal) -> tuple[str, str]:

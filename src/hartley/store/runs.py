@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hartley.core.errors import DamagedRun, StoreError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.reference.schema import verdict_of
+from hartley.store import remote
 from hartley.store.disk import (
     append,
     as_bytes,
@@ -41,6 +42,7 @@ from hartley.store.journal import (
 from hartley.store.run_list import (
     LATEST,
     LONGEST_NAME,
+    bring,
     check_name,
     keep_listed,
     run_folders,
@@ -51,7 +53,7 @@ from hartley.store.verify import REPLAY, digest_of, is_intact, trials_of, vouche
 if TYPE_CHECKING:
     from hartley.core import Trials
 
-__all__ = ["Ledger", "check_store", "noted_inputs", "open_run", "reopen", "runs"]
+__all__ = ["Ledger", "check_store", "fetch_matching", "noted_inputs", "open_run", "reopen", "runs"]
 
 _ODD = re.compile(r"[^\w.+-]+")
 INPUTS = "inputs_sha256"
@@ -251,6 +253,8 @@ def check_store(store: Path) -> None:
     Raises:
         StoreError: they cannot.
     """
+    if remote.spool_of(store) is not None:
+        remote.reach(store)
     with as_store_error(store):
         place = store.absolute()
         while not place.exists() and place != place.parent:  # a folder that is yet to be made
@@ -299,9 +303,10 @@ def open_run(
     }
     identity = _usual_name(name, plan, scene, version) if run is None else run
     check_name(identity)
+    taken = _taken(store, name)
     if fresh:
-        identity = _next(store, identity)
-    elif run is None and not (store / identity).exists():
+        identity = _next(store, identity, taken)
+    elif run is None and identity not in taken and not (store / identity).exists():
         _same_as_left(store, header, plan)
     folder = store / identity
     with as_store_error(folder):
@@ -310,6 +315,7 @@ def open_run(
     lock = hold(folder)
     try:
         ledger = _continued(folder, header, plan, lock)
+        ledger.healed += getattr(lock, "said", ())
         _point_latest(folder)
         return ledger
     except BaseException:
@@ -493,10 +499,43 @@ def _plan_of(folder: Path) -> str:
     return text
 
 
-def _next(store: Path, identity: str) -> str:
-    if not (store / identity).exists():
-        return identity
-    number = 2
-    while (store / f"{identity}-{number}").exists():
+def _next(store: Path, identity: str, taken: Collection[str]) -> str:
+    name, number = identity, 1
+    while name in taken or (store / name).exists():
         number += 1
-    return f"{identity}-{number}"
+        name = f"{identity}-{number}"
+    return name
+
+
+def _taken(store: Path, name: str) -> set[str]:
+    """Return the names of the runs of a store at a URL; unfinished ones of this plan are fetched.
+
+    They are compared with the new run, so that a changed plan is said. A folder says itself what
+    it holds.
+    """
+    if remote.spool_of(store) is None:
+        return set()
+    rows = remote.listed(store)
+    for row in rows:
+        if row["status"] == "unfinished" and row["name"] == name:
+            bring(store, str(row["id"]))
+    return {str(row["id"]) for row in rows}
+
+
+def fetch_matching(store: Path, inputs: str, run: str | None) -> None:
+    """Fetch the run of a store at a URL that may answer for a plan; a folder has it.
+
+    Args:
+        store: the folder of all runs.
+        inputs: what the plan depends on, as a finished run notes it.
+        run: the run's id, where the user chose one.
+
+    Raises:
+        StoreError: the store cannot be reached.
+    """
+    if remote.spool_of(store) is None:
+        return
+    remote.reach(store)
+    for row in remote.listed(store):
+        if row["inputs"] == inputs and run in (None, row["id"]):
+            bring(store, str(row["id"]))

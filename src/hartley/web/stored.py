@@ -205,6 +205,8 @@ class Stored:
     def _folder(self, name: str) -> Path:
         # Not only names that a new run may have: a folder that was copied is called "demo copy".
         inside = name not in ("", ".", "..", LATEST) and not set(name) & set("/\\\0")
+        if inside:
+            self._listing.bring(name)
         folder = self.store / name if inside else self.store
         if not inside or not os.path.lexists(folder / "journal.jsonl"):
             raise NoSuchRun(f"There is no run {name!r} in this store.")
