@@ -157,7 +157,7 @@ class Ledger:
         if digest is None:
             return None
         if (content := vouched_bytes(self.folder / path, digest)) is None:
-            if path not in self._intact:  # said once
+            if path not in self._intact:  # notices once
                 self.healed.append(f"{path} is damaged; its trials are measured again")
             self._intact[path] = False
             return None
@@ -303,7 +303,7 @@ def open_run(
     }
     identity = _usual_name(name, plan, scene, version) if run is None else run
     check_name(identity)
-    taken = _taken(store, name)
+    taken, notices = _taken(store, name)
     if fresh:
         identity = _next(store, identity, taken)
     elif run is None and identity not in taken and not (store / identity).exists():
@@ -315,7 +315,7 @@ def open_run(
     lock = hold(folder)
     try:
         ledger = _continued(folder, header, plan, lock)
-        ledger.healed += getattr(lock, "said", ())
+        ledger.healed += [*notices, *getattr(lock, "notices", ())]
         _point_latest(folder)
         return ledger
     except BaseException:
@@ -507,19 +507,25 @@ def _next(store: Path, identity: str, taken: Collection[str]) -> str:
     return name
 
 
-def _taken(store: Path, name: str) -> set[str]:
+def _taken(store: Path, name: str) -> tuple[set[str], list[str]]:
     """Return the names of the runs of a store at a URL; unfinished ones of this plan are fetched.
 
-    They are compared with the new run, so that a changed plan is said. A folder says itself what
+    What a person should know of those is returned too.
+
+    They are compared with the new run, so that a changed plan is notices. A folder says itself what
     it holds.
     """
     if remote.spool_of(store) is None:
-        return set()
+        return set(), []
+    remote.reach(store)
     rows = remote.listed(store)
-    for row in rows:
-        if row["status"] == "unfinished" and row["name"] == name:
-            bring(store, str(row["id"]))
-    return {str(row["id"]) for row in rows}
+    notices = [
+        sentence
+        for row in rows
+        if row["status"] == "unfinished" and row["name"] == name
+        for sentence in bring(store, str(row["id"]))
+    ]
+    return {str(row["id"]) for row in rows}, notices
 
 
 def fetch_matching(store: Path, inputs: str, run: str | None) -> None:

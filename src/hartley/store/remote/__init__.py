@@ -50,8 +50,8 @@ def bring(store: Path, run: str) -> list[str]:
     Raises:
         StoreError: the store cannot be reached, or what it holds is damaged.
     """
-    said: list[str] = _ask(store, "bring", run=run)
-    return said
+    notices: list[str] = _ask(store, "bring", run=run)
+    return notices
 
 
 class Lease:
@@ -62,7 +62,7 @@ class Lease:
         lock: of the folder, held.
 
     Attributes:
-        said: what a person should know, in sentences.
+        notices: what a person should know, in sentences.
 
     Raises:
         StoreError: another machine writes the run, or the store cannot be reached.
@@ -71,7 +71,7 @@ class Lease:
     def __init__(self, folder: Path, lock: Any) -> None:
         self._folder, self._lock = folder, lock
         try:
-            self.said: list[str] = _ask(folder.parent, "hold", run=folder.name)
+            self.notices: list[str] = _ask(folder.parent, "hold", run=folder.name)
         except BaseException:
             lock.release()
             raise

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hartley.core.errors import HartleyError, StoreError
+from hartley.core.errors import DamagedRun, HartleyError, StoreError
 from hartley.store.disk import write_atomically
 from hartley.store.journal import RUN, VERDICT, read_journal
 from hartley.store.remote import lease
@@ -51,7 +51,7 @@ ATTEMPTS, PAUSE = 4, 3.0
 
 
 @dataclass(slots=True)
-class Held:
+class Holding:
     """A run that is written here.
 
     Attributes:
@@ -60,9 +60,9 @@ class Held:
         looked: what the file system said of its journal when it was sent last.
         renewed: when its lease was written.
         unshown: whether anything was sent since then.
-        shown: when its row for the list was written.
+        listed_at: when its row for the list was written.
         trouble: why the last attempt to send failed; empty where it did not.
-        again: when the next attempt is due.
+        again: when the next attempt is made.
         stopped: why nothing more is sent: another machine has continued the run.
     """
 
@@ -70,7 +70,7 @@ class Held:
     known: set[str]
     looked: Any = None
     renewed: float = field(default_factory=time.monotonic)
-    shown: float = 0.0
+    listed_at: float = 0.0
     unshown: bool = False
     trouble: str = ""
     again: float = 0.0
@@ -86,8 +86,9 @@ class Carrier:
 
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
-        self.held: dict[str, Held] = {}
+        self.holdings: dict[str, Holding] = {}
         self._objects: Objects | None = None
+        self._checked = False
 
     @property
     def objects(self) -> Objects:
@@ -101,7 +102,7 @@ class Carrier:
         try:
             done = getattr(self, f"do_{request['do']}")(**request.get("with", {}))
         except HartleyError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "damaged": isinstance(error, DamagedRun)}
         except Exception as error:
             return {"error": f"cannot use {self.spool.url}: {reason(error)}"}
         return {"done": done}
@@ -112,14 +113,16 @@ class Carrier:
         Raises:
             StoreError: it cannot, or the URL holds something else.
         """
+        if self._checked:
+            return
         content = self.objects.get([MARK]).get(MARK)
         if content is None:
             if not write:
                 raise StoreError(
                     f"no store at {self.spool.url}: expected {MARK}; hartley assess makes one"
                 )
-            self.objects.put(MARK, json.dumps({"schema": MARK_SCHEMA}).encode())
-            return
+            content = json.dumps({"schema": MARK_SCHEMA}).encode()
+            self.objects.put(MARK, content)
         try:
             known = json.loads(content)["schema"] == MARK_SCHEMA
         except (ValueError, KeyError, TypeError):
@@ -129,6 +132,7 @@ class Carrier:
                 f"{self.spool.url}/{MARK} must be of schema {MARK_SCHEMA!r}; another version of "
                 "Hartley wrote it, or something else"
             )
+        self._checked = True
 
     def do_list(self) -> list[dict[str, Any]]:
         """Return a row for each run of the store."""
@@ -181,14 +185,14 @@ class Carrier:
         self.do_check(write=True)
         lease.claim(self.objects, run, self.spool.owner)
         try:
-            said = fetch(self.objects, run, self.spool.folder / run)
+            notices = fetch(self.objects, run, self.spool.folder / run)
             known = names_of(self.objects, run)
         except BaseException:
             lease.release(self.objects, run, self.spool.owner)
             raise
         generation = 1 + max((place(name)[0] for name in known), default=0)
-        self.held[run] = Held(generation, set(known))
-        return said
+        self.holdings[run] = Holding(generation, set(known))
+        return notices
 
     def do_release(self, run: str) -> None:
         """Send the rest of a run, and give its lease back.
@@ -196,54 +200,54 @@ class Carrier:
         Raises:
             StoreError: not all of it could be sent.
         """
-        held = self.held[run]
+        holding = self.holdings[run]
         for attempt in range(ATTEMPTS):
-            self._send(run, held, last=True)
-            if not held.trouble or held.stopped:
+            self._send(run, holding, last=True)
+            if not holding.trouble or holding.stopped:
                 break
             if attempt + 1 < ATTEMPTS:
                 time.sleep(PAUSE)
-        del self.held[run]
+        del self.holdings[run]
         lease.release(self.objects, run, self.spool.owner)
-        if held.stopped:
-            raise StoreError(held.stopped)
-        if held.trouble:
+        if holding.stopped:
+            raise StoreError(holding.stopped)
+        if holding.trouble:
             raise StoreError(
-                f"{held.trouble}; everything that was played is kept in {self.spool.folder / run}, "
-                "and the same command sends the rest"
+                f"{holding.trouble}; everything that was played is kept in "
+                f"{self.spool.folder / run}, and the same command sends the rest"
             )
 
     def tick(self) -> None:
         """Send what is new of the runs that are held, and renew their leases."""
         now = time.monotonic()
-        for run, held in self.held.items():
-            if held.stopped:
+        for run, holding in self.holdings.items():
+            if holding.stopped:
                 continue
-            if now - held.renewed > lease.RENEWAL:
-                held.renewed = now
+            if now - holding.renewed > lease.RENEWAL:
+                holding.renewed = now
                 with contextlib.suppress(StoreError):
                     lease.renew(self.objects, run, self.spool.owner)
-            if now >= held.again:
-                self._send(run, held)
+            if now >= holding.again:
+                self._send(run, holding)
 
-    def _send(self, run: str, held: Held, *, last: bool = False) -> None:
+    def _send(self, run: str, holding: Holding, *, last: bool = False) -> None:
         folder = self.spool.folder / run
         looked = _look(folder)
-        if looked == held.looked and not last:
+        if looked == holding.looked and not last:
             return
         try:
-            held.unshown |= send(self.objects, run, folder, held.generation, held.known)
-            if held.unshown and (last or time.monotonic() - held.shown > SHOWN):
+            holding.unshown |= send(self.objects, run, folder, holding.generation, holding.known)
+            if holding.unshown and (last or time.monotonic() - holding.listed_at > SHOWN):
                 self._show(run)
-                held.shown, held.unshown = time.monotonic(), False
-            held.trouble, held.looked = "", looked
+                holding.listed_at, holding.unshown = time.monotonic(), False
+            holding.trouble, holding.looked = "", looked
         except Continued as error:
-            held.stopped = held.trouble = str(error)
+            holding.stopped = holding.trouble = str(error)
         except Exception as error:
-            held.trouble = (
+            holding.trouble = (
                 str(error) if isinstance(error, HartleyError) else f"cannot send: {reason(error)}"
             )
-            held.again = time.monotonic() + 5.0
+            holding.again = time.monotonic() + 5.0
 
     def _show(self, run: str) -> None:
         """Write the row of a run for the list, and remove the one before."""
@@ -311,7 +315,7 @@ def main(folder: Path) -> int:
         return 2
     carrier, parent, rest = Carrier(spool), os.getppid(), b""
     while True:
-        ready, _, _ = select.select([0], [], [], TICK if carrier.held else 5.0)
+        ready, _, _ = select.select([0], [], [], TICK if carrier.holdings else 5.0)
         piece = os.read(0, 65536) if ready else None
         if piece == b"" or os.getppid() != parent:
             break
@@ -320,7 +324,7 @@ def main(folder: Path) -> int:
             sys.stdout.write(json.dumps(carrier.answer(json.loads(line))) + "\n")
             sys.stdout.flush()
         carrier.tick()
-    for run in list(carrier.held):  # the command was killed
+    for run in list(carrier.holdings):  # the command was killed
         carrier.answer({"do": "release", "with": {"run": run}})
     return 0
 

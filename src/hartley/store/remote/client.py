@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hartley.core.errors import StoreError
+from hartley.core.errors import DamagedRun, StoreError
 from hartley.store.remote.carrier import Carrier
 from hartley.store.remote.spool import Spool, spool_of
 
@@ -90,6 +90,7 @@ def ask(store: Path, do: str, **facts: Any) -> Any:
 
     Raises:
         StoreError: it could not.
+        DamagedRun: what it holds of a run is damaged.
     """
     place = os.getpid(), store.absolute()
     with _ONE_AT_A_TIME:
@@ -101,16 +102,16 @@ def ask(store: Path, do: str, **facts: Any) -> Any:
             else:
                 _ASKED[place] = Process(spool)
                 atexit.register(_end, place)
-        asked = _ASKED[place]
-        answer = asked.answer({"do": do, "with": facts})
-        if isinstance(asked, Process) and asked.ended:
+        server = _ASKED[place]
+        answer = server.answer({"do": do, "with": facts})
+        if isinstance(server, Process) and server.ended:
             del _ASKED[place]
     if "error" in answer:
-        raise StoreError(answer["error"])
+        raise (DamagedRun if answer.get("damaged") else StoreError)(answer["error"])
     return answer["done"]
 
 
 def _end(place: tuple[int, Path]) -> None:
-    asked = _ASKED.pop(place, None)
-    if isinstance(asked, Process) and place[0] == os.getpid():
-        asked.end()
+    server = _ASKED.pop(place, None)
+    if isinstance(server, Process) and place[0] == os.getpid():
+        server.end()

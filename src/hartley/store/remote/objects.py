@@ -7,6 +7,7 @@ no rename, no append and no lock. Only a lease is written again, by its owner.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from hartley.core.errors import MissingExtra, StoreError
 
 _FLAT = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory"})
 """Protocols of stores without folders, where a missing bucket must not be made."""
+_NUMBER = re.compile(r"^\[Errno \w+\] ")
 _PATIENT: dict[str, dict[str, Any]] = {
     "s3": {
         "config_kwargs": {
@@ -93,7 +95,7 @@ class Objects:
             StoreError: the store cannot be read.
         """
         wanted = {self._path(name): name for name in names}
-        found: dict[str, bytes] = {}
+        contents_by_name: dict[str, bytes] = {}
         with self._reaching("read", next(iter(wanted.values()), "")):
             paths = list(wanted)
             for begin in range(0, len(paths), 64):
@@ -101,10 +103,10 @@ class Objects:
                 contents = self._files.cat(part, on_error="return")
                 for path, content in contents.items():
                     if isinstance(content, bytes):
-                        found[self._named(path, wanted)] = content
+                        contents_by_name[self._named(path, wanted)] = content
                     elif not isinstance(content, FileNotFoundError):
                         raise content
-        return found
+        return contents_by_name
 
     def put(self, name: str, content: bytes) -> None:
         """Write an object.
@@ -149,7 +151,7 @@ class Objects:
 
 def reason(error: BaseException) -> str:
     """Return an error in one line."""
-    words = " ".join(str(error).split()) or type(error).__name__
+    words = _NUMBER.sub("", " ".join(str(error).split())) or type(error).__name__
     if type(error).__name__ == "NoCredentialsError":
         words = "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     return words if len(words) <= 300 else words[:300] + "…"

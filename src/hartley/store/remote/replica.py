@@ -116,23 +116,23 @@ def fetch(objects: Objects, run: str, folder: Path) -> list[str]:
     if chain[: len(sent.chain)] != sent.chain:  # the run was begun anew there
         sent, new = Sent(signature=sent.signature), chain
     journal = _joined(objects, run, local[: sent.size], new, segments)
-    said = []
+    notices = []
     if left is not None and (_ends(journal) or not _alike(left, journal)):
-        said.append(
+        notices.append(
             f"the run {run!r} of {objects.url} went on elsewhere; what this machine alone has of "
             f"it is kept in {_set_aside(folder)}"
         )
         left, new = None, chain
         journal = _joined(objects, run, b"", new, segments)
     _apply(folder, [segments[name] for name in new], journal)
-    kept = Sent(chain, len(journal), digest_of(journal), sent.signature)
+    now_sent = Sent(chain, len(journal), digest_of(journal), sent.signature)
     for name in new:
         if SIGNATURE in segments[name].files:
-            kept.signature = digest_of(segments[name].files[SIGNATURE])
-    _write_sent(folder, kept)
+            now_sent.signature = digest_of(segments[name].files[SIGNATURE])
+    _write_sent(folder, now_sent)
     if left is not None and (joined := _join(folder, left)):
-        said.append(f"{joined} finished jobs that only this machine had join the run {run!r}")
-    return said
+        notices.append(f"{joined} finished jobs that only this machine had join the run {run!r}")
+    return notices
 
 
 def _joined(
@@ -170,7 +170,7 @@ def send(objects: Objects, run: str, folder: Path, generation: int, known: set[s
     """
     sent, journal = read_sent(folder), journal_of(folder)
     begin = sent.size if digest_of(journal[: sent.size]) == sent.sha256 else 0
-    signed = _signature(folder)
+    signed = _content(folder / SIGNATURE)
     new_signature = signed is not None and digest_of(signed) != sent.signature
     if len(journal) == begin and begin == sent.size and not new_signature:
         return False
@@ -184,6 +184,8 @@ def send(objects: Objects, run: str, folder: Path, generation: int, known: set[s
                 "repeated here"
             )
         files, end = dict(vouched), begin + len(piece)
+        if begin == 0 and (plan := _content(folder / "plan.toml")) is not None:
+            files.setdefault("plan.toml", plan)  # no line vouches for it until a job is planned
         if end == len(journal) and new_signature and signed is not None:
             files[SIGNATURE] = signed
             sent.signature = digest_of(signed)
@@ -250,7 +252,8 @@ def _chain(
     have = set(known)
     segments = _read(objects, run, [name for name in names if name not in have])
     for newest in reversed(names):
-        chain, name = [], newest
+        chain: list[str] = []
+        name = newest
         while name in segments or name in have:
             if name in have:
                 return [*known[: known.index(name) + 1], *reversed(chain)], segments
@@ -265,12 +268,12 @@ def _chain(
 
 def _read(objects: Objects, run: str, names: Iterable[str]) -> dict[str, Segment]:
     contents = objects.get(f"runs/{run}/{name}" for name in names)
-    found = {}
+    segments = {}
     for path, content in contents.items():
         name = path.rpartition("/")[2]
         if (segment := unpack(name, content)) is not None:
-            found[name] = segment
-    return found
+            segments[name] = segment
+    return segments
 
 
 def _apply(folder: Path, segments: Iterable[Segment], journal: bytes) -> None:
@@ -370,9 +373,9 @@ def _set_aside(folder: Path) -> Path:
     return aside
 
 
-def _signature(folder: Path) -> bytes | None:
+def _content(path: Path) -> bytes | None:
     try:
-        return (folder / SIGNATURE).read_bytes()
+        return path.read_bytes()
     except OSError:
         return None
 

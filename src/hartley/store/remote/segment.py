@@ -45,7 +45,7 @@ class Segment:
 
 
 def place(name: str) -> tuple[int, int]:
-    """Return the generation and the number of a segment; (0, 0) where it is no such name."""
+    """Return the generation and the number of a segment; (0, 0) for another name."""
     match = _NAME.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
