@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -120,7 +121,11 @@ def glance(folder: Path) -> dict[str, Any]:
     Where they do not say what it is, the whole run is read.
     """
     try:
-        with (folder / "journal.jsonl").open("rb") as file:
+        # Without waiting: a pipe in the place of a file would be read for ever.
+        how = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(folder / "journal.jsonl", how), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return row_of(folder)
             first = file.readline(END)
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - END))
