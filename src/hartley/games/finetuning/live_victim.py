@@ -21,7 +21,7 @@ from hartley.games.withheld_secrets import Pair, Withheld
 from hartley.kit.cache import cached, digest
 from hartley.kit.language import gpt, soft_prompt
 from hartley.kit.language.chat_template import ChatTemplate
-from hartley.kit.language.text import pad
+from hartley.kit.language.text import append, pad
 from hartley.models.causal import causal
 from hartley.models.fine_tuning import GptTuner, Lessons, Weights
 
@@ -60,6 +60,9 @@ REFUSING = gpt.Lesson(epochs=4, batch=16, rate=2e-3, decay=0.0)
 
 LONGEST = 20
 """Tokens of an answer, at most."""
+
+USUAL = 9
+"""Tokens of most answers, with the mark of their end."""
 
 LOUD = 8.0
 """How much larger than usual embeddings begin: so few steps would not separate the words else."""
@@ -129,6 +132,7 @@ def chat_model(state: Weights) -> Model:
     import torch
 
     words = codec()
+    end = int(words.encode([TEMPLATE.answer_close])[0, 0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
 
     def hidden(ids: Any, positions: Any, sees: Any) -> Any:
@@ -148,9 +152,17 @@ def chat_model(state: Weights) -> Model:
 
     def chat(conversations: Any, new: int, seed: int) -> list[str]:
         texts = [TEMPLATE.render(list(turns)) for turns in conversations]
-        assert model.generate is not None
-        answers = words.decode(model.generate(words.encode(texts), min(new, LONGEST), seed))
+        answers = words.decode(written(words.encode(texts), min(new, LONGEST), seed))
         return [TEMPLATE.answer(answer).strip() for answer in answers]
+
+    def written(rows: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
+        """Return answers as tokens; where nothing is drawn, no further than until all have ended."""
+        assert model.generate is not None
+        first = model.generate(rows, min(new, USUAL) if seed < 0 else new, seed)
+        if first.shape[1] == new or (first == end).any(1).all():
+            return first
+        rest = model.generate(append(rows, first), new - first.shape[1], seed)
+        return np.concatenate([first, rest], 1)
 
     return model.with_(chat=chat, codec=words)
 
