@@ -156,7 +156,7 @@ def chat_model(state: Weights) -> Model:
         return [TEMPLATE.answer(answer).strip() for answer in answers]
 
     def written(rows: NDArray[Any], new: int, seed: int) -> NDArray[Any]:
-        """Return answers as tokens; where nothing is drawn, no further than until all have ended."""
+        """Return answers as tokens; without drawing, no further than until all have ended."""
         assert model.generate is not None
         first = model.generate(rows, min(new, USUAL) if seed < 0 else new, seed)
         if first.shape[1] == new or (first == end).any(1).all():
