@@ -47,7 +47,13 @@ def guard(config: Path) -> int:
         import prometheus_client  # noqa: F401
 
         from hartley.guard.proxy import Guard, say_trip
-        from hartley.guard.serving import judges_of, listening, serve, stop_at_signals
+        from hartley.guard.serving import (
+            PATIENCE_S,
+            judges_of,
+            listening,
+            serve,
+            stop_at_signals,
+        )
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "aiohttp", EXTRA) from None
     from hartley.guard.ledger import open_ledger
@@ -68,7 +74,8 @@ def guard(config: Path) -> int:
         stop = asyncio.Event()
         stop_at_signals(stop)
         with listening(settings) as at:
-            served = Guard(settings, open_ledger(settings, say_trip), judges)
+            ledger = open_ledger(settings, say_trip, patience_s=PATIENCE_S)
+            served = Guard(settings, ledger, judges)
             await serve(at, served, ready, stop)
 
     judges = judges_of(settings)

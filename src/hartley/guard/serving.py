@@ -27,6 +27,9 @@ SWITCH_S = 0.0005
 """Seconds after which Python's threads change places: the ledger writes in one of its own, and
 would wait the default of 5 ms for each of its steps while an answer is judged."""
 
+PATIENCE_S = 0.02
+"""Seconds for which the record of an answer's end waits, to be written with the next charge."""
+
 BACKLOG = 1024
 """Connections that may wait to be taken."""
 

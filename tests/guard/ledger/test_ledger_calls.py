@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hartley.guard.ledger import LedgerError, open_ledger
+from hartley.guard.ledger.book import Head
 from hartley.guard.ledger.commands import audit
 from hartley.guard.ledger.sqlite import ROOM
 from hartley.guard.protocols import Charge, Event, Refused, Reservation
@@ -88,9 +89,9 @@ def test_only_what_depends_on_it_waits_for_the_disk(
     waits: list[bool] = []
     transaction = ledger.database.transaction
 
-    def watched(*, durable: bool = True) -> Any:
+    def watched(*, durable: bool = True, head: Head | None = None) -> Any:
         waits.append(durable)
-        return transaction(durable=durable)
+        return transaction(durable=durable, head=head)
 
     monkeypatch.setattr(ledger.database, "transaction", watched)
 

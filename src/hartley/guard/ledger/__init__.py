@@ -46,7 +46,9 @@ def open_database(config: GuardConfig, *, create: bool = True) -> Database:
     return SqliteDatabase(Path(config.ledger), config.durability, create=create)
 
 
-def open_ledger(config: GuardConfig, tripped: Tripped | None = None) -> BatchedLedger:
+def open_ledger(
+    config: GuardConfig, tripped: Tripped | None = None, *, patience_s: float = 0.0
+) -> BatchedLedger:
     """Open the ledger of a guard that starts, and write the start into its audit log.
 
     A ledger that another process holds is waited for, a few times as long as a batch waits.
@@ -54,12 +56,14 @@ def open_ledger(config: GuardConfig, tripped: Tripped | None = None) -> BatchedL
     Args:
         config: of the guard.
         tripped: takes the facts of each trip, for a log.
+        patience_s: seconds for which the end of an answer that shows nothing may wait for the next
+            charge, to be written with it.
 
     Raises:
         UsageError: the database cannot be used; the message says why in one line.
         LedgerError: it could be opened, and the start not written.
     """
-    ledger = BatchedLedger(config, open_database(config), tripped)
+    ledger = BatchedLedger(config, open_database(config), tripped, patience_s)
     facts = {"config": config.digest, "mode": config.mode, "outage": config.outage}
     attempt = 1
     while True:

@@ -1,7 +1,8 @@
 """A ledger whose waiting operations are written together by one thread: one commit for a batch.
 
 A commit that outlives a loss of power costs one write to the disk, a few milliseconds. Whatever
-waits meanwhile goes into the next batch, so that a busy ledger pays it once for many answers.
+waits meanwhile goes into the next batch, so that a busy ledger pays it once for many answers. What
+nothing waits for, the end of an answer that shows nothing, goes into the batch of the next charge.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hartley.guard.audit_log import as_facts
@@ -22,8 +24,11 @@ from hartley.guard.ledger.book import (
     Begin,
     Book,
     Finish,
+    Head,
+    Kept,
     LedgerError,
     Look,
+    Moved,
     Note,
     Operation,
     Reserve,
@@ -38,6 +43,12 @@ if TYPE_CHECKING:
 MOST = 512
 """Operations in a batch."""
 
+MOST_KEPT = 10_000
+"""Requests that are under way and whose rows are kept, at most."""
+
+TRIES = 3
+"""Times that a batch is tried while other processes move the head of the ledger."""
+
 
 class Database(Protocol):
     """Where a ledger is stored."""
@@ -45,15 +56,19 @@ class Database(Protocol):
     name: str
     """Of it, without a password."""
 
-    def transaction(self, *, durable: bool = True) -> contextlib.AbstractContextManager[Base]:
+    def transaction(
+        self, *, durable: bool = True, head: Head | None = None
+    ) -> contextlib.AbstractContextManager[Base]:
         """Hold the lock on the ledger's head; commit at the end, roll back on an error.
 
         Args:
             durable: the commit outlives what the database was opened to outlive; otherwise the end
                 of this process alone.
+            head: that the ledger is expected to have; it may be taken for granted until the end.
 
         Raises:
             LedgerError: the database cannot be used.
+            Moved: the head is another one; nothing was written.
         """
         ...
 
@@ -71,8 +86,12 @@ JUMP_S = 30.0
 
 @dataclass(slots=True)
 class _Waiting:
+    """One operation, and the future that waits for it, or the function that takes its result."""
+
     operation: Operation | None
-    deliver: Callable[[Any], None]
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[Any] | None = None
+    deliver: Callable[[Any], None] | None = None
 
 
 class BatchedLedger:
@@ -82,7 +101,11 @@ class BatchedLedger:
     """
 
     def __init__(
-        self, config: GuardConfig, database: Database, tripped: Tripped | None = None
+        self,
+        config: GuardConfig,
+        database: Database,
+        tripped: Tripped | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         """Start the thread that writes.
 
@@ -91,9 +114,14 @@ class BatchedLedger:
             database: open; closed with the ledger.
             tripped: called with the facts of each trip once it is durable, by the thread that
                 writes.
+            patience_s: seconds for which what nothing depends on waits for the next batch.
         """
         self.config, self.database, self._tripped = config, database, tripped
-        self._queue: SimpleQueue[_Waiting] = SimpleQueue()
+        self.patience_s = patience_s
+        self._waiting: deque[_Waiting] = deque()
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._later: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
+        self._kept: Kept | None = None
         self._fault = ""
         self._failed, self._failed_since = 0, 0.0
         self._head: tuple[str, int, str] | None = None
@@ -154,7 +182,7 @@ class BatchedLedger:
         if "." not in id:
             if self._closing or self._fault:
                 raise LedgerError(self._fault or "the ledger is closed")
-            self._queue.put(_Waiting(Begin(id), lambda _: None))
+            self._put(_Waiting(Begin(id)), soon=False)
             return True
         return await self._ask(Begin(id))  # type: ignore[no-any-return]
 
@@ -172,7 +200,8 @@ class BatchedLedger:
         planted = tuple(str(name) for name in facts.get("planted", ()))
         rest = {key: value for key, value in facts.items() if key != "planted"}
         operation = Finish(id, as_facts(rest), planted, tuple(events))
-        return await self._ask(operation)  # type: ignore[no-any-return]
+        shows = bool(planted or events)
+        return await self._ask(operation, soon=shows)  # type: ignore[no-any-return]
 
     async def account(self, name: str) -> Account:
         """Return what a group was charged."""
@@ -212,7 +241,7 @@ class BatchedLedger:
         """Finish what waits, and close the database; without an event loop."""
         if not self._closing:
             self._closing = True
-            self._queue.put(_Waiting(None, lambda _: None))
+            self._put(_Waiting(None))
         self._thread.join()
 
     def ask_now(self, operation: Operation | None) -> Any:
@@ -225,38 +254,45 @@ class BatchedLedger:
             results.append(result)
             done.set()
 
-        self._queue.put(_Waiting(operation, deliver))
+        self._put(_Waiting(operation, deliver=deliver))
         done.wait()
         if isinstance(results[0], Exception):
             raise results[0]
         return results[0]
 
-    async def _ask(self, operation: Operation | None) -> Any:
+    async def _ask(self, operation: Operation | None, *, soon: bool = True) -> Any:
         if self._closing:
             raise LedgerError("the ledger is closed")
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-
-        def settle(result: Any) -> None:
-            if not future.done():
-                if isinstance(result, Exception):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
-
-        def deliver(result: Any) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop of a client that is gone
-                loop.call_soon_threadsafe(settle, result)
-
-        self._queue.put(_Waiting(operation, deliver))
+        self._put(_Waiting(operation, loop, future), soon=soon)
         return await future
 
+    def _put(self, waiting: _Waiting, *, soon: bool = True) -> None:
+        """Queue an operation; call the thread that writes, or let it come with the next batch."""
+        self._waiting.append(waiting)
+        if soon or not self.patience_s:
+            self._calls.put(None)
+            return
+        loop = asyncio.get_running_loop()
+        if self._later is None or self._later[0] is not loop:
+            self._later = loop, loop.call_later(self.patience_s, self._call)
+
+    def _call(self) -> None:
+        """Call the thread that writes, if something waits still."""
+        self._later = None
+        if self._waiting:
+            self._calls.put(None)
+
     def _batch(self) -> list[_Waiting]:
-        """Wait for an operation, and return it with all others that wait."""
-        batch = [self._queue.get()]
-        with contextlib.suppress(Empty):
-            while len(batch) < MOST:
-                batch.append(self._queue.get_nowait())
+        """Wait for a call, and return all operations that wait."""
+        batch: list[_Waiting] = []
+        while not batch:
+            self._calls.get()
+            while self._waiting and len(batch) < MOST:
+                batch.append(self._waiting.popleft())
+        if self._waiting:
+            self._calls.put(None)
         return batch
 
     def _write(self) -> None:
@@ -265,28 +301,53 @@ class BatchedLedger:
             batch = self._batch()
             operations = [one.operation for one in batch if one.operation is not None]
             try:
-                results: Iterator[Any] = iter(self._commit(operations))
+                results = self._committed(operations)
                 self._fault = ""
             except Exception as error:  # whatever it was, nothing of the batch was charged
+                self._kept = None
                 reason = error if isinstance(error, LedgerError) else LedgerError(_line(error))
                 self._fault = str(reason)
                 self._failed_since = self._failed_since or time.monotonic()
                 self._failed += len(operations)
-                results = iter([reason] * len(operations))
-            for one in batch:
-                fault = LedgerError(self._fault) if self._fault else None
-                one.deliver(next(results) if one.operation is not None else fault)
-            if self._closing and self._queue.empty():
+                results = [reason] * len(operations)
+            self._deliver(batch, results)
+            if self._closing and not self._waiting:
                 self.database.close()
                 return
 
-    def _commit(self, operations: Sequence[Operation]) -> list[Any]:
+    def _deliver(self, batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
+        """Give each its result; an event loop is called once for all of its own."""
+        fault = LedgerError(self._fault) if self._fault else None
+        given = iter(results)
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+        for one in batch:
+            result = next(given) if one.operation is not None else fault
+            if one.loop is not None and one.future is not None:
+                loops.setdefault(one.loop, []).append((one.future, result))
+            elif one.deliver is not None:
+                one.deliver(result)
+        for loop, pairs in loops.items():
+            with contextlib.suppress(RuntimeError):  # the loop of a client that is gone
+                loop.call_soon_threadsafe(_settle, pairs)
+
+    def _committed(self, operations: Sequence[Operation]) -> list[Any]:
+        """Apply a batch, again where other processes have written meanwhile."""
+        for _ in range(TRIES):
+            kept, self._kept = self._kept, None
+            with contextlib.suppress(Moved):
+                return self._commit(operations, kept)
+        return self._commit(operations, None)
+
+    def _commit(self, operations: Sequence[Operation], kept: Kept | None) -> list[Any]:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
         wall = datetime.now(UTC)
         durable = failed > 0 or any(map(_must_last, operations))
-        with self.database.transaction(durable=durable) as base:
-            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"))
+        if any(isinstance(one, Reset) for one in operations):
+            kept = None  # it is about rows of which some may never have been kept
+        head = kept.head if kept is not None and kept.hold(operations) else None
+        with self.database.transaction(durable=durable, head=head) as base:
+            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"), kept)
             self._check_head(book)
             now = time.monotonic()
             book.clock_ms = self._passed(book.clock_ms, now)
@@ -300,6 +361,9 @@ class BatchedLedger:
             results = [book.apply(one) for one in operations]
             book.flush()
         self._wall = wall.timestamp(), now
+        self._kept = book.kept()
+        if len(self._kept.requests) > MOST_KEPT:
+            self._kept.requests.clear()
         if durable:
             self._head = book.ledger, book.seq, book.digest
         self._failed, self._failed_since = 0, 0.0
@@ -345,6 +409,17 @@ class BatchedLedger:
                 f"the ledger {self.database.name} must have entry {seq}, got {book.seq}: an "
                 "earlier copy was put in its place"
             )
+
+
+def _settle(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Set the results of futures, in their own event loop."""
+    for future, result in pairs:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def _must_last(operation: Operation) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hartley.core.errors import RunError
 from hartley.guard.audit_log import Entry, as_facts, entry
 from hartley.guard.ledger.amounts import budgeted, charged, in_bits
-from hartley.guard.ledger.tables import COLUMNS, HEAD, SET_HEAD, selection, upsert
+from hartley.guard.ledger.tables import COLUMNS, HEAD, selection
 from hartley.guard.protocols import Account, Refused, Reservation, State
 from hartley.guard.rules import (
     STATES,
@@ -34,6 +34,14 @@ class LedgerError(RunError):
     """The ledger cannot be used, or was asked for what it does not have."""
 
 
+class Moved(Exception):
+    """Another process has written since the head of the ledger was read; nothing was changed."""
+
+
+Head = tuple[str, int, int, str, int, int]
+"""The ledger's number, version, last entry, its digest, last request and clock."""
+
+
 class Base(Protocol):
     """An open transaction of a database."""
 
@@ -45,8 +53,8 @@ class Base(Protocol):
         """Return the rows of a SELECT whose column has one of some values."""
         ...
 
-    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a statement once for each row of values."""
+    def put(self, changes: Mapping[str, Sequence[Sequence[Any]]], head: Head) -> None:
+        """Put rows into tables, in place of those that are there, and set the head."""
         ...
 
 
@@ -203,16 +211,52 @@ class RequestRow:
         )
 
 
+@dataclass(slots=True)
+class Kept:
+    """Rows as the last batch of this process left them, so that the next need not read them.
+
+    Groups and accounts change with an entry of the audit log alone: while the head of the ledger
+    has the same entry, no other process has changed them. A request without a key is changed by the
+    process that made it alone; one with a key is never kept.
+
+    Attributes:
+        head: of the ledger.
+        groups, accounts: by name.
+        requests: without a key, and not ended, by number.
+    """
+
+    head: Head
+    groups: dict[str, GroupRow]
+    accounts: dict[str, AccountRow]
+    requests: dict[int, RequestRow]
+
+    def hold(self, operations: Sequence[Operation]) -> bool:
+        """Whether operations need no other rows."""
+        for one in operations:
+            if isinstance(one, Reserve):
+                held = not one.key and one.group in self.groups and one.principal in self.accounts
+            elif isinstance(one, Begin | Finish):
+                held = "." not in one.id and _number(one.id)[0] in self.requests
+            else:
+                held = isinstance(one, Note)
+            if not held:
+                return False
+        return True
+
+
 class Book:
     """Applies one batch."""
 
-    def __init__(self, config: GuardConfig, base: Base, moment: str) -> None:
+    def __init__(
+        self, config: GuardConfig, base: Base, moment: str, kept: Kept | None = None
+    ) -> None:
         """Lock the ledger and read its head.
 
         Args:
             config: of the guard.
             base: the open transaction.
             moment: by the machine's clock, for the audit log alone.
+            kept: of the batch before; it is used up.
 
         Attributes:
             tripped: the trips of this batch, for the log of the guard.
@@ -224,6 +268,10 @@ class Book:
         self._groups: dict[str, GroupRow] = {}
         self._accounts: dict[str, AccountRow] = {}
         self._requests: dict[int, RequestRow] = {}
+        if kept is not None and kept.head[0] == self.ledger:
+            self._requests = kept.requests
+            if (kept.head[2], kept.head[3]) == (self.seq, self.digest):
+                self._groups, self._accounts = kept.groups, kept.accounts
         self._by_key: dict[tuple[str, str], RequestRow] = {}
         self._entries: list[Entry] = []
         self._changed: dict[str, set[Any]] = {table: set() for table in COLUMNS}
@@ -232,22 +280,23 @@ class Book:
         """Read every row that operations need."""
         numbers = {_number(one.id)[0] for one in operations if isinstance(one, Begin | Finish)}
         keys = {one.key for one in operations if isinstance(one, Reserve) and one.key}
-        rows = self._among("requests", "number", numbers)
+        rows = self._among("requests", "number", numbers - self._requests.keys())
         # Only rows with a key are in the index by key.
         rows += self._among("requests", "repeat_key", keys, "repeat_key <> '' and")
         for row in sorted(rows):  # of two requests with one key the later one counts
             request = self._requests.setdefault(row[0], RequestRow(*row))
             if request.key:
                 self._by_key[request.account, request.key] = request
-        groups = {request.group for request in self._requests.values()}
+        groups = {self._requests[number].group for number in numbers & self._requests.keys()}
+        groups |= {request.group for request in self._by_key.values()}
         groups |= {
             one.group for one in operations if isinstance(one, Reserve | Look | Stop | Reset)
         }
-        for row in self._among("groups", "name", groups):
+        for row in self._among("groups", "name", groups - self._groups.keys()):
             self._groups[row[0]] = GroupRow.of(row)
         accounts = {one.principal for one in operations if isinstance(one, Reserve)}
         resets = {one.group for one in operations if isinstance(one, Reset)}
-        rows = self._among("accounts", "name", accounts)
+        rows = self._among("accounts", "name", accounts - self._accounts.keys())
         for row in rows + self._among("accounts", "group_name", resets):
             self._accounts.setdefault(row[0], AccountRow.of(row))
 
@@ -271,6 +320,11 @@ class Book:
         }
         return apply[type(operation)](operation)
 
+    @property
+    def head(self) -> Head:
+        """The ledger's head after what was applied."""
+        return self.ledger, self.version, self.seq, self.digest, self.requests, self.clock_ms
+
     def flush(self) -> None:
         """Write all rows that changed."""
         rows: dict[str, Mapping[Any, Any]] = {
@@ -278,14 +332,23 @@ class Book:
             "accounts": self._accounts,
             "requests": self._requests,
         }
-        for table, of in rows.items():
-            if self._changed[table]:
-                changed = [of[name].stored() for name in sorted(self._changed[table])]
-                self.base.write(upsert(table), changed)
+        changes: dict[str, list[tuple[Any, ...]]] = {
+            table: [of[name].stored() for name in sorted(self._changed[table])]
+            for table, of in rows.items()
+            if self._changed[table]
+        }
         if self._entries:
-            statement = "insert into audit (seq, body, digest) values (?, ?, ?)"
-            self.base.write(statement, [(row.seq, row.body, row.digest) for row in self._entries])
-        self.base.write(SET_HEAD, [(self.seq, self.digest, self.requests, self.clock_ms)])
+            changes["audit"] = [(row.seq, row.body, row.digest) for row in self._entries]
+        self.base.put(changes, self.head)
+
+    def kept(self) -> Kept:
+        """Return rows for the next batch, once this one is committed."""
+        requests = {
+            number: row
+            for number, row in self._requests.items()
+            if not (row.key or row.finished)
+        }
+        return Kept(self.head, self._groups, self._accounts, requests)
 
     def _group(self, name: str) -> GroupRow:
         if name not in self._groups:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import MissingExtra, UsageError
 from hartley.guard.audit_log import ChangedLog, first_digest
-from hartley.guard.ledger.book import LedgerError
-from hartley.guard.ledger.tables import HEAD, NEW_HEAD, TABLES, VERSION
+from hartley.guard.ledger.book import LedgerError, Moved
+from hartley.guard.ledger.tables import COLUMNS, HEAD, NEW_HEAD, TABLES, VERSION, put_together
 from hartley.kit.stores.postgres_store import check_url, place_of_server, refuse_passwords
 
 if TYPE_CHECKING:
     from hartley.guard.config import Durability
+    from hartley.guard.ledger.book import Head
 
 SCHEMA = "hartley_guard"
 """Where the tables are."""
@@ -94,6 +96,9 @@ class PostgresDatabase:
         # A transaction whose client is gone does not hold the lock for ever.
         run(f"set idle_in_transaction_session_timeout = '{2 * PATIENCE}s'")
         run(f"set search_path = {SCHEMA}")
+        # A statement that waited for the head sees it as the other process left it.
+        run("set default_transaction_isolation = 'read committed'")
+        (self._sync,) = run("show synchronous_commit").fetchone()
 
     def _set_up(self, create: bool) -> None:
         run = self._base.execute
@@ -141,18 +146,28 @@ class PostgresDatabase:
         return bool(row[2] > seq and last == (row[2], row[3]))
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[_Transaction]:
-        """See :class:`hartley.guard.ledger.batches.Database`."""
+    def transaction(
+        self, *, durable: bool = True, head: Head | None = None
+    ) -> Iterator[_Transaction]:
+        """See :class:`hartley.guard.ledger.batches.Database`.
+
+        With an expected head and nothing to read, all of it is one statement, and one exchange with
+        the server.
+        """
         try:
             if self._base is None or self._base.closed:
                 if time.monotonic() - self._failed < PAUSE:
                     raise LedgerError(f"the ledger {self.name} cannot be reached")
                 self._failed = time.monotonic()
                 self._connect()
-            with self._base.transaction():
-                transaction = _Transaction(self._base, durable)
+            transaction = _Transaction(self._base, self._sync if durable else "off", head)
+            try:
                 yield transaction
-                transaction.send()
+                transaction.commit()
+            except BaseException:
+                with contextlib.suppress(self._error):
+                    transaction.roll_back()
+                raise
         except self._error as error:
             self.close()
             raise LedgerError(
@@ -172,39 +187,82 @@ class PostgresDatabase:
 
 
 class _Transaction:
-    """See :class:`hartley.guard.ledger.book.Base`; what is written is sent together at the end."""
+    """See :class:`hartley.guard.ledger.book.Base`; it begins where something is read."""
 
-    def __init__(self, base: Any, durable: bool) -> None:
-        self._base, self._durable = base, durable
-        self._writes: list[tuple[str, Sequence[Sequence[Any]]]] = []
+    def __init__(self, base: Any, sync: str, head: Head | None) -> None:
+        self._base, self._sync, self._head = base, sync, head
+        self._begun = False
+        self._changes: Mapping[str, Sequence[Sequence[Any]]] = {}
+        self._new: Head | None = None
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        lock = " for update" if statement == HEAD else ""
+        if statement == HEAD:
+            if self._head is None:
+                self._begin()
+            assert self._head is not None
+            return [self._head]
+        self._begin()
         rows: list[tuple[Any, ...]] = self._base.execute(
-            _theirs(statement) + lock, values, prepare=True
+            _theirs(statement), values, prepare=True
         ).fetchall()
         return rows
 
     def among(self, select: str, column: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self._begin()
         clause = f"{_theirs(select)} {column} = any(%s)"
         rows: list[tuple[Any, ...]] = self._base.execute(
             clause, (list(values),), prepare=True
         ).fetchall()
         return rows
 
-    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._writes.append((_theirs(statement), rows))
+    def put(self, changes: Mapping[str, Sequence[Sequence[Any]]], head: Head) -> None:
+        self._changes, self._new = changes, head
 
-    def send(self) -> None:
-        """Run all that was written, in one exchange with the server."""
-        if not self._writes:
+    def _begin(self) -> None:
+        """Lock the head, and read it; it must be the expected one, if one is."""
+        if self._begun:
             return
+        self._begun = True
         with self._base.pipeline():
-            if not self._durable:
-                self._base.execute("set local synchronous_commit = off")
-            with self._base.cursor() as cursor:
-                for statement, rows in self._writes:
-                    cursor.executemany(statement, rows)
+            self._base.execute("begin", prepare=True)
+            cursor = self._base.execute(f"{HEAD} for update", prepare=True)
+        row = cursor.fetchone()
+        if row is None:
+            raise LedgerError("the ledger is damaged: it does not have a head")
+        if self._head is not None and row != self._head:
+            raise Moved
+        self._head = row
+
+    def commit(self) -> None:
+        """Write all rows and end the transaction, in one exchange with the server.
+
+        Raises:
+            Moved: the head was not the expected one; nothing was written.
+        """
+        if self._new is None:
+            self.roll_back()
+            return
+        assert self._head is not None
+        (ledger, _, *before), (_, _, *after) = self._head, self._new
+        rows = [
+            json.dumps([dict(zip(COLUMNS[table], row, strict=True)) for row in changed])
+            for table, changed in self._changes.items()
+        ]
+        statement = put_together(tuple(self._changes))
+        values = (self._sync, *after, ledger, *before, *rows)
+        if not self._begun:
+            cursor = self._base.execute(statement, values, prepare=True)
+        else:
+            with self._base.pipeline():
+                cursor = self._base.execute(statement, values, prepare=True)
+                self._base.execute("commit", prepare=True)
+        if cursor.fetchone() != (1,):
+            raise Moved
+
+    def roll_back(self) -> None:
+        """End a transaction that was begun, and leave nothing of it."""
+        if self._begun and self._base.info.transaction_status != 0:
+            self._base.execute("rollback")
 
 
 def _theirs(statement: str) -> str:

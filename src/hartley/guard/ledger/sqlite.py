@@ -7,17 +7,26 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import UsageError
 from hartley.guard.audit_log import ChangedLog, first_digest
 from hartley.guard.ledger.book import LedgerError
-from hartley.guard.ledger.tables import APPLICATION, HEAD, NEW_HEAD, TABLES, VERSION
+from hartley.guard.ledger.tables import (
+    APPLICATION,
+    HEAD,
+    NEW_HEAD,
+    SET_HEAD,
+    TABLES,
+    VERSION,
+    upsert,
+)
 
 if TYPE_CHECKING:
     from hartley.guard.config import Durability
+    from hartley.guard.ledger.book import Head
 
 PATIENCE = 5.0
 """Seconds that a batch waits for another process's."""
@@ -52,6 +61,7 @@ class SqliteDatabase:
                 or cannot be written.
         """
         self.path, self.name, self._durability = path, str(path), durability
+        self._full: bool | None = None
         try:
             absent = not path.exists()
         except OSError as error:
@@ -146,14 +156,18 @@ class SqliteDatabase:
         run("pragma wal_checkpoint(passive)")
 
     @contextlib.contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[_Transaction]:
-        """See :class:`hartley.guard.ledger.batches.Database`."""
+    def transaction(
+        self, *, durable: bool = True, head: Head | None = None
+    ) -> Iterator[_Transaction]:
+        """See :class:`hartley.guard.ledger.batches.Database`; the head is read all the same."""
         try:
             now = self.path.stat()
             if (now.st_ino, now.st_dev) != (self._file.st_ino, self._file.st_dev):
                 raise LedgerError(f"the ledger {self.path} was replaced while it was in use")
             full = durable and self._durability == "power"
-            self._base.execute(f"pragma synchronous = {'full' if full else 'normal'}")
+            if full is not self._full:
+                self._base.execute(f"pragma synchronous = {'full' if full else 'normal'}")
+                self._full = full
             self._base.execute("begin immediate")
             yield _Transaction(self._base)
             self._base.execute("commit")
@@ -184,11 +198,15 @@ class _Transaction:
         return self._base.execute(statement, values).fetchall()
 
     def among(self, select: str, column: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if len(values) == 1:
+            return self._base.execute(f"{select} {column} = ?", values).fetchall()
         clause = f"{select} {column} in (select value from json_each(?))"
         return self._base.execute(clause, (json.dumps(list(values)),)).fetchall()
 
-    def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._base.executemany(statement, rows)
+    def put(self, changes: Mapping[str, Sequence[Sequence[Any]]], head: Head) -> None:
+        for table, rows in changes.items():
+            self._base.executemany(upsert(table), rows)
+        self._base.execute(SET_HEAD, head[2:])
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 VERSION = 1
 """Of the tables: a ledger of another one is refused."""
 
@@ -59,12 +61,44 @@ def selection(table: str) -> str:
     return f"select {', '.join(COLUMNS[table])} from {table}"
 
 
+@cache
 def upsert(table: str) -> str:
-    """Return the statement that puts a row in a table, or in place of the one that is there."""
-    first, *rest = COLUMNS[table]
+    """Return the statement that puts a row in a table, or in place of the one that is there.
+
+    An entry of the audit log is never put in place of another.
+    """
     marks = ", ".join("?" * len(COLUMNS[table]))
+    return f"insert into {table} ({', '.join(COLUMNS[table])}) values ({marks}){_or_set(table)}"
+
+
+def _or_set(table: str) -> str:
+    """Return what an insertion does where the row is there."""
+    if table == "audit":
+        return ""
+    first, *rest = COLUMNS[table]
     values = ", ".join(f"{column} = excluded.{column}" for column in rest)
-    return (
-        f"insert into {table} ({', '.join(COLUMNS[table])}) values ({marks}) "
-        f"on conflict ({first}) do update set {values}"
-    )
+    return f" on conflict ({first}) do update set {values}"
+
+
+@cache
+def put_together(tables: tuple[str, ...]) -> str:
+    """Return one statement of PostgreSQL that puts rows in tables, if the head is the expected one.
+
+    Its values: ``synchronous_commit``; the new and the expected head (entry, its digest, requests,
+    clock), with the ledger's number between; rows of each table as JSON. Its one number is 0 where
+    the head was another one, and then nothing is written.
+    """
+    parts = [
+        "wait as (select set_config('synchronous_commit', %s, true) as until)",
+        "head_set as (update head set seq = %s, digest = %s, requests = %s, clock_ms = %s "
+        "from wait where until <> '' and ledger = %s and seq = %s and digest = %s "
+        "and requests = %s and clock_ms = %s returning 1)",
+    ]
+    for table in tables:
+        columns = ", ".join(COLUMNS[table])
+        rows = ", ".join(f"r.{column}" for column in COLUMNS[table])
+        parts.append(
+            f"put_{table} as (insert into {table} ({columns}) select {rows} from head_set, "
+            f"json_populate_recordset(null::{table}, %s::json) r{_or_set(table)})"
+        )
+    return f"with {', '.join(parts)} select count(*) from head_set"
