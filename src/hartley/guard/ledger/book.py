@@ -344,9 +344,7 @@ class Book:
     def kept(self) -> Kept:
         """Return rows for the next batch, once this one is committed."""
         requests = {
-            number: row
-            for number, row in self._requests.items()
-            if not (row.key or row.finished)
+            number: row for number, row in self._requests.items() if not (row.key or row.finished)
         }
         return Kept(self.head, self._groups, self._accounts, requests)
 

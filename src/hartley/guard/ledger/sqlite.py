@@ -157,7 +157,10 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def transaction(
-        self, *, durable: bool = True, head: Head | None = None
+        self,
+        *,
+        durable: bool = True,
+        head: Head | None = None,  # noqa: ARG002
     ) -> Iterator[_Transaction]:
         """See :class:`hartley.guard.ledger.batches.Database`; the head is read all the same."""
         try:
