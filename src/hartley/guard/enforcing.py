@@ -17,6 +17,7 @@ from aiohttp import web
 from hartley.core.errors import UsageError
 from hartley.guard import decoys, forms
 from hartley.guard.exchange import (
+    SERVER,
     Exchange,
     Rejected,
     earlier,
@@ -25,6 +26,7 @@ from hartley.guard.exchange import (
     upstream_error,
 )
 from hartley.guard.protocols import Refused
+from hartley.guard.requests import compact
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.stream_judge import Withhold
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
@@ -43,7 +45,7 @@ LARGE = 65_536
 
 DRAWS = random.SystemRandom()
 
-EVENTS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+EVENTS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", **SERVER}
 
 
 async def enforced(guard: Guard, exchange: Exchange) -> web.StreamResponse:
@@ -75,7 +77,7 @@ async def enforced(guard: Guard, exchange: Exchange) -> web.StreamResponse:
         content.pop("stream_options", None)
     if guard.config.decoys:
         content, exchange.planted = decoys.plant(content, guard.config.decoys)
-    body = json.dumps(content, separators=(",", ":")).encode()
+    body = compact(content).encode()
     if form.whole:
         return await _declared(guard, exchange, body)
     if streams:
@@ -192,8 +194,7 @@ def raw_texts(payload: Any) -> list[str]:
 
 
 def _json(content: Any) -> web.Response:
-    body = json.dumps(content, separators=(",", ":")).encode()
-    return web.Response(body=body, content_type="application/json")
+    return web.Response(body=compact(content).encode(), content_type="application/json")
 
 
 def _texts_judged(
@@ -338,15 +339,18 @@ def _leaving(
     What has its verdict before a fault is the same in whatever pieces the answer came.
     """
     leaving = []
+    fault: ValueError | None = None
+    done = False
     try:
         for data in reader.feed(piece):
             done = data.strip() == "[DONE]"
-            leaving.append(answer.rest() if done else answer.event(data))
+            leaving.append(answer.rest() if done else answer.event(data, more=True))
             if done or answer.withheld:
-                return b"".join(leaving), done, None
-    except (BadAnswer, BadEvents) as fault:
-        return b"".join(leaving), False, fault
-    return b"".join(leaving), False, None
+                break
+    except (BadAnswer, BadEvents) as error:
+        fault = error
+    leaving.append(answer.judged())
+    return b"".join(leaving), done, None if answer.withheld else fault
 
 
 async def _send(guard: Guard, exchange: Exchange, stream: web.StreamResponse, text: bytes) -> None:

@@ -22,6 +22,10 @@ PASSED_STATUSES = (400, 404, 413, 422, 429)
 """Errors of the model's server that a client is shown; any other is 502."""
 
 
+SERVER = {"Server": "hartley-guard"}
+"""The header of every response: nothing of the versions that run here."""
+
+
 class Rejected(Exception):
     """A request that is answered with an error of the guard's.
 
@@ -68,7 +72,7 @@ class Exchange:
     """
 
     principal: Principal
-    request: web.Request
+    request: web.BaseRequest
     path: str
     body: bytes
     arrived: float
@@ -141,7 +145,7 @@ def error_response(rejection: Rejected) -> web.Response:
     response = web.Response(
         body=error_text(rejection), status=rejection.status, content_type="application/json"
     )
-    if rejection.status in (408, 413, 415):
+    if rejection.status in (408, 413, 415, 417):
         response.force_close()
     return response
 

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -23,7 +23,14 @@ from hartley.guard.authentication import Authentication
 from hartley.guard.charge import charge_of
 from hartley.guard.config import LOOPBACK
 from hartley.guard.enforcing import enforced
-from hartley.guard.exchange import Exchange, Rejected, earlier, error_response, outage
+from hartley.guard.exchange import (
+    SERVER,
+    Exchange,
+    Rejected,
+    earlier,
+    error_response,
+    outage,
+)
 from hartley.guard.fair_work import FairWork
 from hartley.guard.ledger import LedgerError
 from hartley.guard.metrics import Metrics
@@ -41,6 +48,8 @@ if TYPE_CHECKING:
     from hartley.guard.protocols import Ledger, Reservation
 
 LOG = logging.getLogger("hartley.guard")
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 LEDGER_S = 10.0
 """Seconds that a call of the ledger may take before it counts as failed."""
@@ -90,6 +99,14 @@ class Guard:
         self._evidence: dict[str, set[asyncio.Task[None]]] = {}
         self._models: bytes | None = None
         self._health: tuple[float, str] = (float("-inf"), "")
+        self._answers: dict[tuple[str, str], Answer] = {
+            ("POST", "/v1/chat/completions"): self._chat,
+            ("POST", "/v1/completions"): self._completion,
+        }
+        for method in ("GET", "HEAD"):
+            self._answers[method, "/v1/models"] = self._list_models
+            self._answers[method, "/health"] = self._say_health
+            self._answers[method, "/metrics"] = self._say_metrics
 
     async def start(self) -> None:
         """Connect, inside the loop that serves."""
@@ -103,29 +120,25 @@ class Guard:
         await self._ledger.close()
         self.work.close()
 
-    def app(self) -> web.Application:
-        """Return the application that answers."""
-        app = web.Application(client_max_size=self.config.max_body)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._completion)
-        app.router.add_get("/v1/models", self._list_models)
-        app.router.add_get("/health", self._say_health)
-        app.router.add_get("/metrics", self._say_metrics)
-        app.router.add_route("*", "/{rest:.*}", self._nothing)
-        app.on_response_prepare.append(_name_server)
-        return app
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer any request, by its method and path."""
+        answer = self._answers.get((request.method, request.rel_url.raw_path), self._nothing)
+        response = await answer(request)
+        if not response.prepared:
+            response.headers.update(SERVER)
+        return response
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
+    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._taken(request, "/chat/completions")
 
-    async def _completion(self, request: web.Request) -> web.StreamResponse:
+    async def _completion(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._taken(request, "/completions")
 
-    async def _nothing(self, _request: web.Request) -> web.StreamResponse:
+    async def _nothing(self, _request: web.BaseRequest) -> web.StreamResponse:
         self.metrics.ended("", "not_found")
         return error_response(Rejected(404, "not_found_error", "there is nothing at this address"))
 
-    async def _taken(self, request: web.Request, path: str) -> web.StreamResponse:
+    async def _taken(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """Answer one request, whatever happens."""
         self.active += 1
         exchange: Exchange | None = None
@@ -169,7 +182,7 @@ class Guard:
             exchange.outcome = f"refused_{rejection.status}"
         self.say("refused", group=group, status=rejection.status, reason=rejection.message)
 
-    async def _body(self, request: web.Request) -> bytes:
+    async def _body(self, request: web.BaseRequest) -> bytes:
         """Return the body of a request, of which no more than the limit is read."""
         limit = self.config.max_body
         over = Rejected(413, "invalid_request_error", f"the body must have at most {limit} bytes")
@@ -178,6 +191,12 @@ class Guard:
         coding = request.headers.get("Content-Encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
             raise Rejected(415, "invalid_request_error", "the body must not be compressed")
+        await _expected(request)
+        if request.content.is_eof():
+            body = request.content.read_nowait()
+            if len(body) > limit:
+                raise over
+            return body
         parts, size = [], 0
         try:
             async with asyncio.timeout(self.config.timeout_s):
@@ -385,7 +404,7 @@ class Guard:
         finally:
             exchange.waited = clock() - exchange.sent_at
 
-    async def _list_models(self, request: web.Request) -> web.StreamResponse:
+    async def _list_models(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer with the names of models, as they were when they were first asked for."""
         if self._keys.principal(request.headers.get("Authorization")) is None:
             rejection = Rejected(401, "authentication_error", "the key is not that of an account")
@@ -419,7 +438,7 @@ class Guard:
             return None
         return _list_of_models(names)
 
-    async def _say_health(self, _request: web.Request) -> web.StreamResponse:
+    async def _say_health(self, _request: web.BaseRequest) -> web.StreamResponse:
         """Answer whether requests are served; the ledger is asked at most once a second."""
         now = asyncio.get_running_loop().time()
         if now - self._health[0] >= HEALTH_S:
@@ -438,7 +457,7 @@ class Guard:
         }
         return web.json_response(content, status=200 if ready else 503)
 
-    async def _say_metrics(self, request: web.Request) -> web.StreamResponse:
+    async def _say_metrics(self, request: web.BaseRequest) -> web.StreamResponse:
         transport = request.transport
         peer: Any = transport.get_extra_info("peername") if transport is not None else None
         # Counts of what was withheld or replaced depend on answers, and clients may be here too.
@@ -457,9 +476,16 @@ MOST_MODEL_BYTES = 2**20
 """Bytes of a list of models, at most."""
 
 
-async def _name_server(_request: web.Request, response: web.StreamResponse) -> None:
-    """Say nothing of the versions that run here."""
-    response.headers["Server"] = "hartley-guard"
+async def _expected(request: web.BaseRequest) -> None:
+    """Let a client send a body that it waits with; one that is refused by its size is not sent."""
+    expected = request.headers.get("Expect")
+    if expected is None:
+        return
+    if expected.lower() != "100-continue" or request.version < (1, 1):
+        raise Rejected(417, "invalid_request_error", "Expect must be 100-continue")
+    transport = request.transport
+    if transport is not None:
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _place(error: Exception) -> str:

@@ -32,13 +32,7 @@ def read_request(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UsageError("the body must be UTF-8 text") from None
     try:
-        content = json.loads(
-            text,
-            object_pairs_hook=_table,
-            parse_constant=_not_a_number,
-            parse_int=_whole,
-            parse_float=_finite,
-        )
+        content = _STRICT.decode(text)
     except UsageError:
         raise
     except (ValueError, RecursionError):
@@ -87,6 +81,14 @@ def _whole(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
         raise UsageError(f"whole numbers of the body must have at most {_MOST_DIGITS} digits")
     return int(digits)
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_table, parse_constant=_not_a_number, parse_int=_whole, parse_float=_finite
+)
+
+compact = json.JSONEncoder(separators=(",", ":")).encode
+"""Writes JSON without spaces."""
 
 
 def read_key(header: str | None) -> str:

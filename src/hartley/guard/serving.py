@@ -63,15 +63,14 @@ async def serve(
     """
     sys.setswitchinterval(SWITCH_S)
     await proxy.start()
-    runner = web.AppRunner(
-        proxy.app(),
+    server = web.Server(
+        proxy.handle,  # type: ignore[arg-type]
         access_log=None,
-        handle_signals=False,
         handler_cancellation=True,
         auto_decompress=False,
         lingering_time=LINGER_S,
-        shutdown_timeout=1.0,
     )
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
     try:
         await runner.setup()
         site = web.SockSite(runner, at, backlog=BACKLOG)

@@ -111,6 +111,7 @@ class JudgedAnswer:
         """
         self._judge, self._head, self._chat, self._number = judge, dict(head), chat, number
         self._choices = [_Choice() for _ in range(choices)]
+        self._joined: list[tuple[str, int, list[str]]] = []
         self.withheld: Withhold | None = None
         self.ended = False
         self.most = 0
@@ -120,8 +121,13 @@ class JudgedAnswer:
         """The texts that were released, one for each channel of each choice."""
         return ["".join(parts) for choice in self._choices for parts in choice.texts.values()]
 
-    def event(self, data: str) -> bytes:
+    def event(self, data: str, *, more: bool = False) -> bytes:
         """Take the data of one event; return the events that may leave.
+
+        Args:
+            data: of the event.
+            more: others have come with it: texts of one channel are joined, and judged together
+                with the last of them or by :meth:`judged`.
 
         Raises:
             BadAnswer: it is not an event of this protocol, or reports an error.
@@ -142,13 +148,19 @@ class JudgedAnswer:
                 reason = row.get("finish_reason")
                 if reason is not None:
                     self._choices[index].reason = reason if reason in ENDS else ENDS[0]
+        usage = counts(content.get("usage")) if not rows else None
         if not self.ended and all(choice.reason for choice in self._choices):
             leaving += self._end()
+        elif usage or not more:
+            leaving += self._verdict()
         text = self._written(leaving)
-        usage = counts(content.get("usage"))
-        if usage and not rows and not self.withheld:
+        if usage and not self.withheld:
             text += _data({**self._head, "choices": [], "usage": usage})
         return text
+
+    def judged(self) -> bytes:
+        """Judge the texts that were joined; return the events that may leave."""
+        return self._written(self._verdict())
 
     def rest(self) -> bytes:
         """End every choice that has not ended, with what the judge releases at its end."""
@@ -164,16 +176,32 @@ class JudgedAnswer:
         leaving = []
         if self._chat and not choice.began:
             choice.began = True
+            leaving = self._verdict()
             leaving.append(self._row(index, {"role": "assistant", "content": ""}))
         for channel, text in _texts(delta):
+            if not text or self.ended:
+                continue
+            if self._joined and self._joined[-1][:2] == (channel, index):
+                self._joined[-1][2].append(text)
+            else:
+                self._joined.append((channel, index, [text]))
+        return leaving
+
+    def _verdict(self) -> list[dict[str, Any]]:
+        """Judge the texts that were joined; return the parts of events that may leave."""
+        joined, self._joined = self._joined, []
+        leaving = []
+        for channel, index, parts in joined:
             if not self.ended:
-                leaving += self._verdicts(self._judge.feed(text, channel, index))
+                leaving += self._verdicts(self._judge.feed("".join(parts), channel, index))
                 self.most = max(self.most, self._judge.held)
         return leaving
 
     def _end(self) -> list[dict[str, Any]]:
         """Judge what is held; return it and the end of every choice."""
-        leaving = self._verdicts(self._judge.finish())
+        leaving = self._verdict()
+        if not self.ended:
+            leaving += self._verdicts(self._judge.finish())
         if self.ended:
             return leaving
         self.ended = True

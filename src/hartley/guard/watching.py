@@ -10,7 +10,7 @@ from aiohttp import web
 from hartley.core.errors import UsageError
 from hartley.guard import forms
 from hartley.guard.enforcing import raw_texts
-from hartley.guard.exchange import Exchange, upstream_error
+from hartley.guard.exchange import SERVER, Exchange, upstream_error
 from hartley.guard.protocols import Refused, State
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
@@ -41,7 +41,7 @@ async def watched(guard: Guard, exchange: Exchange) -> web.StreamResponse:
         headers = {
             name: response.headers[name] for name in PASSED_HEADERS if name in response.headers
         }
-        stream = web.StreamResponse(status=response.status, headers=headers)
+        stream = web.StreamResponse(status=response.status, headers={**headers, **SERVER})
         exchange.prepared = True
         await stream.prepare(exchange.request)
         async for piece in pieces(response, limit=2**63):
@@ -134,8 +134,15 @@ def _whole(answer: JudgedAnswer, copy: bytes) -> None:
 
 def _events(answer: JudgedAnswer, copy: bytes) -> None:
     reader = EventReader()
+    try:
+        _fed(answer, reader, copy)
+    finally:
+        answer.judged()  # what came before a fault was passed on too
+
+
+def _fed(answer: JudgedAnswer, reader: EventReader, copy: bytes) -> None:
     for data in (*reader.feed(copy), *reader.finish()):
         if data.strip() == "[DONE]":
             break
-        answer.event(data)
+        answer.event(data, more=True)
     answer.rest()
