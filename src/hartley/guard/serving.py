@@ -64,7 +64,7 @@ async def serve(
     sys.setswitchinterval(SWITCH_S)
     await proxy.start()
     server = web.Server(
-        proxy.handle,  # type: ignore[arg-type]
+        proxy.handle,
         access_log=None,
         handler_cancellation=True,
         auto_decompress=False,
