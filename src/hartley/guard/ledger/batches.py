@@ -333,21 +333,21 @@ class BatchedLedger:
     def _committed(self, operations: Sequence[Operation]) -> list[Any]:
         """Apply a batch, again where other processes have written meanwhile."""
         for _ in range(TRIES):
-            kept, self._kept = self._kept, None
+            rows, self._kept = self._kept, None
             with contextlib.suppress(Moved):
-                return self._commit(operations, kept)
+                return self._commit(operations, rows)
         return self._commit(operations, None)
 
-    def _commit(self, operations: Sequence[Operation], kept: Kept | None) -> list[Any]:
+    def _commit(self, operations: Sequence[Operation], rows: Kept | None) -> list[Any]:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
         wall = datetime.now(UTC)
         durable = failed > 0 or any(map(_must_last, operations))
         if any(isinstance(one, Reset) for one in operations):
-            kept = None  # it is about rows of which some may never have been kept
-        head = kept.head if kept is not None and kept.hold(operations) else None
+            rows = None  # it is about rows of which some may never have been kept
+        head = rows.head if rows is not None and rows.hold(operations) else None
         with self.database.transaction(durable=durable, head=head) as base:
-            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"), kept)
+            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"), rows)
             self._check_head(book)
             now = time.monotonic()
             book.clock_ms = self._passed(book.clock_ms, now)
@@ -361,7 +361,7 @@ class BatchedLedger:
             results = [book.apply(one) for one in operations]
             book.flush()
         self._wall = wall.timestamp(), now
-        self._kept = book.kept()
+        self._kept = book.rows_kept()
         if len(self._kept.requests) > MOST_KEPT:
             self._kept.requests.clear()
         if durable:

@@ -234,12 +234,12 @@ class Kept:
         """Whether operations need no other rows."""
         for one in operations:
             if isinstance(one, Reserve):
-                held = not one.key and one.group in self.groups and one.principal in self.accounts
+                there = not one.key and one.group in self.groups and one.principal in self.accounts
             elif isinstance(one, Begin | Finish):
-                held = "." not in one.id and _number(one.id)[0] in self.requests
+                there = "." not in one.id and _number(one.id)[0] in self.requests
             else:
-                held = isinstance(one, Note)
-            if not held:
+                there = isinstance(one, Note)
+            if not there:
                 return False
         return True
 
@@ -248,7 +248,7 @@ class Book:
     """Applies one batch."""
 
     def __init__(
-        self, config: GuardConfig, base: Base, moment: str, kept: Kept | None = None
+        self, config: GuardConfig, base: Base, moment: str, rows: Kept | None = None
     ) -> None:
         """Lock the ledger and read its head.
 
@@ -256,7 +256,7 @@ class Book:
             config: of the guard.
             base: the open transaction.
             moment: by the machine's clock, for the audit log alone.
-            kept: of the batch before; it is used up.
+            rows: of the batch before; it is used up.
 
         Attributes:
             tripped: the trips of this batch, for the log of the guard.
@@ -268,10 +268,10 @@ class Book:
         self._groups: dict[str, GroupRow] = {}
         self._accounts: dict[str, AccountRow] = {}
         self._requests: dict[int, RequestRow] = {}
-        if kept is not None and kept.head[0] == self.ledger:
-            self._requests = kept.requests
-            if (kept.head[2], kept.head[3]) == (self.seq, self.digest):
-                self._groups, self._accounts = kept.groups, kept.accounts
+        if rows is not None and rows.head[0] == self.ledger:
+            self._requests = rows.requests
+            if (rows.head[2], rows.head[3]) == (self.seq, self.digest):
+                self._groups, self._accounts = rows.groups, rows.accounts
         self._by_key: dict[tuple[str, str], RequestRow] = {}
         self._entries: list[Entry] = []
         self._changed: dict[str, set[Any]] = {table: set() for table in COLUMNS}
@@ -341,7 +341,7 @@ class Book:
             changes["audit"] = [(row.seq, row.body, row.digest) for row in self._entries]
         self.base.put(changes, self.head)
 
-    def kept(self) -> Kept:
+    def rows_kept(self) -> Kept:
         """Return rows for the next batch, once this one is committed."""
         requests = {
             number: row for number, row in self._requests.items() if not (row.key or row.finished)
