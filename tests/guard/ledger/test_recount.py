@@ -16,7 +16,7 @@ from hartley.core.errors import UsageError
 from hartley.guard.audit_log import digest_of, first_digest
 from hartley.guard.config import GuardConfig, read_config
 from hartley.guard.ledger import open_ledger
-from hartley.guard.ledger.book import Finish, Reserve
+from hartley.guard.ledger.book import Begin, Finish, Reserve
 from hartley.guard.ledger.commands import audit, stop
 from hartley.guard.protocols import Charge, Event, Reservation
 
@@ -53,6 +53,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for n in range(60):
         one = granted(ledger, 1.0, "alice")
         only: Any = "written" if n < 4 else ""
+        ledger.ask_now(Begin(one.id))
         ledger.ask_now(Finish(one.id, "{}", ("ward",), (Event("ward", n != 5, only),)))
     ledger.close_now()
     stop(config, "acme", "ann", "a drill")
@@ -132,6 +133,19 @@ CHANGES: dict[str, tuple[Callable[[sqlite3.Connection], None], str]] = {
         run("insert into requests values (63, 'bob', 'acme', 'k9', '', 0, 1, 0, 1)"),
         "request 63 is in the ledger, and not in the audit log",
     ),
+    "an answered request that is forgotten": (
+        run("update requests set began = 0 where number = 7"),
+        "the attempt of request 7 that was answered must be 1, by the audit log, got 0",
+    ),
+    "an attempt": (
+        run("update requests set attempts = 1 where number = 2"),
+        "attempts of request 2 must be 2",
+    ),
+    "an account's group": (
+        run("update accounts set group_name = 'umbra' where name = 'bob'"),
+        "the group of account bob must be acme, by the audit log, got umbra",
+    ),
+    "the ledger's clock": (run("update head set clock_ms = -5"), "a clock of at least"),
     "a request that ended": (
         run("update requests set finished = 0 where number = 3"),
         "requests of group acme that have not ended must be 2, by the audit log, got 3",
@@ -174,7 +188,10 @@ REWRITTEN: dict[str, tuple[Callable[[list[dict[str, Any]]], object], str]] = {
     "a trip that is missing": (without("trip", 0), "must be the trip of T3 of group acme"),
     "an answer that is missing": (without("answer", 3), "must be|does not bring|have not ended"),
     "an event": (one_event(False), "evidence does not bring|must be the trip"),
-    "a charge that is missing": (without("charge", 5), "charges request 6, and the next one is 5"),
+    "a charge that is missing": (
+        without("charge", 5),
+        "the end of request 5.1, which was not charged",
+    ),
     "a clock that goes back": (back, "has the ledger's clock at -1 ms"),
 }
 

@@ -6,19 +6,18 @@ import getpass
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.guard.audit_log import ChangedLog, Entry, verify
 from hartley.guard.ledger import open_database
 from hartley.guard.ledger.book import AccountRow, Book, GroupRow, Look, Reset, Stop
 from hartley.guard.ledger.recount import Recount
-from hartley.guard.ledger.tables import ENTRIES, OPEN_REQUESTS, REQUESTS, selection
+from hartley.guard.ledger.tables import ATTEMPTS, ENTRIES, OPEN_REQUESTS, REQUESTS, selection
 
 if TYPE_CHECKING:
     from hartley.guard.config import GuardConfig
     from hartley.guard.ledger.batches import Database
-    from hartley.guard.ledger.recount import Row
     from hartley.guard.protocols import Account
 
 PAGE = 5000
@@ -197,7 +196,7 @@ def audit(
             members = [AccountRow.of(row) for row in base.read(selection("accounts"))]
             waiting = dict(base.read(OPEN_REQUESTS))
             book.flush()  # the head outlives a loss of power before it is printed
-        recount = Recount(_requests(database, book.requests))
+        recount = Recount(_pages(database, REQUESTS, book.requests))
         entries = _entries(database, book.seq, write)
         summary = verify(book.ledger, entries, noted.strip().lower(), recount.add)
         if (summary.entries, summary.head) != (book.seq, book.digest):
@@ -206,6 +205,12 @@ def audit(
                 f"{summary.entries} that end with {summary.head}"
             )
         recount.compare(groups, members, waiting)
+        recount.compare_attempts(_pages(database, ATTEMPTS, book.requests))
+        if (book.requests, book.clock_ms) < (recount.requests, recount.clock_ms):
+            raise ChangedLog(
+                f"the ledger must have {recount.requests} requests and a clock of at least "
+                f"{recount.clock_ms} ms, got {book.requests} and {book.clock_ms}: it was changed"
+            )
     finally:
         database.close()
     first, last = summary.moments
@@ -224,13 +229,13 @@ def audit(
     )
 
 
-def _requests(database: Database, most: int) -> Iterator[Row]:
-    """Yield what does not change of each request, by number."""
+def _pages(database: Database, statement: str, most: int) -> Iterator[Any]:
+    """Yield rows of requests that a statement reads in pages, up to a number."""
     number = 0
     while True:
         with database.transaction() as base:
-            page = [row for row in base.read(REQUESTS, (number, PAGE)) if row[0] <= most]
-        yield from (tuple(row) for row in page)
+            page = [tuple(row) for row in base.read(statement, (number, PAGE)) if row[0] <= most]
+        yield from page
         if len(page) < PAGE:
             return
         number = page[-1][0]

@@ -8,6 +8,7 @@ log does not stay unnoticed, nor a trip that the evidence did not bring, nor one
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -40,6 +41,7 @@ class _Group:
 
 @dataclass(slots=True)
 class _Account:
+    group: str = ""
     charged: int = 0
     answers: int = 0
     trips: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Recount:
         self._accounts: dict[str, _Account] = {}
         self.requests, self.clock_ms, self.older = 0, 0, 0
         self.open: dict[int, str] = {}
+        self._attempts, self._answered = array("I"), array("I")
         self._seq = 0
 
     def add(self, entry: Mapping[str, Any]) -> None:
@@ -107,11 +110,15 @@ class Recount:
                 self._fault(f"charges request {number}, and the next one is {self.requests}")
             expected = (number, name, entry["group"], entry["digest"], micro)
             self._compare_request(expected)
+            self._attempts.append(1)
+            self._answered.append(0)
         elif not 1 <= number <= self.requests or micro:
             self._fault(f"is another attempt of request {number}, for {in_bits(micro):g} bits")
+        self._attempts[number - 1] = max(self._attempts[number - 1], entry["attempt"])
         self.open[number] = entry["group"]
         group.charged += micro
         account.charged += micro
+        account.group = entry["group"]
         group.answers += 1
         account.answers += 1
         group.unbounded += not entry["guaranteed"]
@@ -144,7 +151,12 @@ class Recount:
                 )
 
     def _answer(self, group: _Group, entry: Mapping[str, Any]) -> None:
-        self.open.pop(entry["request"], None)
+        number, attempt = entry["request"], entry["attempt"]
+        if not 1 <= number <= self.requests or attempt > self._attempts[number - 1]:
+            self._fault(f"is the end of request {number}.{attempt}, which was not charged")
+        self.open.pop(number, None)
+        if entry["answered"]:
+            self._answered[number - 1] = attempt
         planted = entry.get("planted", entry["facts"].get("planted", ()))
         events = [Event(*event) for event in entry["events"]]
         if planted or events:
@@ -184,6 +196,31 @@ class Recount:
             group.charged, group.caps, group.renewed = 0, {}, self.requests
             for account in accounts:
                 account.charged = 0
+
+    def compare_attempts(self, rows: Iterator[tuple[int, int, int]]) -> None:
+        """Compare which attempts were made and answered with the table of requests.
+
+        An attempt that is forgotten there could be answered a second time.
+
+        Args:
+            rows: (number, attempts, attempt whose first byte was sent) of each request, by number;
+                a guard that runs may have added to them.
+
+        Raises:
+            ChangedLog: one says less than the entries.
+        """
+        for number, attempts, began in rows:
+            right = self._attempts[number - 1], self._answered[number - 1]
+            if attempts < right[0]:
+                raise ChangedLog(
+                    f"attempts of request {number} must be {right[0]}, by the audit log, got "
+                    f"{attempts}: the ledger was changed"
+                )
+            if right[1] and began != right[1]:
+                raise ChangedLog(
+                    f"the attempt of request {number} that was answered must be {right[1]}, by the "
+                    f"audit log, got {began}: the ledger was changed"
+                )
 
     def compare(
         self, groups: Sequence[GroupRow], accounts: Sequence[AccountRow], waiting: Mapping[str, int]
@@ -243,6 +280,7 @@ class Recount:
             of = f"account {member.name}"
             yield f"bits charged to {of}", in_bits(account.charged), in_bits(member.charged)
             yield f"answers of {of}", account.answers, member.answers
+            yield f"the group of {of}", account.group or member.group, member.group
             yield f"rules tripped by {of}", account.trips, member.trips
         for name, account in known.items():
             yield f"bits charged to {name}", in_bits(account.charged), 0.0

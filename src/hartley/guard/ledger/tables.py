@@ -53,6 +53,9 @@ REQUESTS = (
 )
 """What does not change of a request."""
 
+ATTEMPTS = "select number, attempts, began from requests where number > ? order by number limit ?"
+"""What was tried and begun of a request."""
+
 ENTRIES = "select seq, body, digest from audit where seq > ? order by seq limit ?"
 
 
