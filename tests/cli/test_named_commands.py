@@ -24,8 +24,8 @@ SRC = Path(hartley.__file__).parent
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 COMMAND = re.compile(r"(?<![\w/.'-])hartley ((?:--)?[a-zA-Z{](?:[^`'\"\n;)&#|?]|\.(?=\w))*)")
-NOT_COMMANDS = {"seed", "seed {}", "{}"}
-"""Texts that begin with the package's name: the label of seeds, the name of a JUnit suite."""
+NOT_COMMANDS = {"COMMAND", "seed", "seed {}", "{}"}
+"""Texts that begin with its name: the usage, the label of seeds, the name of a JUnit suite."""
 
 
 def strings(source: str) -> Iterator[str]:

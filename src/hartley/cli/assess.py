@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -28,8 +28,10 @@ from hartley.cli.terminal import (
     whole,
 )
 from hartley.core.errors import BadPlan, UnknownName, UsageError
-from hartley.engine.plan.plan import EXECUTORS, MOST_WORKERS, Plan, from_content, parse, read
 from hartley.store import check_name
+
+if TYPE_CHECKING:
+    from hartley.engine.plan.plan import Plan
 
 app = App(name="assess")
 
@@ -120,6 +122,8 @@ def assess(
     verbose
         Name also the attacks that do not fit the scene, with the reason of each.
     """
+    from hartley.engine.plan.plan import EXECUTORS
+
     if executor is not None and executor not in EXECUTORS:
         raise UnknownName("executor", executor, EXECUTORS)
     if remeasure is not None:
@@ -233,6 +237,8 @@ def ordered_plan(
     Raises:
         UsageError: a plan that cannot be read, an unknown name, or a value that cannot be.
     """
+    from hartley.engine.plan.plan import MOST_WORKERS
+
     ordered, source = _plan(plan, scene, own_model.settings(), plans or {})
     changes: dict[str, Any] = {
         "only": tuple(only) if only else None,
@@ -358,6 +364,7 @@ def _plan(
     plan: str | None, scene: str | None, files: Mapping[str, Any], contents: Mapping[str, bytes]
 ) -> tuple[Plan, str]:
     """The plan that the user means, and its file."""
+    from hartley.engine.plan.plan import Plan, from_content, parse, read
     from hartley.targets.python_object import is_object
 
     if plan is None and scene is None and not files:
@@ -397,6 +404,7 @@ def _own(
 ) -> tuple[Plan, str]:
     """The plan of a user's own scene: of flags, or of a recipe in a file; and the plan's file."""
     from hartley.engine.plan.own_scene import own_scene
+    from hartley.engine.plan.plan import Plan, from_content, read
 
     ships = plan is not None and not Path(plan).exists() and plan in plans()
     if scene is not None or (
@@ -436,6 +444,8 @@ def of_shipped(plan: str, scene: str, params: Mapping[str, Any], title: str) -> 
         UsageError: the plan is for a scan of records and the scene is a model, or the other way; or
             it tunes a model, and the scene is asked through an endpoint.
     """
+    from hartley.engine.plan.plan import parse
+
     if plan == "finetune" and params.get("endpoint"):
         raise UsageError(
             "the plan finetune must go with the folder of a model, got --endpoint, which is asked "

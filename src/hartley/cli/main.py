@@ -1,95 +1,32 @@
 """The command ``hartley``: one file a verb, imported when it is called.
 
-The exit codes are in ``EXIT_CODES``, which ``hartley --help`` prints.
+The exit codes are in ``EXIT_CODES``, which ``hartley --help`` prints. That page, and the version,
+import no library: what only some verbs need is imported for them.
 """
 
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from hartley.cli.second_verdict import second_verdict
+from hartley.cli.front_page import answers, asks_for_help, print_front_page
 from hartley.cli.start import guard, unguard
-from hartley.cli.supervise import (
-    INCONCLUSIVE,
-    STOPPED,
-    Unconfirmed,
-    can_supervise,
-    supervised,
-)
 from hartley.cli.terminal import complain, complain_at_length
+from hartley.cli.verbs import EXIT_CODES, NESTED, PLAYING, START, SUMMARY, VERBS
 from hartley.core.errors import HartleyError, Mistakes, UsageError, did_you_mean
 from hartley.engine.run.threads import one_thread
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
-USAGE = 2
+USAGE, INCONCLUSIVE, STOPPED = 2, 3, 130
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk without room."""
-
-VERBS = {
-    "list": "List attacks, defenses, games, scenes, plans, frameworks or runs.",
-    "show": "Show one part, or one row of a run.",
-    "assess": "Play every attack that fits a scene, measure each in bits, and judge the run.",
-    "attack": "Play one attack on a scene; its own parameters are flags.",
-    "chain": "Play attacks in order; the loot of each enters the scene of the next.",
-    "loop": "Run attacks in a ring, each on what the last one leaves; say whether it grows.",
-    "measure": "Measure results of another tool: trials with a secret in bits, others as a rate.",
-    "plan": "Say how many uses and processor seconds settle each limit of a plan (--power).",
-    "gate": "Compare a stored run with limits: 0 pass, 1 over, 2 bad input, 3 inconclusive.",
-    "sign": "Sign a stored run with a key, or check who signed it.",
-    "key": "Make a key to sign runs with, or show its fingerprint.",
-    "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
-    "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
-    "report": "Render a stored run as a page, for a pull request or for CI.",
-    "evidence": "Write what a stored run says about a law or a standard, sentence by row.",
-    "serve": "Show the runs of a store in a browser: verdicts, rows, trials, what is played now.",
-    "explain": "Explain a word that a report prints, such as certified or blind AUC.",
-    "canaries": "Draw harmless secrets for your own training, for assess --canaries or --withheld.",
-    "pack": "List packs of real data and weights, or fetch one.",
-    "guard": "Serve a model through a proxy that counts the bits each account may read.",
-    "new": "Write the file of a new attack, which works and can be changed.",
-}
-"""A verb is one row here, and one file of this folder that defines its ``app``."""
-
-NESTED = {
-    "canaries": {"make", "withhold"},
-    "key": {"make", "show"},
-    "guard": {"audit", "check", "replay", "reset", "status", "token"},
-    "pack": {"get", "list"},
-    "new": {"attack"},
-}
-"""Verbs that have commands of their own, each with a page of help."""
-PLAYING = {"assess", "attack", "chain", "loop"}
-"""Verbs that run code of parts: their process is supervised."""
-UNREADABLE = Unconfirmed(
-    "nothing was measured: the process that reads the file ended, as with a damaged file or too "
-    "little memory",
-    USAGE,
-)
-"""Libraries that parse tables are not written in Python: a hostile file can end their process."""
-
-
-SUMMARY = "Measures how many bits an attacker can move between data and models."
-START = (
-    "Start here:\n\n"
-    "`hartley assess --scene digits` plays every attack on a model that is trained here\n\n"
-    "`hartley report latest --open` shows what leaks, how sure that is, and what to do\n\n"
-    "`hartley explain certified` explains any word of it"
-)
-EXIT_CODES = (
-    "Exit codes: 0 pass, or done where there are no limits; 1 over a limit; 2 usage or bad input; "
-    "3 inconclusive: a limit that is not settled, a row that failed, a flagged row that a limit is "
-    "about, or an internal error; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."
-)
 
 
 def build(called: str = "") -> App:
@@ -120,6 +57,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake shows no traceback."""
     try:
         unguard()
+        if answers(arguments):
+            return print_front_page(arguments)
         _check_text(arguments)
         code: Any = build(_verb(arguments))(
             list(arguments),
@@ -149,6 +88,8 @@ def _check_text(arguments: Sequence[str]) -> None:
 
 def _description(verb: str) -> str:
     """Return all that a verb says of itself before its parameters; empty for one of several."""
+    import inspect
+
     function = import_module(f"hartley.cli.{verb}").app.default_command
     text = None if function is None else inspect.getdoc(function)
     return (text or "").partition("\nParameters\n")[0].strip()
@@ -163,18 +104,38 @@ def main() -> None:
     """Run the command line of this process."""
     guard()
     _fill_standard_descriptors()
-    if _verb(sys.argv[1:]) in PLAYING:
+    arguments = sys.argv[1:]
+    if answers(arguments):
+        sys.exit(_in_own_process(arguments))
+    if _verb(arguments) in PLAYING:
         one_thread()  # numpy starts its threads as it is imported, and workers are forked
     # Every verb needs it, and an import that Ctrl-C breaks off cannot be repeated.
-    import_module(f"hartley.cli.{_verb(sys.argv[1:]) or 'list'}")
-    arguments = sys.argv[1:]
-    if _verb(arguments) in PLAYING and can_supervise():
-        # A first word of another verb, or --help, plays nothing.
-        judge = second_verdict(arguments) if arguments[0] == "assess" else None
-        sys.exit(supervised(lambda: _in_own_process(arguments), judge))
-    if _verb(arguments) == "measure" and can_supervise():
-        sys.exit(supervised(lambda: _in_own_process(arguments), unconfirmed=UNREADABLE))
+    import_module(f"hartley.cli.{_verb(arguments) or 'list'}")
+    # The help of a verb plays nothing; that of attack NAME imports the part.
+    if _verb(arguments) in (*PLAYING, "measure") and not asks_for_help(arguments):
+        sys.exit(_supervised(arguments))
     sys.exit(_in_own_process(arguments))
+
+
+def _supervised(arguments: Sequence[str]) -> int:
+    """Run a command that plays parts, or parses a stranger's file, in a supervised child."""
+    from hartley.cli.second_verdict import second_verdict
+    from hartley.cli.supervise import Unconfirmed, can_supervise, supervised
+
+    def command() -> int:
+        return _in_own_process(arguments)
+
+    if not can_supervise():
+        return command()
+    if _verb(arguments) in PLAYING:
+        # A first word of another verb, or --help, plays nothing.
+        return supervised(command, second_verdict(arguments) if arguments[0] == "assess" else None)
+    # Libraries that parse tables are not written in Python: a hostile file can end their process.
+    words = (
+        "nothing was measured: the process that reads the file ended, as with a damaged file or "
+        "too little memory"
+    )
+    return supervised(command, unconfirmed=Unconfirmed(words, USAGE))
 
 
 def _fill_standard_descriptors() -> None:
@@ -283,6 +244,8 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
         # space for what was to be printed.
         place = "standard output" if error.filename is None else error.filename
         return (f"cannot use {place}: {error.strerror or error}",), USAGE
+    import traceback
+
     # a bug of ours: it must not exit with 1, which would mean "over a limit"
     complain_at_length("".join(traceback.format_exception(error)))
     line = f"internal error, please report it: {type(error).__name__}: {error}"

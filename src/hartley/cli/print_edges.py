@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hartley.cli.terminal import number, print_table, quantity, say
-from hartley.engine.result.edge_family import settings_apart
 
 
 def print_edges(document: Mapping[str, Any]) -> None:
@@ -14,6 +13,8 @@ def print_edges(document: Mapping[str, Any]) -> None:
     edges: Sequence[Mapping[str, Any]] = document.get("edges") or ()
     if not edges:
         return
+    from hartley.engine.result.edge_family import settings_apart
+
     say()
     lines = []
     for edge, apart in zip(edges, settings_apart(edges, document["channels"]), strict=True):

@@ -6,10 +6,8 @@ reasons, records) becomes visible here: it cannot move the cursor, hide, or begi
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,6 +34,8 @@ def whole(_kind: Any, tokens: Sequence[Any]) -> int:
 
 def print_json(value: Any) -> None:
     """Print one JSON document and nothing else."""
+    import json
+
     print(visible_json(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)))
 
 
@@ -156,6 +156,8 @@ _LAST = 36
 
 def width() -> int:
     """Return the columns of the terminal; 80 where it does not say."""
+    import shutil
+
     return shutil.get_terminal_size((80, 24)).columns
 
 

@@ -27,11 +27,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean X?"`` with the nearest known word, or an empty string."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else ""
 
@@ -84,6 +85,8 @@ class UnknownName(UsageError):
         """
         self.kind, self.name = kind, name
         names = sorted(known)
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names, n=3, cutoff=0.5)
         listing = LISTINGS.get(kind)
         choose = f"see `{listing}`" if listing else f"choose from {', '.join(names) or 'none'}"

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hartley.core.control_characters import one_line
-from hartley.program.wording import in_python
 
 Write = Callable[[str], object]
 
@@ -174,6 +173,8 @@ def looked_at() -> bool:
 
 def to_stderr(line: str) -> None:
     """Write a line of a program's audit, whose arguments have names of Python."""
+    from hartley.program.wording import in_python
+
     words = in_python(line).replace("--fresh plays", "fresh=True plays")
     sys.stderr.write(one_line(words) + "\n")
     sys.stderr.flush()
