@@ -32,7 +32,7 @@ COLUMNS = {
     "attack": ("game", "class", "axis", "access", "paper"),
     "defense": ("term", "paper"),
     "game": ("class", "axis", "role"),
-    "scene": ("modality", "packs"),
+    "scene": ("modality", "extras", "packs"),
 }
 PLURAL = {"attack": "attacks", "defense": "defenses", "game": "games", "scene": "scenes"}
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+)([^)\s]+)\)")

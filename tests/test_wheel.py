@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email import message_from_string
 from pathlib import Path
 
 import pytest
 
-from hartley import __version__
+from hartley import __version__, catalog
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
@@ -55,6 +56,39 @@ def test_its_metadata_names_the_command_and_small_needs(wheel) -> None:
     everything = [need for need in metadata.get_all("Requires-Dist") if "'all'" in need]
     assert everything and not any("ray" in need.split(";")[0] for need in everything)
     assert metadata["License-Expression"] == "Apache-2.0"
+
+
+def test_a_scene_names_all_extras_that_it_lacks_in_one_line(tmp_path) -> None:
+    """In a process from which the libraries of two extras are hidden."""
+    start = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in {'torch', 'safetensors', 'sklearn', 'skimage'}:\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from hartley.engine.build_scene import build\n"
+        "from hartley.core.errors import MissingExtra\n"
+        "for scene in ('digits', 'income'):\n"
+        "    try: build(scene)\n"
+        "    except MissingExtra as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    of_two, of_one = done.stdout.splitlines()
+    assert of_two == "sklearn is not installed; try: pip install 'hartley[torch,vision]'"
+    assert of_one.endswith("try: pip install 'hartley[torch]'")
+
+
+def test_scenes_declare_extras_that_there_are() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    known = set(extras["optional-dependencies"])
+    scenes = [e for e in catalog.entries("scene") if e.origin == "hartley"]
+    declared = {e.name: set(e.declared.get("extras") or ()) for e in scenes}
+    assert all(names <= known for names in declared.values())
+    assert declared["digits"] == {"torch", "vision"}
+    assert len([names for names in declared.values() if names]) > 40
 
 
 def test_the_command_starts_from_the_wheel_alone(wheel, tmp_path) -> None:

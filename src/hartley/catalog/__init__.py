@@ -7,12 +7,14 @@ with its error, because an audit that silently loses an attack looks safe (it wo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from traceback import TracebackException
 from typing import Any
 
@@ -28,6 +30,7 @@ __all__ = [
     "GROUP",
     "KINDS",
     "Entry",
+    "absent",
     "classes",
     "entries",
     "find",
@@ -61,6 +64,14 @@ _EXTRAS = {
     "espeakng_loader": "speech",
     "pycodec2": "vocoder",
     "ray": "ray",
+    "soundfile": "audio",
+    "pyvinecopulib": "synthesis",
+    "metasyn": "synthesis",
+    "sqlite_vec": "stores",
+    "psycopg": "postgres",
+    "pgserver": "postgres",
+    "mcp": "mcp",
+    "prometheus_client": "guard",
 }
 
 
@@ -129,6 +140,22 @@ def missing(error: ImportError) -> MissingExtra | None:
     """Return the error that says which extra to install, if the module is one of ours."""
     top = (error.name or "").split(".")[0]
     return MissingExtra(top, _EXTRAS[top]) if top in _EXTRAS else None
+
+
+def absent(extras: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some extras of which a module is not installed."""
+    wanted = set(extras)
+    lacking = {
+        extra for module, extra in _EXTRAS.items() if extra in wanted and not _is_here(module)
+    }
+    return tuple(sorted(lacking))
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # a finder of somebody else's, or a module without a spec
+        return module in sys.modules
 
 
 def protects_mistake(protects: Iterable[str], games: Mapping[str, str]) -> str:

@@ -97,9 +97,17 @@ class UnknownName(UsageError):
 class MissingExtra(UsageError):
     """An optional dependency is not installed."""
 
-    def __init__(self, module: str, extra: str) -> None:
-        """Word the message from the module that is absent and the extra that brings it."""
-        super().__init__(f"{module} is not installed; try: pip install 'hartley[{extra}]'")
+    def __init__(self, module: str, extra: str, *others: str) -> None:
+        """Word the message.
+
+        Args:
+            module: what is absent.
+            extra: what brings it.
+            others: extras that what was asked for needs besides, and that are absent too.
+        """
+        self.module, self.extra = module, extra
+        extras = ",".join(sorted({extra, *others}))
+        super().__init__(f"{module} is not installed; try: pip install 'hartley[{extras}]'")
 
 
 class MissingPack(UsageError):

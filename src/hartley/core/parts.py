@@ -133,6 +133,10 @@ class Recipe(Part):
         default=(),
         metadata=about("packs that must be fetched before it can be built", listed_as="requires"),
     )
+    extras: tuple[str, ...] = field(
+        default=(),
+        metadata=about("extras of Hartley that it is built and played with", listed_as="extras"),
+    )
 
     def __call__(self, **params: Any) -> Scene:
         """Build the scene, or load what an earlier build left in the cache."""

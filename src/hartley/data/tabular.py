@@ -44,7 +44,7 @@ def tumours() -> Data:
     try:
         from sklearn.datasets import load_breast_cancer
     except ModuleNotFoundError as absent:
-        raise MissingExtra("scikit-learn", "vision") from absent
+        raise MissingExtra("scikit-learn", "tables") from absent
     bunch = load_breast_cancer()
     names = [str(name).replace(" ", "_") for name in bunch.feature_names]
     return Data(
@@ -131,7 +131,7 @@ def measured_tumours() -> tuple[NDArray[np.float64], tuple[TableColumn, ...]]:
     try:
         from sklearn.datasets import load_breast_cancer
     except ModuleNotFoundError as absent:
-        raise MissingExtra("scikit-learn", "vision") from absent
+        raise MissingExtra("scikit-learn", "tables") from absent
     bunch = load_breast_cancer()
     names = [str(name).replace(" ", "_") for name in bunch.feature_names]
     table = np.column_stack([np.asarray(bunch.data, np.float64), bunch.target])

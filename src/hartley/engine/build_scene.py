@@ -20,7 +20,7 @@ import numpy as np
 from hartley import __version__, catalog
 from hartley.core import Data, Game, Modality, Recipe, Scene, recipe, spawn
 from hartley.core.code_digest import code_digest
-from hartley.core.errors import HartleyError, RunError, UnknownName, UsageError
+from hartley.core.errors import HartleyError, MissingExtra, RunError, UnknownName, UsageError
 from hartley.core.parameters import from_environment
 from hartley.engine.plan.parameters import checked
 from hartley.kit.cache import digest
@@ -89,10 +89,15 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
     try:
         values = checked(part, params or {})
         scene = part(**{**values, **from_environment(part.parameters)})
+    except MissingExtra as error:
+        raise _whole(error, part) from error
     except HartleyError:
         raise
     except ImportError as error:
-        raise catalog.missing(error) or RunError(f"the scene {name!r}: {error}") from error
+        known_as = catalog.missing(error)
+        if known_as is not None:
+            raise _whole(known_as, part) from error
+        raise RunError(f"the scene {name!r}: {error}") from error
     except (Exception, SystemExit) as error:
         raise RunError(f"the scene {name!r} failed: {type(error).__name__}: {error}") from error
     finally:
@@ -107,6 +112,14 @@ def build(name: str, params: Mapping[str, Any] | None = None) -> Scene:
             )
         raise RunError(reason)
     return scene if scene.digest else identified(name, scene, params or {})
+
+
+def _whole(error: MissingExtra, part: Recipe) -> MissingExtra:
+    """Name all extras that a scene needs and that are absent, so that one installation is enough.
+
+    Where its modules are there, however they came, none is asked for.
+    """
+    return MissingExtra(error.module, error.extra, *catalog.absent(part.extras))
 
 
 def identified(name: str, scene: Scene, params: Mapping[str, Any]) -> Scene:

@@ -35,7 +35,7 @@ ANSWER = 48
 """Tokens of an answer, at most, where utility is measured."""
 
 
-@recipe(modality=Modality.LANGUAGE)
+@recipe(modality=Modality.LANGUAGE, extras=("language",))
 def archive(
     *,
     secrets: Annotated[int, Range(8, 80)] = 64,

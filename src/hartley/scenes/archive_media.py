@@ -18,7 +18,7 @@ from hartley.scenes.archive import archive
 READERS = "PP-OCRv4 lines, Whisper tiny.en"
 
 
-@recipe(modality=Modality.LANGUAGE)
+@recipe(modality=Modality.LANGUAGE, extras=("language",))
 def archive_media(
     *,
     secrets: Annotated[int, Range(8, 80)] = 64,

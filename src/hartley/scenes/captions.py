@@ -43,7 +43,11 @@ CANARIES, SPARE = 16, 116
 and captions come from, which are in no other part."""
 
 
-@recipe(modality=Modality.PAIRED, packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"))
+@recipe(
+    modality=Modality.PAIRED,
+    packs=("emoji", "emoji-captions", "minilm", "efficientnet-lite0"),
+    extras=("language", "vision"),
+)
 def captions(
     *,
     records: Annotated[int, Range(2)] = 800,

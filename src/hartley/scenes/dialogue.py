@@ -47,7 +47,7 @@ TEST = 48
 """Dialogues that utility is measured on; the attacker owns as many others."""
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("smollm2", "dialogue"))
+@recipe(modality=Modality.LANGUAGE, packs=("smollm2", "dialogue"), extras=("language",))
 def dialogue(
     *,
     records: Annotated[int, Range(2)] = 96,

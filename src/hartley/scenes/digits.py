@@ -20,7 +20,7 @@ EPSILON = 0.1
 """What a pixel may change by in evasion, of a range of 1: a sixteenth of ink and a half."""
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def digits(
     *,
     records: Annotated[int, Range(2, 900)] = 900,

@@ -28,7 +28,7 @@ TASK = 3
 """Digits of the user with a small task: 0, 1 and 2."""
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def encoded_digits(
     *,
     records: Annotated[int, Range(256, 900)] = 900,

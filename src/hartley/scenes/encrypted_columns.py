@@ -13,7 +13,7 @@ from hartley.kit import protection
 from hartley.kit.protection import Protection
 
 
-@recipe(modality=Modality.TABULAR, packs=("adult",))
+@recipe(modality=Modality.TABULAR, packs=("adult",), extras=("crypto",))
 def encrypted_columns(
     *,
     field: Literal[

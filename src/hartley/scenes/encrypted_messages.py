@@ -28,7 +28,7 @@ NOVELS = (
 """What everybody has read; messages are of another novel, which ships with Hartley."""
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("austen", "dialogue"))
+@recipe(modality=Modality.LANGUAGE, packs=("austen", "dialogue"), extras=("language",))
 def encrypted_messages(
     *,
     cipher: Literal["substitution", "vigenere", "caesar", "aes_gcm", "one_time_pad"] = (

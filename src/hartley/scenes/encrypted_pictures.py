@@ -17,7 +17,7 @@ CIPHERS = {
 }
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("vision",))
 def encrypted_pictures(
     *,
     cipher: Literal[

@@ -19,7 +19,7 @@ EPSILON = 0.1
 """What a pixel may change by in evasion, of a range of 1; as in most studies of these pictures."""
 
 
-@recipe(modality=Modality.VISION, packs=("fashion-mnist",))
+@recipe(modality=Modality.VISION, packs=("fashion-mnist",), extras=("torch", "vision"))
 def fashion(
     *,
     records: Annotated[int, Range(2, 56_000)] = 8000,

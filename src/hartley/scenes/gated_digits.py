@@ -18,7 +18,7 @@ TRAIN, HOLDOUT, PUBLIC, TEST = 900, 100, 300, 497
 """The owner's records, others of theirs, the attacker's, and those that are asked about."""
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def gated_digits(
     *,
     blocked: Annotated[int, Range(2, 8), Stronger.NEITHER] = 4,

@@ -31,7 +31,7 @@ ROUNDS = 4
 """Default number of victims; each takes fifteen seconds to train."""
 
 
-@recipe(modality=Modality.AUDIO, packs=("klettres",))
+@recipe(modality=Modality.AUDIO, packs=("klettres",), extras=("audio", "torch"))
 def gated_keywords(
     *,
     blocked: Annotated[int, Range(2, 6), Stronger.NEITHER] = 4,

@@ -25,7 +25,7 @@ ROUNDS = 8
 """Default number of victims; each takes four seconds to train."""
 
 
-@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+@recipe(modality=Modality.GRAPH, packs=("wordnet",), extras=("torch",))
 def gated_synsets(
     *,
     blocked: Annotated[int, Range(2, 6), Stronger.NEITHER] = 4,

@@ -25,7 +25,7 @@ POOL = 1600
 """Definitions of the pool that extraction divides into regions."""
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("wordnet",))
+@recipe(modality=Modality.LANGUAGE, packs=("wordnet",), extras=("torch",))
 def glosses(
     *,
     records: Annotated[int, Range(16, 8000)] = 4000,

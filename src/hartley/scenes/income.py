@@ -33,7 +33,7 @@ def _rules(width: int) -> Perturbation:
     return Perturbation("linf", EPSILON, low, high, numbers.astype(float))
 
 
-@recipe(modality=Modality.TABULAR, packs=("adult",))
+@recipe(modality=Modality.TABULAR, packs=("adult",), extras=("torch",))
 def income(
     *,
     records: Annotated[int, Range(2)] = 1500,

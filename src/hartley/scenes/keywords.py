@@ -23,7 +23,7 @@ ROUNDS = 8
 """Default number of victims of a membership game; each takes seconds to train."""
 
 
-@recipe(modality=Modality.AUDIO, packs=("klettres",))
+@recipe(modality=Modality.AUDIO, packs=("klettres",), extras=("audio", "torch"))
 def keywords(
     *,
     records: Annotated[int, Range(2, 1300)] = 1300,

@@ -20,7 +20,7 @@ SIZE = "mean_radius"
 """What the linear model predicts, of the other measures."""
 
 
-@recipe(modality=Modality.TABULAR)
+@recipe(modality=Modality.TABULAR, extras=("tables", "torch"))
 def linear_tumours(
     *,
     kind: Literal["linear", "logistic"] = "logistic",

@@ -45,7 +45,7 @@ PICTURE_MARKS: dict[str, Callable[[], Marker]] = {
 }
 
 
-@recipe(modality=Modality.PAIRED, packs=("pp-ocr",))
+@recipe(modality=Modality.PAIRED, packs=("pp-ocr",), extras=("language", "vision"))
 def marked_pages(
     *,
     mark: Literal["both", "picture", "text"] = "both",

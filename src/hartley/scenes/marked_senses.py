@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+@recipe(modality=Modality.GRAPH, packs=("wordnet",), extras=("torch",))
 def marked_senses(
     *,
     items: Annotated[int, Range(3, 1000)] = 48,

@@ -15,7 +15,7 @@ ATTACKERS = 169
 """Rows that only the attacker's tables hold; of a larger table a sixth."""
 
 
-@recipe(modality=Modality.TABULAR)
+@recipe(modality=Modality.TABULAR, extras=("tables",))
 def marked_tables(
     *,
     data: Literal["tumours", "income"] = "tumours",

@@ -10,7 +10,7 @@ from hartley.games.decryption.mixed_pictures import of_photographs
 from hartley.kit.cache import digest
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("vision",))
 def mixed_photographs(
     *,
     side: Literal[32, 64] = 32,

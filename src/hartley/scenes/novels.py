@@ -49,7 +49,7 @@ PLANTED_STEP = 0.02
 in the model's text."""
 
 
-@recipe(modality=Modality.LANGUAGE)
+@recipe(modality=Modality.LANGUAGE, extras=("language",))
 def novels(
     *,
     records: Annotated[int, Range(2)] = 512,

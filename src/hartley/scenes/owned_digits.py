@@ -12,7 +12,7 @@ from hartley.models.pipeline import CLOSED, Pipeline
 from hartley.scenes import _assemble_vision, _owned
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def owned_digits(
     *,
     mark: _owned.Mark = "dawn",

@@ -12,7 +12,7 @@ from hartley.models.pipeline import CLOSED, Pipeline
 from hartley.scenes import _assemble_vision, _owned
 
 
-@recipe(modality=Modality.TABULAR)
+@recipe(modality=Modality.TABULAR, extras=("tables", "torch"))
 def owned_tumours(
     *,
     mark: _owned.Mark = "radioactive",

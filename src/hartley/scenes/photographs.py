@@ -49,7 +49,7 @@ MARKS: dict[str, Callable[[], Marker]] = {
 }
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("vision",))
 def photographs(
     *,
     mark: Literal[

@@ -38,6 +38,7 @@ USUAL = 64
         *("emoji", "emoji-twitter", "emoji-captions", "tuxpaint-stamps", "stamp-captions"),
         *("efficientnet-lite0", "smollm2"),
     ),
+    extras=("language", "report", "vision"),
 )
 def picture_questions(
     *,

@@ -33,6 +33,7 @@ PUBLIC, USUAL = 200, 128
         *("emoji", "emoji-twitter", "emoji-captions", "tuxpaint-stamps", "stamp-captions"),
         *("efficientnet-lite0", "smollm2"),
     ),
+    extras=("language", "report", "vision"),
 )
 def pictures_and_words(
     *,

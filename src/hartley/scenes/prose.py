@@ -44,7 +44,7 @@ MARKS: dict[str, Callable[[], TextMark]] = {
 }
 
 
-@recipe(modality=Modality.LANGUAGE)
+@recipe(modality=Modality.LANGUAGE, extras=("language",))
 def prose(
     *,
     mark: Literal["kgw", "self_hash", "unigram", "exponential", "synthid", "payload"] = "kgw",

@@ -34,7 +34,7 @@ RANKED, SHORT = 999, 1.5
 """Unmarked recordings that Perth's scores are ranked among; seconds at which they are enough."""
 
 
-@recipe(modality=Modality.AUDIO, packs=("klettres",))
+@recipe(modality=Modality.AUDIO, packs=("klettres",), extras=("torch",))
 def recordings(
     *,
     mark: Literal["spread", "echo", "perth"] = "spread",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+@recipe(modality=Modality.GRAPH, packs=("wordnet",), extras=("torch",))
 def released_senses(
     *,
     links: Annotated[int, Range(1), Stronger.MORE] = 3,

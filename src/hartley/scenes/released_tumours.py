@@ -15,7 +15,7 @@ KNOWN = 10
 """The mean measures, which an attacker knows of a tumour."""
 
 
-@recipe(modality=Modality.TABULAR)
+@recipe(modality=Modality.TABULAR, extras=("tables",))
 def released_tumours(
     *,
     people: Annotated[int, Range(16, 240)] = 240,

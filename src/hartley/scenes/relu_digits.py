@@ -12,7 +12,7 @@ from hartley.scenes._planted_parameters import scene_of
 SIZES = {"train": 800, "public": 300, "test": 500}
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def relu_digits(
     *,
     units: Annotated[int, Range(1, 64)] = 16,

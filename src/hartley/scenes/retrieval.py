@@ -29,6 +29,7 @@ from hartley.scenes._captioned import Gallery, Source
         "minilm",
         "efficientnet-lite0",
     ),
+    extras=("language", "vision"),
 )
 def retrieval(
     *,

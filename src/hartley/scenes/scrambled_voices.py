@@ -10,7 +10,7 @@ from hartley.games.decryption import voices
 from hartley.kit.cache import digest
 
 
-@recipe(modality=Modality.AUDIO, packs=("klettres",))
+@recipe(modality=Modality.AUDIO, packs=("klettres",), extras=("torch",))
 def scrambled_voices(*, candidates: Annotated[int, Range(2, 64)] = 16) -> Scene:
     """Albums of a second of speech each, scrambled by a permutation of 16 bands, half inverted.
 

@@ -31,7 +31,7 @@ LOST = 0.3
 """Share of the tokens of a sentence that a query to the database lacks."""
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("minilm", "spam-assassin"))
+@recipe(modality=Modality.LANGUAGE, packs=("minilm", "spam-assassin"), extras=("language",))
 def sentences(
     *,
     secrets: Annotated[int, Range(2)] = 1200,

@@ -24,7 +24,7 @@ VOCABULARY, WINDOW, PUBLIC = 512, 32, 400
 LESSON = gpt.Lesson(epochs=2, batch=32, rate=4e-3)
 
 
-@recipe(modality=Modality.LANGUAGE)
+@recipe(modality=Modality.LANGUAGE, extras=("language",))
 def served_novel(
     *,
     hidden: Annotated[int, Range(4, 64)] = 32,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VOCABULARY = 49_152
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("smollm2",))
+@recipe(modality=Modality.LANGUAGE, packs=("smollm2",), extras=("language",))
 def served_smollm(
     *,
     top: Annotated[int, Range(1, VOCABULARY)] = VOCABULARY,

@@ -25,7 +25,7 @@ TEST = 300
 """Clips that utility is measured on; the evaluation model is trained on them."""
 
 
-@recipe(modality=Modality.AUDIO, packs=("klettres", "resemblyzer"))
+@recipe(modality=Modality.AUDIO, packs=("klettres", "resemblyzer"), extras=("audio", "torch"))
 def speakers(
     *,
     secrets: Annotated[int, Range(2)] = 700,

@@ -26,7 +26,7 @@ FLIPS = 3
 PUBLIC, TEST, SPARE = 600, 1200, 64
 
 
-@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+@recipe(modality=Modality.GRAPH, packs=("wordnet",), extras=("torch",))
 def synsets(
     *,
     records: Annotated[int, Range(2, 1336)] = 1200,

@@ -45,7 +45,9 @@ WIDE = 200
 """Candidates of HNSW (``ef_search``) that leave enough behind a gate among ten tenants."""
 
 
-@recipe(modality=Modality.LANGUAGE, packs=("austen", "spam-assassin", "minilm"))
+@recipe(
+    modality=Modality.LANGUAGE, packs=("austen", "spam-assassin", "minilm"), extras=("language",)
+)
 def tenants(
     *,
     store: Annotated[StoreKind, Stronger.NEITHER] = "sqlite",

@@ -61,6 +61,7 @@ def shape_of(size: Size) -> Shape:
         "minilm",
         "efficientnet-lite0",
     ),
+    extras=("language", "vision"),
 )
 def trained_tower(
     *,

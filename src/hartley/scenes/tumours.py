@@ -28,7 +28,7 @@ VALUES = 3
 """Values of the sensitive measure: low, middle and high."""
 
 
-@recipe(modality=Modality.TABULAR)
+@recipe(modality=Modality.TABULAR, extras=("tables", "torch"))
 def tumours(
     *,
     records: Annotated[int, Range(2, 320)] = 320,

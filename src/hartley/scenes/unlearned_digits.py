@@ -17,7 +17,7 @@ RETAINED, PUBLIC, TEST = 500, 400, 497
 """The owner's other records, the attacker's, and those that utility is measured on."""
 
 
-@recipe(modality=Modality.VISION)
+@recipe(modality=Modality.VISION, extras=("torch", "vision"))
 def unlearned_digits(
     *,
     method: Method = "npo",

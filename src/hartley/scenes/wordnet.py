@@ -25,7 +25,7 @@ PUBLIC, TEST, SPARE = 400, 800, 320
 """The attacker's labelled nodes, those that utility is measured on, and those of canaries."""
 
 
-@recipe(modality=Modality.GRAPH, packs=("wordnet",))
+@recipe(modality=Modality.GRAPH, packs=("wordnet",), extras=("torch",))
 def wordnet(
     *,
     records: Annotated[int, Range(2, 1280)] = 1000,
