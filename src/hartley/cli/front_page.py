@@ -42,7 +42,7 @@ def print_front_page(arguments: Sequence[str]) -> int:
 
 
 def front_page(room: int) -> Iterator[str]:
-    """Yield the lines of the page, in so many columns."""
+    """Yield the lines of the page, in that many columns."""
     yield "Usage: hartley COMMAND"
     for paragraph in (SUMMARY, *START.split("\n\n"), EXIT_CODES):
         yield ""

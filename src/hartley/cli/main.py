@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def _supervised(arguments: Sequence[str]) -> int:
-    """Run a command that plays parts, or parses a stranger's file, in a supervised child."""
+    """Run a command that plays parts, or parses a file of results, in a supervised child."""
     from hartley.cli.second_verdict import second_verdict
     from hartley.cli.supervise import Unconfirmed, can_supervise, supervised
 
