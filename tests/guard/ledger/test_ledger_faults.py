@@ -266,14 +266,15 @@ def test_a_file_that_may_only_be_read_is_refused(make: Make, tmp_path: Path) -> 
     config: GuardConfig = make()
     open_ledger(config).close_now()
     Path(config.ledger).chmod(0o444)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    folders = {folder: folder.stat().st_mode for folder in (tmp_path, *tmp_path.parents[:2])}
+    for folder in folders:
         folder.chmod(0o555)
     try:
         run = [sys.executable, "-c", READ_ONLY, str(config.path)]
         done = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
     finally:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o700)
+        for folder, mode in folders.items():
+            folder.chmod(mode & 0o777)
     assert done.stdout.startswith("UsageError") and "cannot be" in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
