@@ -207,3 +207,15 @@ def hartley(tmp_path: Path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a server of PostgreSQL that the tests start."""
+    pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
+    pytest.importorskip("pgserver", reason="needs the extra 'postgres'")
+    from hartley.kit.stores.postgres_store import started
+
+    url, running = started()
+    yield url.replace(":@", "@")
+    running.cleanup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def assess(
     defenses: bool = True,
     run: str | None = None,
     fresh: Switch = False,
+    index: str | None = None,
     remeasure: str | None = None,
     json: Switch = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
@@ -115,6 +117,9 @@ def assess(
         Name of the run. Default: made from the plan and the scene.
     fresh
         Begin a new run even if there is one of the same plan and scene.
+    index
+        Also note the run in this index over many stores, postgresql://USER@HOST/NAME. Default:
+        HARTLEY_INDEX.
     remeasure
         Measure the stored trials of this run again, without a model.
     json
@@ -126,6 +131,8 @@ def assess(
 
     if executor is not None and executor not in EXECUTORS:
         raise UnknownName("executor", executor, EXECUTORS)
+    if index is not None:
+        os.environ["HARTLEY_INDEX"] = index
     if remeasure is not None:
         if plan is not None or scene is not None:
             raise UsageError(

@@ -24,8 +24,12 @@ def folder_of(run: str, store: Path) -> Path:
         StoreError: there are no runs at all, or it is not clear which is the latest.
     """
     from hartley.store import bring, latest, named, runs
+    from hartley.store.shared_index import is_index, store_of
 
-    if run == "latest":
+    if is_index(store) and Path(run).name == run:
+        store, run = store_of(store, run)
+        note(f"{run} is in {named(store)}")
+    elif run == "latest":
         run = latest(store)
     # A bare name is a run of the store, whatever the current directory has of that name.
     bare = Path(run).name == run and not run.endswith(".json")

@@ -107,7 +107,9 @@ def _judged(question: _Question, *, save: bool, json: bool) -> int:
     from hartley.cli.find_run import path_of
     from hartley.engine.result.judge_stored import read_limits
     from hartley.store import read_verified
+    from hartley.store.remote import refuse_index
 
+    refuse_index(question.store, "judge it")
     limits = question.limits
     plan = None if limits is None else read_limits(limits)
     path = path_of(question.run, question.store)

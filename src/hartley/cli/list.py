@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -37,6 +38,8 @@ def list_(
     matrix: Annotated[bool, Parameter(negative="")] = False,
     verbose: Annotated[bool, Parameter(name=("--verbose", "-v"), negative="")] = False,
     store: Store = Path("runs"),
+    scene: str | None = None,
+    status: str | None = None,
 ) -> int:
     """List attacks, defenses, games, scenes, plans, frameworks, runs or the declared defenses.
 
@@ -52,7 +55,12 @@ def list_(
     verbose
         Print all columns, and name the attacks of the matrix, or why a cell has none.
     store
-        The folder of runs (for ``list runs``).
+        The folder of runs (for ``list runs``), a URL such as s3://BUCKET/PLACE, or
+        postgresql://HOST/NAME, an index over many stores.
+    scene
+        Only runs of the scenes that match this pattern (for ``list runs``).
+    status
+        Only runs of this verdict in one word, or unfinished or damaged (for ``list runs``).
     """
     if matrix:
         return _matrix(json=json, verbose=verbose)
@@ -65,7 +73,7 @@ def list_(
         "plans": _plans,
         "frameworks": _frameworks,
         "declared": _declared,
-        "runs": partial(_runs, store),
+        "runs": partial(_runs, store, scene or "", status or ""),
     }
     if what in others:
         return others[what](json=json)
@@ -227,18 +235,33 @@ def _verdict(run: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (str(run["status"]), run.get("waived"))))
 
 
-def _runs(store: Path, *, json: bool) -> int:
+def _runs(store: Path, scene: str, status: str, *, json: bool) -> int:
     from hartley.store import runs
+    from hartley.store.shared_index import is_index, listed
 
     if (store.exists() or store.is_symlink()) and not store.is_dir():
         raise StoreError(f"a store must be a folder, got {store}")
-    stored = runs(store)
+    if many := is_index(store):
+        stored = listed(store, scene=scene, status=status)
+    else:
+        stored = [
+            row
+            for row in runs(store)
+            if (not scene or fnmatchcase(str(row.get("scene", "")), scene))
+            and status in ("", row["status"])
+        ]
     if json:
         print_json(stored)
         return 0
     print_table(
-        ("run", "created", "scene", "status"),
-        [(r["id"], r.get("created", ""), r.get("scene", ""), _verdict(r)) for r in stored],
+        ("run", "created", "scene", "status", *(["store"] if many else [])),
+        [
+            (
+                *(r["id"], r.get("created", ""), r.get("scene", ""), _verdict(r)),
+                *([r["store"]] if many else []),
+            )
+            for r in stored
+        ],
     )
     for row in stored:
         if row["status"] != "damaged" and "reason" in row:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hartley.cli.front_page import answers, asks_for_help, print_front_page
 from hartley.cli.start import guard, unguard
-from hartley.cli.terminal import complain, complain_at_length
+from hartley.cli.terminal import complain, complain_at_length, note
 from hartley.cli.verbs import EXIT_CODES, NESTED, PLAYING, START, SUMMARY, VERBS
 from hartley.core.errors import HartleyError, Mistakes, UsageError, did_you_mean
 from hartley.engine.run.threads import one_thread
@@ -71,6 +71,9 @@ def run(arguments: Sequence[str]) -> int:
         lines, code = _error_lines(error, arguments)
         for line in lines:
             complain(line)
+    if index := sys.modules.get("hartley.store.shared_index"):
+        for sentence in index.missed:
+            note(sentence)
     return code if isinstance(code, int) else 0
 
 

@@ -54,10 +54,12 @@ def serve(
         import jinja2  # noqa: F401
 
         from hartley.store import named
+        from hartley.store.remote import refuse_index
         from hartley.web import serving
         from hartley.web.pages import pages_of
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "aiohttp", EXTRA) from None
+    refuse_index(store, "show it")
     pages = pages_of(store)
     serving.access_of(host, port, token=not no_token, names=name)  # refused before it listens
     with serving.listening(host, port) as at:

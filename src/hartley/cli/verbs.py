@@ -18,6 +18,7 @@ VERBS = {
     "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
     "evidence": "Write what a stored run says about a law or a standard, sentence by row.",
+    "index": "Note the runs of a store in an index over many stores, in PostgreSQL.",
     "serve": "Show the runs of a store in a browser: verdicts, rows, trials, what is played now.",
     "explain": "Explain a word that a report prints, such as certified or blind AUC.",
     "canaries": "Draw harmless secrets for your own training, for assess --canaries or --withheld.",

@@ -10,7 +10,7 @@ from typing import Any
 
 from hartley.core.errors import DamagedRun, StoreError, UsageError
 from hartley.reference.schema import verdict_of, waived
-from hartley.store import remote, run_index
+from hartley.store import remote, run_index, shared_index
 from hartley.store.disk import as_bytes
 from hartley.store.journal import RUN, Journal, read_journal
 from hartley.store.read_document import read_run
@@ -94,7 +94,8 @@ def bring(store: Path, run: str) -> list[str]:
     Raises:
         StoreError: the store cannot be reached, or what it holds is damaged.
     """
-    if remote.spool_of(store) is None or not _is_name(run):
+    spool = remote.spool_of(store)
+    if spool is None or remote.is_index(spool.url) or not _is_name(run):
         return []
     return remote.bring(store, run)
 
@@ -106,7 +107,10 @@ def runs(store: Path) -> list[dict[str, Any]]:
     of a folder that is a copy of another run, or was renamed, is ``inconclusive``, as the gate has
     it.
     """
-    if remote.spool_of(store) is not None:
+    spool = remote.spool_of(store)
+    if spool is not None and remote.is_index(spool.url):
+        return shared_index.listed(store)
+    if spool is not None:
         return newest_first(_remote_rows(store))
     index = read_index(store)
     rows = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hartley.core.errors import DamagedRun, StoreError
 from hartley.core.input_files import LARGEST_TEXT, read_bytes, toml_table
 from hartley.reference.schema import verdict_of
-from hartley.store import remote
+from hartley.store import remote, shared_index
 from hartley.store.disk import (
     append,
     as_bytes,
@@ -198,6 +198,7 @@ class Ledger:
         content = as_bytes(self.plan)
         write_atomically(self.folder / "plan.toml", content)
         self.note("planned", PLAN, plan_sha256=digest_of(content), **note)
+        shared_index.note_run(self.folder)
 
     def finish(self, document: Mapping[str, Any]) -> None:
         """Write the run document, then its digest into the journal.
@@ -236,8 +237,9 @@ class Ledger:
         if self.lock is not None and self.process == os.getpid():
             if self.journal.ended:
                 keep_listed(self.folder)
-            self.lock.release()
-            self.lock = None
+            lock, self.lock = self.lock, None
+            lock.release()
+            shared_index.note_run(self.folder)
 
     def _check_process(self) -> None:
         if self.process != os.getpid():
@@ -253,6 +255,8 @@ def check_store(store: Path) -> None:
     Raises:
         StoreError: they cannot.
     """
+    remote.refuse_index(store, "play it in")
+    shared_index.check()
     if remote.spool_of(store) is not None:
         remote.reach(store)
     with as_store_error(store):
@@ -539,6 +543,7 @@ def fetch_matching(store: Path, inputs: str, run: str | None) -> None:
     Raises:
         StoreError: the store cannot be reached.
     """
+    remote.refuse_index(store, "play it in")
     if remote.spool_of(store) is None:
         return
     remote.reach(store)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hartley.core.errors import StoreError
+from hartley.store import shared_index
 from hartley.store.disk import append, as_bytes, hold, write_atomically
 from hartley.store.journal import RUN, VERDICT, Journal, line_of, read_journal
 from hartley.store.verify import digest_of, vouched_bytes
@@ -59,6 +60,7 @@ def save_verdict(folder: Path, run_sha256: str, saved: Mapping[str, Any]) -> Pat
         append(folder / "journal.jsonl", line_of(record, journal.last)[0])
     finally:
         lock.release()
+    shared_index.note_run(folder)
     return folder / FILE
 
 

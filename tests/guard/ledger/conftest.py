@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.databases import new_database
 
 from hartley.guard.config import GuardConfig, read_config
 
@@ -46,26 +46,9 @@ def written(
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server(postgres_server: str) -> str:
     """The address of a server of PostgreSQL."""
-    pytest.importorskip("psycopg", reason="needs the extra 'postgres'")
-    pytest.importorskip("pgserver", reason="needs the extra 'postgres'")
-    from hartley.kit.stores.postgres_store import started
-
-    url, running = started()
-    yield url.replace(":@", "@")
-    running.cleanup()
-
-
-def new_database(url: str) -> str:
-    """Make a database on a server, and return its address."""
-    import psycopg
-
-    name = f"ledger_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(url, autocommit=True) as base:
-        base.execute(f"create database {name}")
-    head, _, rest = url.partition("/postgres?")
-    return f"{head}/{name}?{rest}"
+    return postgres_server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

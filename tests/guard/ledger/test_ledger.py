@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import new_database
 
 from hartley.guard.ledger import BatchedLedger, LedgerError, open_ledger
 from hartley.guard.ledger.book import Begin, Finish, Look, Operation, Reserve, Reset, Stop
 from hartley.guard.ledger.commands import audit, reset, status
 from hartley.guard.protocols import Account, Charge, Event, Refused, Reservation
 
-from .conftest import Make, new_database
+from .conftest import Make
 
 
 def asked(bits: float, who: str = "alice", key: str = "", body: str = "a", **more: Any) -> Reserve:

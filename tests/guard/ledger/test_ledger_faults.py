@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.databases import new_database
 
 from hartley.core.errors import UsageError
 from hartley.guard.config import GuardConfig
 from hartley.guard.ledger import BatchedLedger, LedgerError, open_ledger
 from hartley.guard.ledger.commands import accounts, audit, status
 
-from .conftest import Make, new_database
+from .conftest import Make
 from .test_ledger import asked, granted
 
 WRITER = """

@@ -17,9 +17,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hartley.store.remote.spool import folder_of_store, is_url, named, spool_of
+from hartley.store.remote.spool import (
+    folder_of_store,
+    is_index,
+    is_url,
+    named,
+    refuse_index,
+    spool_of,
+)
 
-__all__ = ["Lease", "bring", "folder_of_store", "is_url", "listed", "named", "reach", "spool_of"]
+__all__ = [
+    "Lease",
+    "bring",
+    "folder_of_store",
+    "is_index",
+    "is_url",
+    "listed",
+    "named",
+    "reach",
+    "refuse_index",
+    "spool_of",
+]
 
 
 def reach(store: Path) -> None:

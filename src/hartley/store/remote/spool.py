@@ -44,6 +44,29 @@ def is_url(store: str) -> bool:
     return bool(_URL.match(store))
 
 
+def is_index(store: str) -> bool:
+    """Whether a store is named by the address of an index over many, in PostgreSQL."""
+    return store.startswith(("postgresql://", "postgres://"))
+
+
+def refuse_index(store: Path, use: str) -> None:
+    """Refuse an index where a store must be named.
+
+    Args:
+        store: the folder of a store, or one that stands for a store or an index.
+        use: what a store is needed for, as the end of a sentence.
+
+    Raises:
+        UsageError: the folder stands for an index.
+    """
+    spool = spool_of(store)
+    if spool is not None and is_index(spool.url):
+        raise UsageError(
+            f"--store must name the store of a run to {use}, got an index, which anyone who "
+            "writes it can point elsewhere; hartley list runs says which store has which run"
+        )
+
+
 def folder_of_store(store: str) -> Path:
     """Return the folder of a store: itself, or the spool of a URL, which is made.
 
@@ -59,9 +82,10 @@ def folder_of_store(store: str) -> Path:
     for link in url.split("::"):
         user, at, _ = link.partition("://")[2].partition("/")[0].rpartition("@")
         if at and ":" in user:
+            given = "PGPASSWORD" if is_index(url) else "FSSPEC_SFTP_PASSWORD, as fsspec reads it"
             raise UsageError(
                 "the URL of a store must not hold a password, which would be written down; give it "
-                "in the environment, as fsspec reads it: FSSPEC_SFTP_PASSWORD=…"
+                f"in the environment: {given}"
             )
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     folder = _spools() / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', url)[:60]}-{digest}"
