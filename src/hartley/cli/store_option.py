@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from hartley.store import folder_of_store
-
 
 def _read(_kind: Any, tokens: Sequence[Any]) -> Path:
     """Return the folder of a store, or the one that stands for a URL."""
+    from hartley.store import folder_of_store
+
     return folder_of_store(tokens[0].value)
 
 
