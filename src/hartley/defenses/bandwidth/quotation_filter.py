@@ -24,7 +24,7 @@ READINGS = 4000
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("retrieval_extraction", "prompt_stealing"),
+    protects=("retrieval_extraction", "prompt_stealing", "retrieval_membership"),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.16893",
     strongest={"words": 4, "decodes": True},

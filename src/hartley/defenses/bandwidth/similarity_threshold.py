@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @defense(
     term=Term.BANDWIDTH,
     stage="output",
-    protects=("retrieval_extraction",),
+    protects=("retrieval_extraction", "retrieval_membership"),
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2402.16893",
     strongest={"least": 0.99},

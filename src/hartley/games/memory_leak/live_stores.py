@@ -24,7 +24,7 @@ CLOSED = Rules(gate="before", fetch_gated=True, words="tenant", duplicates="tena
 SILENT = Rules(gate="before", least=2.0)
 """No chunk is near enough to be returned."""
 
-TENANTS, CHUNKS, SENTENCES, SPARE = 4, 12, 3, 240
+TENANTS, CHUNKS, SENTENCES, SPARE = 4, 12, 3, 400
 _WHO = "captain sister doctor neighbour colonel cousin lady steward"
 _DID = "praised wrote visited refused expected remembered followed admired"
 _WHAT = "letter carriage garden concert harbour dinner portrait bonnet library meadow"

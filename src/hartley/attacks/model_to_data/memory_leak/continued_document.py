@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     modalities=(Modality.LANGUAGE,),
     paper="arXiv:2406.19234",
     loot=Loot.TEXTS,
+    sweep={"share": (0.25, 0.5, 0.8)},
 )
 def continued_document(
     view: View[RetrievalMembershipBrief],
@@ -33,6 +34,8 @@ def continued_document(
     share: Annotated[float, Range(0, 1, open_low=True, open_high=True), Stronger.NEITHER] = 0.5,
 ) -> Outcome:
     """Have each document's beginning continued, and score the answer by the words of its end.
+
+    A filter of quotations passes an end that is shorter than what it looks for.
 
     Args:
         share: of the document's words that are quoted.
