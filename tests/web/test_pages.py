@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import threading
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +18,7 @@ from tests.web.stores import SCRIPT, cut, trials, trials_bytes, write
 
 from hartley.core.errors import StoreError
 from hartley.report.format_numbers import percent
+from hartley.store import glance
 from hartley.web.access import Access
 from hartley.web.pages import pages_of
 from hartley.web.row_pages import trial_lines
@@ -524,3 +527,16 @@ def test_an_empty_store_says_how_to_begin(tmp_path):
     assert "has no runs yet" in pages.text("/")
     assert "the store has 0" in pages.text("/compare")
     pages.close()
+
+
+def test_a_verdict_that_was_read_off_the_end_of_a_journal_says_so_until_the_run_is_read(
+    opened, monkeypatch
+):
+    pages, _ = opened
+    read, check = threading.Event(), glance.Listing._check
+    monkeypatch.setattr(glance.Listing, "_check", lambda self: read.wait(30) and check(self))
+    assert "files not compared yet" in pages.text("/")
+    read.set()
+    limit = time.monotonic() + 30
+    while "files not compared yet" in pages.text("/"):
+        assert time.monotonic() < limit

@@ -27,6 +27,7 @@ from hartley.report.summary import limited, summary
 from hartley.report.table_rows import channel
 from hartley.report.templates import text as report_text
 from hartley.report.words import words
+from hartley.store import named
 from hartley.web.access import REPORT_POLICY, Access, checked
 from hartley.web.addresses import row_path, run_path
 from hartley.web.compare_page import TONES as COMPARED
@@ -171,7 +172,7 @@ class Pages:
         return _page_of(
             "runs.html",
             title="Runs",
-            store=one_line(self.stored.store),
+            store=one_line(named(self.stored.store)),
             lines=lines,
             total=total,
             matching=len(rows),
@@ -193,6 +194,7 @@ class Pages:
             "scene": one_line(row.get("scene", "")),
             "status": "no limits" if status == "none" else one_line(status),
             "waived": one_line(row.get("waived", "")),
+            "unchecked": row.get("checked") is False and row["status"] != UNFINISHED,
             "tone": TONES.get(status, "inconclusive"),
             "reason": one_line(row.get("reason", ""), 300),
             "progress": progress,
