@@ -24,11 +24,11 @@ import pytest
 
 from hartley import __version__
 from hartley.core import Experiment, Stage
-from hartley.core.errors import RunError
+from hartley.core.errors import RunError, UsageError
 from hartley.engine.assess import assess
 from hartley.engine.plan.plan import Plan, parse
 from hartley.engine.plan.worklist import code_of
-from hartley.engine.run import executor, processes, ray_executor, ray_seat
+from hartley.engine.run import executor, processes, ray_bridge, ray_executor, ray_seat
 from hartley.engine.run.ray_executor import Cluster, perform_on_ray
 from hartley.store import trials_from_bytes
 
@@ -250,6 +250,72 @@ def test_a_lost_head_ends_the_run_and_it_goes_on_here(head, strangers, tmp_path)
     assert [row["status"] for row in rows] == ["measured", "measured"]
     for name, content in kept.items():
         assert (folder / "trials" / name).read_bytes() == content
+
+
+def test_errors_of_ray_are_one_line_that_says_why():
+    versions = (
+        "Version mismatch: The cluster was started with:\n    Ray: 2.40.0\n    Python: 3.9.1\n"
+    )
+    made = (
+        "The actor died because of an error raised in its creation task, ray::Seat.__init__()\n"
+        "RuntimeError: The actor with name Seat failed to import\n  File 'x'\n"
+        "ModuleNotFoundError: No module named 'hartley'"
+    )
+    for text, line in {
+        versions: "cluster was started with: Ray: 2.40.0 Python: 3.9.1",
+        made: "ModuleNotFoundError: No module named 'hartley'",
+        "The head is gone.\nMore.": "The head is gone.",
+        "": "RuntimeError",
+    }.items():
+        assert ray_bridge._one_line(RuntimeError(text)).endswith(line)
+
+
+def test_another_hartley_there_says_so_before_a_job_is_read():
+    seat = object.__new__(ray_seat.Seat)
+    seat._order = {"version": "0.0"}
+    with pytest.raises(RunError, match=r"and the command is 0\.0; install the same"):
+        seat.begin()
+
+
+def test_a_command_that_was_stopped_reads_what_has_arrived(monkeypatch):
+    """A pipe with a frame in it is read, however long ago the last one was."""
+    bridge = object.__new__(ray_executor._Bridge)
+    token = ray_executor.new_token()
+    read, write = os.pipe()
+    bridge._results, bridge._frames = read, ray_executor.Frames(token)
+    bridge._silent = bridge._connected = False
+    monkeypatch.setattr(ray_executor, "_CONNECTING", 0.02)
+    monkeypatch.setattr(ray_executor, "_SILENCE", 0.02)
+    monkeypatch.setattr(ray_executor, "_TICK", 0.01)
+    os.write(write, ray_executor.pack(token, {"alive": True}))
+    notes = bridge.notes()
+    assert next(notes)[0] == {"alive": True}
+    time.sleep(0.1)  # the command was stopped: no wait in vain
+    os.write(write, ray_executor.pack(token, {"alive": True}))
+    assert next(notes)[0] == {"alive": True}
+    assert list(notes) == [] and bridge.cause() == "it does not answer any more"
+    os.close(read)
+    os.close(write)
+
+
+def test_another_program_at_the_address_is_one_line():
+    """Ray would wait for three minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer():
+            taken, _ = other.accept()
+            with taken:
+                taken.recv(100)
+                taken.sendall(b"HTTP/1.1 400 Bad request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ray_executor, "find_spec", lambda _name: object())
+            with pytest.raises(UsageError, match="what listens there is another program"):
+                ray_executor.check(Cluster(address))
+        thread.join()
 
 
 def test_what_is_missing_is_one_line(call, monkeypatch):

@@ -11,6 +11,7 @@ played again elsewhere. Only this process and the command know each other; only 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -29,13 +30,14 @@ LOSSES = 3
 _TICK = 0.2
 """Seconds between two looks."""
 _PATIENCE = 300.0
-"""Seconds until one seat at least must be ready, and that a result may take to arrive."""
+"""Seconds that may pass without a seat that plays, and that a result may take to arrive."""
 _LOOK = 2.0
 """Seconds between two looks at the machines of the cluster."""
 _FAREWELL = 5.0
 """Seconds after which this process ends by force, once the command wants no more."""
 _STARTS = 3
 """Times that a cluster of this machine alone is started."""
+_REASON = re.compile(r"[A-Za-z_.]*(Error|Exception|Exit|Interrupt)\b")
 _LIGHT = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
@@ -43,6 +45,9 @@ _LIGHT = {
 }
 """Settings of Ray: start no worker before one is asked for, and wait on a busy machine."""
 _TOKEN = " (a cluster that asks for a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN set here)"
+_UNUSED = "rfc3987_syntax"
+"""A module that jsonschema, which Ray imports, imports where it is there (Jupyter brings it): it
+builds a grammar of addresses, which takes 1.5 s of processor time, and Ray has no use for it."""
 _LOOPBACK = "127.0.0.2"
 """Ray puts the machine's outer address in the place of 127.0.0.1."""
 _OBJECTS = 256 << 20
@@ -68,8 +73,8 @@ class Bridge:
         self._todo = foreign_last([Experiment.load(one) for one in order["experiments"]])
         self._seats: list[_Seated] = []
         self._losses: dict[str, int] = {}
+        self._size = 1
         self._next_look = 0.0
-        self._any_ready = False
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -78,6 +83,7 @@ class Bridge:
         Raises:
             RunError: there is no cluster, or it is lost; or a machine has other code or files.
         """
+        sys.modules.setdefault(_UNUSED, None)  # type: ignore[arg-type]  # None: not to be imported
         import ray
 
         _connect(ray, self._order)
@@ -89,11 +95,11 @@ class Bridge:
 
     def _play(self, ray: Any) -> None:
         size = self._order["workers"] or int(ray.cluster_resources().get("CPU", 1))
-        size = max(1, min(size, len(self._todo)))
-        began = time.monotonic()
+        self._size = max(1, min(size, len(self._todo)))
+        playing = time.monotonic()
         while (self._todo or self._busy()) and not self.stop.is_set():
             free = [seat for seat in self._seats if seat.experiment is None]
-            while len(self._seats) < size and len(free) < len(self._todo):
+            while len(self._seats) < self._size and len(free) < len(self._todo):
                 self._seats.append(self._hire(ray))
                 free.append(self._seats[-1])
             awaited = {seat.awaited: seat for seat in self._seats if seat.awaited is not None}
@@ -101,7 +107,9 @@ class Bridge:
             for reference in ready:
                 self._answered(ray, awaited[reference])
             self._say({"alive": True})
-            if not self._any_ready and time.monotonic() - began > _PATIENCE:
+            if self._busy():
+                playing = time.monotonic()
+            elif time.monotonic() - playing > _PATIENCE:
                 raise RunError(_no_room(ray))
             if time.monotonic() > self._next_look:
                 self._next_look = time.monotonic() + _LOOK
@@ -130,7 +138,7 @@ class Bridge:
             self._lost(ray, seat, _one_line(error))
             return
         if seat.experiment is None:  # it has begun
-            self._any_ready = True
+            self._losses.pop("", None)
             seat.host = answer["host"]
         else:
             self._ended(seat, *answer)
@@ -165,8 +173,10 @@ class Bridge:
         experiment = seat.experiment
         if experiment is None:
             losses = self._losses[""] = self._losses.get("", 0) + 1
-            if losses >= LOSSES and not self._any_ready:
+            if losses >= LOSSES and not self._busy():
                 raise RunError(f"no worker can be started there: {why}")
+            if losses >= LOSSES:  # go on with those that play
+                self._size = max(1, len(self._seats))
         elif not self._again(experiment, why):
             reason = f"its worker was lost {LOSSES} times while it was played: {why}"
             failed = {"status": "failed", "note": {"reason": reason, "seconds": 0.0}}
@@ -227,8 +237,19 @@ def _no_room(ray: Any) -> str:
 
 
 def _one_line(error: BaseException) -> str:
+    """Return what an error of Ray says: its first line, or all where that only announces the rest.
+
+    Where an actor could not be made, the reason is the last line of the traceback that follows.
+    """
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
+    if not lines:
+        return type(error).__name__
+    if lines[0].endswith(":") and "Version mismatch" in lines[0]:
+        return " ".join(lines)[:300]
+    if "creation task" in lines[0]:
+        reasons = [line for line in lines if _REASON.match(line)]
+        return (reasons or lines)[-1][:300]
+    return lines[0][:300]
 
 
 def _follow(inbox: IO[bytes], bridge: Bridge) -> None:

@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -40,6 +39,10 @@ _CONNECTING = 180.0
 """Seconds that connecting, or starting a cluster on this machine, may take."""
 _REACH = 5.0
 """Seconds that a machine may take to accept a connection."""
+_SETTINGS = 4
+"""The kind of a frame of settings in HTTP/2."""
+_TICK = 0.5
+"""Seconds of one wait for the bridge."""
 _FAREWELL = 4.0
 """Seconds that the bridge may take to disconnect."""
 _DEFAULT = Limits()
@@ -79,11 +82,32 @@ def check(cluster: Cluster) -> None:
             f"{cluster.address!r}"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH) as probe:
+            speaks = os.environ.get("RAY_USE_TLS", "0") == "1" or _speaks(probe)
     except OSError as error:
         raise UsageError(
             f"no Ray cluster answers at {cluster.address}: {error.strerror or error}"
         ) from error
+    if not speaks:
+        raise UsageError(
+            f"no Ray cluster answers at {cluster.address}: what listens there is another program; "
+            "the port is that of ray start --head --port, 6379 by default"
+        )
+
+
+def _speaks(probe: socket.socket) -> bool:
+    """Whether what is connected speaks Ray's protocol, gRPC: Ray itself would wait for minutes.
+
+    Each side of HTTP/2 begins with a frame of its settings (RFC 9113, section 3.4).
+    """
+    probe.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0)))
+    answer = b""
+    try:
+        while len(answer) < 4 and (piece := probe.recv(9)):
+            answer += piece
+    except OSError:  # it has closed, or says nothing
+        return False
+    return len(answer) >= 4 and answer[3] == _SETTINGS
 
 
 def perform_on_ray(
@@ -159,7 +183,7 @@ class _Bridge:
         self._mark, token = secrets.token_hex(16), new_token()
         self._frames = Frames(token)
         self._log = None if logs is None else logs / "ray.txt"
-        self._silent = False
+        self._silent = self._connected = False
         jobs_end, self._jobs = os.pipe()
         self._results, results_end = os.pipe()
         environment = {**os.environ, **dict.fromkeys(THREADS, "1"), "PYTHONUNBUFFERED": "1"}
@@ -192,25 +216,29 @@ class _Bridge:
 
     def notes(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Yield what it says, until it ends or says nothing for too long."""
-        last, patience = time.monotonic(), _CONNECTING
-        while time.monotonic() - last < patience:
-            if not select.select([self._results], [], [], 0.5)[0]:
+        # Waits in vain are counted, not seconds: a command that was stopped for a while (Ctrl-Z)
+        # must read first what has arrived meanwhile.
+        in_vain, patience = 0, _CONNECTING
+        while in_vain * _TICK < patience:
+            if not select.select([self._results], [], [], _TICK)[0]:
+                in_vain += 1
                 continue
             piece = os.read(self._results, 1 << 20)
             if not piece:
                 return
-            last = time.monotonic()
+            in_vain = 0
             try:
                 for note, content in self._frames.add(piece):
-                    patience = _SILENCE
+                    self._connected, patience = True, _SILENCE
                     yield note, content
             except GarbledFrame:
                 return
-            last = time.monotonic()
         self._silent = True
 
     def cause(self) -> str:
         """Say why it has ended before all was played."""
+        if self._silent and not self._connected:
+            return f"it did not answer within {_CONNECTING:.0f} s"
         if self._silent:
             return "it does not answer any more"
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -17,7 +17,7 @@ from typing import Any
 
 from hartley import __version__
 from hartley.core import Experiment
-from hartley.core.errors import HartleyError
+from hartley.core.errors import HartleyError, RunError
 from hartley.engine.completed import files_of_scene
 from hartley.engine.plan.worklist import code_of
 from hartley.engine.run.executor import Limits, Staff
@@ -37,8 +37,8 @@ def unlike(experiment: Experiment, files: Sequence[str], version: str, *, here: 
         here: the name of this machine; by default its host name.
     """
     here = here or socket.gethostname()
-    if version != __version__:
-        return f"{here} has Hartley {__version__}, and the command is {version}; install the same"
+    if other := _other_version(version, here):
+        return other
     try:
         code = code_of(experiment)
         digests = files_of_scene(experiment.scene, experiment.scene_params)
@@ -56,6 +56,13 @@ def unlike(experiment: Experiment, files: Sequence[str], version: str, *, here: 
             "the same files at the same paths there"
         )
     return ""
+
+
+def _other_version(version: str, here: str = "") -> str:
+    if version == __version__:
+        return ""
+    here = here or socket.gethostname()
+    return f"{here} has Hartley {__version__}, and the command is {version}; install the same"
 
 
 class Seat:
@@ -78,8 +85,10 @@ class Seat:
         """Start its worker, and say where it is.
 
         Raises:
-            RunError: no worker process can be started.
+            RunError: no worker process can be started, or another Hartley has sent the order.
         """
+        if other := _other_version(self._order["version"]):
+            raise RunError(other)
         self._staff.warm_up()
         return {"host": socket.gethostname(), "pid": os.getpid()}
 
