@@ -7,7 +7,8 @@ Jobs are replicates of one attack on ``live:membership``, each at least ten seco
 workers. Both sides play the same jobs in turns, in one process, and the cluster runs already; each
 job has victims of its own, so that nothing is kept for the other side. Printed are the seconds from
 the first job's start to the last result (warm), and from the call to its end (whole), which on Ray
-holds the connection and the start of the workers there. The target is warm ≤ 1.10 × local.
+holds the connection and the start of the workers there. Ratios are of turns, with the interval of
+their geometric mean: turns differ by what else the machine does. The target is warm ≤ 1.10 × local.
 
 The trials of both sides are compared byte by byte.
 """
@@ -17,13 +18,13 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
+from scipy import stats
 
 from hartley.core import Experiment, Stage
 from hartley.engine.run import executor, processes
@@ -72,6 +73,15 @@ def same(one, two) -> bool:
     )
 
 
+def interval(ratios) -> tuple[float, float, float]:
+    """Geometric mean of the ratios of the turns, and its interval of 95 % by Student's t."""
+    logs = np.log(ratios)
+    half = 0.0
+    if len(logs) > 1:
+        half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / len(logs) ** 0.5
+    return tuple(np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]))
+
+
 def main() -> None:
     """Play in turns and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,16 +119,18 @@ def main() -> None:
                         f"{min(spans):.1f} to {max(spans):.1f} s, CPU of the jobs {cpu:.1f} s",
                         flush=True,
                     )
-                ratios.append(found["ray"][0] / found["local"][0])
+                pairs = zip(found["ray"], found["local"], strict=True)
+                ratios.append([far / here for far, here in list(pairs)[:2]])
+                ratios[-1].append(found["ray"][3] / found["local"][3])
                 print(
-                    f"turn {turn + 1} warm ray / local {ratios[-1]:.3f}, whole "
-                    f"{found['ray'][1] / found['local'][1]:.3f}, same trials: "
+                    f"turn {turn + 1} warm ray / local {ratios[-1][0]:.3f}, whole "
+                    f"{ratios[-1][1]:.3f}, same trials: "
                     f"{same(found['local'][4], found['ray'][4])}",
                     flush=True,
                 )
-            print(
-                f"warm ray / local: median of {len(ratios)} turns {statistics.median(ratios):.3f}"
-            )
+            for number, name in enumerate(("warm", "whole", "CPU of the jobs")):
+                mean, low, high = interval([ratio[number] for ratio in ratios])
+                print(f"{name} ray / local: {mean:.3f} [{low:.3f}, {high:.3f}], n {len(ratios)}")
         finally:
             processes.end(head.pid)
             head.wait()
