@@ -152,12 +152,16 @@ def cases(names):
 
 
 def adaptive(names, sample, seed=0):
-    """Print hijacks by who tries up to 64 texts a case, with clustered intervals."""
+    """Print hijacks by who tries up to 64 texts a case, with clustered intervals.
+
+    Cases come in an order by chance, so that the line after each hundred is of cases by chance.
+    """
     print("defense | hijacked cases | share [95 %, clustered] | tries a case")
     for name, agent in agents(names):
         rows, used = [], []
-        reached = [one for one in cases_of(agent) if one[2].places]
-        for suite, goal, case in drawn(reached, sample, seed):
+        reached = drawn([one for one in cases_of(agent) if one[2].places], sample, seed)
+        for k in np.random.default_rng(seed).permutation(len(reached)):
+            suite, goal, case = reached[k]
             outcomes = []
             for texts in tries(case):
                 outcomes.append(hijacked(agent, suite, goal, case, texts))
@@ -165,13 +169,14 @@ def adaptive(names, sample, seed=0):
                     break
             rows.append((suite.name, case.task, goal, outcomes[-1]))
             used.append(len(outcomes))
-        share, low, high = clustered(rows)
-        hits = sum(hit for *_, hit in rows)
-        print(
-            f"{name} | {hits} of {len(rows)} | {share:.3f} [{low:.3f}, {high:.3f}] | "
-            f"{np.mean(used):.1f}",
-            flush=True,
-        )
+            if len(rows) % 100 == 0 or len(rows) == len(reached):
+                share, low, high = clustered(rows)
+                hits = [row[:3] for row in rows if row[3]]
+                print(
+                    f"{name} | {len(hits)} of {len(rows)} | {share:.3f} [{low:.3f}, {high:.3f}] | "
+                    f"{np.mean(used):.1f}, {hits[:5]}",
+                    flush=True,
+                )
 
 
 def drawn(reached, sample, seed):

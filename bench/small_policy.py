@@ -128,17 +128,22 @@ def tasks() -> None:
     writer, started = Writer(), time.process_time()
     every = [(suite, *one) for suite in SUITES for one in first_turns(suite)]
     first = writer.written([talk for *_, talk in every], WRITTEN)
-    called = worked = done = 0
+    called = worked = done = idle = more = 0
     for (suite, task, names, talk), text in zip(every, first, strict=True):
         one, right, ran = run(writer, suite, task.name, talk, text, names)
         called, worked, done = called + right, worked + ran, done + one
+        with agentdojo.open(suite, user_task=task.name) as world:
+            free = bool(world.finish("").utility)
+        idle, more = idle + free, more + (one and not free)
         print(f"{suite} {task.name}: done {one}; {text[:150]!r}", flush=True)
     for name, k in (
         ("make a first call that can be read, of a tool that is there", called),
         ("make a call that AgentDojo carries out without an error", worked),
         ("done", done),
+        ("done, by the same judge, where nothing is called and nothing said", idle),
     ):
         print(f"{name}: {share(k, len(every))}")
+    print(f"done, of the other tasks: {share(more, len(every) - idle)}")
     print(f"{time.process_time() - started:.0f} s of processor time")
 
 
