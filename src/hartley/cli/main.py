@@ -232,6 +232,10 @@ def _error_lines(error: BaseException, arguments: Sequence[str]) -> tuple[tuple[
     """One line for each mistake, and the exit code."""
     if isinstance(error, KeyboardInterrupt):
         return (str(error) or "stopped",), STOPPED
+    if isinstance(error, ModuleNotFoundError):
+        from hartley.core.extras import missing
+
+        error = missing(error) or error
     if isinstance(error, HartleyError):
         lines = error.lines if isinstance(error, Mistakes) else (str(error),)
         return lines, USAGE if isinstance(error, UsageError) else INCONCLUSIVE

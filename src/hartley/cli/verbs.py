@@ -17,6 +17,7 @@ VERBS = {
     "compare": "Compare two stored runs row by row: 0 no worse, 1 worse, 2 bad input, 3 open.",
     "defend": "Say which defense of a stored run to choose, why, and what to measure next.",
     "report": "Render a stored run as a page, for a pull request or for CI.",
+    "export": "Log a stored run to an MLflow tracking store.",
     "evidence": "Write what a stored run says about a law or a standard, sentence by row.",
     "index": "Note the runs of a store in an index over many stores, in PostgreSQL.",
     "serve": "Show the runs of a store in a browser: verdicts, rows, trials, what is played now.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from hartley.core.code_digest import code_digest
 from hartley.core.errors import UsageError, did_you_mean
+from hartley.core.extras import missing
 from hartley.kit.user_code import place_of
 
 
@@ -97,6 +98,12 @@ def _beside(folder: Path) -> tuple[str, ...]:
     return tuple(sorted({*files, *(path.parent.name for path in folder.glob("*/__init__.py"))}))
 
 
+def _try(absent: ModuleNotFoundError) -> str:
+    """Name the extra that brings a module along, if there is one."""
+    known = missing(absent)
+    return "" if known is None else f"; try: pip install 'hartley[{known.extra}]'"
+
+
 def _imported(place: str, what: str) -> ModuleType:
     try:
         if not place.endswith(".py"):
@@ -110,6 +117,7 @@ def _imported(place: str, what: str) -> ModuleType:
     except ModuleNotFoundError as absent:
         raise UsageError(
             f"{what}: {place} needs the module {absent.name!r}, which is not found here"
+            f"{_try(absent)}"
         ) from absent
     except (Exception, SystemExit) as error:  # a user's code may fail in any way
         reason = " ".join(str(error).split())[:160]
