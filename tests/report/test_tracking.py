@@ -81,7 +81,7 @@ def test_another_machine_must_be_allowed(document, monkeypatch):
         "./mlruns": "",
     }.items():
         assert host_of(uri) == host
-    with pytest.raises(UsageError, match="--allow-host tracking.example.org") as refused:
+    with pytest.raises(UsageError, match=r"--allow-host tracking\.example\.org") as refused:
         log_run(document, "https://user:pass@tracking.example.org/x")
     assert "pass" not in str(refused.value)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
