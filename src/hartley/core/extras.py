@@ -42,7 +42,7 @@ BROUGHT_BY = {
     "sqlalchemy": "mlflow",
     "prometheus_client": "guard",
 }
-"""By top-level module, the extra that a person who lacks it is told to install."""
+"""By top-level module, the extra that a message names where it is absent."""
 
 
 def missing(error: ImportError) -> MissingExtra | None:

@@ -133,7 +133,7 @@ def metrics_of(document: Mapping[str, Any]) -> dict[str, float]:
 
 
 def tags_of(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return what tells the run from others: digests, versions, the verdict, what is missing."""
+    """Return what distinguishes the run: digests, versions, the verdict, what is missing."""
     verdict = document["verdict"]
     rows = document["channels"]
     tags = {
@@ -195,11 +195,11 @@ def _client(uri: str) -> Any:
 
 
 def _refusal(uri: str, error: Exception) -> UsageError:
-    shown = re.sub(r"//[^/@]*@", "//…@", uri)  # a password
+    without_password = re.sub(r"//[^/@]*@", "//…@", uri)
     reason = " ".join(str(error).split())
     if (broken := _of_the_system(error)) is not None:
         reason = broken.strerror or reason
-    return UsageError(f"the tracking store {shown} cannot be used: {reason[:300]}")
+    return UsageError(f"the tracking store {without_password} cannot be used: {reason[:300]}")
 
 
 def _of_the_system(error: BaseException | None) -> OSError | None:
@@ -246,7 +246,7 @@ def _log(client: Any, document: Mapping[str, Any], uri: str, experiment: str) ->
 
 
 def _experiment(client: Any, uri: str, name: str) -> str:
-    """Return the id of an experiment; of a database that is a file, artifacts lie beside it."""
+    """Return the id of an experiment; of a database that is a file, artifacts are beside it."""
     there = client.get_experiment_by_name(name)
     if there is not None:
         if there.lifecycle_stage != "active":
