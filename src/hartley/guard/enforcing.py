@@ -30,9 +30,11 @@ from hartley.guard.requests import compact
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.stream_judge import Withhold
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
-from hartley.guard.upstream import MOST_ANSWER_BYTES, Reply, UpstreamFault, pieces, plain, whole
+from hartley.guard.upstream import MOST_ANSWER_BYTES, UpstreamFault, pieces, plain, whole
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
     from hartley.guard.proxy import Guard
 
 MOST_TIMED_BYTES = 2**16
@@ -116,7 +118,7 @@ async def _payload(
     guard: Guard, exchange: Exchange, body: bytes, most: int = MOST_ANSWER_BYTES
 ) -> tuple[int, Any, int]:
     """Return status, JSON and bytes of a whole response; 502 and None where there is none."""
-    response: Reply | None = None
+    response: ClientResponse | None = None
     clock = asyncio.get_running_loop().time
     try:
         response = await guard.ask(exchange, body)
@@ -264,7 +266,7 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     """Answer with events, each of which holds what the judge has released."""
     stream = web.StreamResponse(headers=EVENTS)
     answer = guard.answer(exchange)
-    response: Reply | None = None
+    response: ClientResponse | None = None
     end = b"data: [DONE]\n\n"
     try:
         response = await guard.ask(exchange, body)
@@ -290,7 +292,7 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
         guard.metrics.held(answer.most)
         if response is not None:
             # Where an answer is cut, the model's server sees the connection end.
-            response.close(complete=exchange.outcome == "answered")
+            response.close()
     if not exchange.prepared:
         await _send(guard, exchange, stream, b"")
     guard.ended(exchange)
@@ -302,7 +304,7 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
 async def _released(
     guard: Guard,
     exchange: Exchange,
-    response: Reply,
+    response: ClientResponse,
     answer: JudgedAnswer,
     stream: web.StreamResponse,
 ) -> None:

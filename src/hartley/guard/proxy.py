@@ -38,10 +38,12 @@ from hartley.guard.protocols import Refused
 from hartley.guard.requests import read_key, read_request
 from hartley.guard.stream_judge import Withhold
 from hartley.guard.streaming import JudgedAnswer, Judging
-from hartley.guard.upstream import Reply, Upstream, UpstreamFault, whole
+from hartley.guard.upstream import Upstream, UpstreamFault, whole
 from hartley.guard.watching import watched
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
     from hartley.guard.config import GuardConfig
     from hartley.guard.protocols import Ledger, Reservation
 
@@ -386,7 +388,7 @@ class Guard:
             number=exchange.number,
         )
 
-    async def ask(self, exchange: Exchange, body: bytes) -> Reply:
+    async def ask(self, exchange: Exchange, body: bytes) -> ClientResponse:
         """Forward a request, and measure how long the model's server takes to answer.
 
         Raises:

@@ -14,9 +14,11 @@ from hartley.guard.exchange import SERVER, Exchange, upstream_error
 from hartley.guard.protocols import Refused, State
 from hartley.guard.sse import BadEvents, EventReader
 from hartley.guard.streaming import BadAnswer, JudgedAnswer
-from hartley.guard.upstream import MOST_ANSWER_BYTES, Reply, UpstreamFault, pieces, plain
+from hartley.guard.upstream import MOST_ANSWER_BYTES, UpstreamFault, pieces, plain
 
 if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
     from hartley.guard.proxy import Guard
 
 PASSED_HEADERS = ("Content-Type", "Content-Encoding", "Content-Length")
@@ -30,16 +32,14 @@ async def watched(guard: Guard, exchange: Exchange) -> web.StreamResponse:
         Rejected: the model's server gave no answer.
     """
     await _charged(guard, exchange)
-    response: Reply | None = None
+    response: ClientResponse | None = None
     stream: web.StreamResponse | None = None
     copy = bytearray()
     try:
         response = await guard.ask(exchange, exchange.body)
         await guard.begin(exchange)
         headers = {
-            name: response.headers[name.lower()]
-            for name in PASSED_HEADERS
-            if name.lower() in response.headers
+            name: response.headers[name] for name in PASSED_HEADERS if name in response.headers
         }
         stream = web.StreamResponse(status=response.status, headers={**headers, **SERVER})
         exchange.prepared = True
