@@ -287,7 +287,7 @@ def test_servers_that_cannot_be_used_are_refused_in_one_line(make: Make, server:
     cases = [
         ("postgresql://ann@127.0.0.1:9/guard", "127.0.0.1:9/guard cannot be used: .*refused"),
         ("postgresql://ann:pw@127.0.0.1:9/guard", "without a password: set .* PGPASSWORD"),
-        (url.replace("/ledger_", "/none_"), "does not exist"),
+        (url.replace("/test_", "/none_"), "does not exist"),
     ]
     for place, message in cases:
         with pytest.raises(UsageError, match=message) as caught:
