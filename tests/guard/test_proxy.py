@@ -214,6 +214,21 @@ def test_a_client_that_hangs_up_ends_the_answer_at_the_model_and_stays_charged(s
     assert guard.group().answers == 1
 
 
+def test_clients_that_hang_up_at_once_leave_no_trace_of_code_in_the_log(serving, model, caplog):
+    guard = serving()
+    model.reply = lambda _path, _body: streamed(events(*[{"content": PROSE}] * 5))
+    body = chat("free", stream=True)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", guard.port)) as client:
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            client.recv(10)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1" + bytes(7))
+    eventually(lambda: guard.guard.active == 0)
+    assert guard.group().answers == 20
+    assert not [row for row in caplog.records if row.exc_info]
+
+
 def test_a_budget_is_shared_by_a_group_also_at_the_same_time(serving, model):
     guard = serving(budget=5.0)
     model.reply = lambda _path, _body: said("yes")

@@ -123,7 +123,13 @@ class Guard:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer any request, by its method and path."""
         answer = self._answers.get((request.method, request.rel_url.raw_path), self._nothing)
-        response = await answer(request)
+        try:
+            response = await answer(request)
+        except ConnectionError:
+            # The client is gone: its exchange is recorded, and there is nobody to be answered.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
         if not response.prepared:
             response.headers.update(SERVER)
         return response
