@@ -145,6 +145,7 @@ def _picture(name: str, plan: Plan) -> str:
             name=f"plan-{name}",
             standalone=True,
             scene=plan.scene,
+            links={},
         )
     )
     # One line: Markdown takes an empty line for the end of the picture. Styles are of this page.
