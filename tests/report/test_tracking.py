@@ -52,9 +52,9 @@ def test_its_own_client_reads_what_the_run_says(client_of, document):
     assert earlier["hartley.superseded_by"] == later.run_id
 
 
-def test_what_was_broken_off_is_logged_anew(client_of, document):
+def test_what_was_broken_off_is_logged_anew(client_of, document, tmp_path):
     uri, client = client_of
-    place = client.create_experiment("broken")
+    place = client.create_experiment("broken", artifact_location=tmp_path.as_uri())
     half = client.create_run(place, tags={"hartley.run": document["id"]}).info.run_id
     logged = log_run(document, uri, "broken")
     assert logged.new
