@@ -28,7 +28,7 @@ STEP, FINE_STEP = 32, 8
 CONTEXT = 32
 """Characters before what is held that are read with it."""
 
-LINES, CAPITALS = 4, 5
+LINES, CAPITALS = 4, 4
 """Line breaks or capitals in what is held, at least, for finer steps."""
 
 _CAPITAL = re.compile("[A-Z]")

@@ -33,17 +33,18 @@ _HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){31,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-](?:\r?\n?[A-Za-z0-9+/_\-]){59,}")
 _BASE32 = re.compile(r"[A-Z2-7](?:\r?\n?[A-Z2-7]){59,}|[a-z2-7](?:\r?\n?[a-z2-7]){59,}")
 _BINARY = re.compile(r"[01](?:[\s,;:.\-|/_]{0,3}[01]){47,}")
+DIGIT = re.compile("[0-9]")
 _SHORT_HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){23,}")
 _SHORT_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{24,}")
 _SHORT_BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,}|[a-z2-7]{24,})")
 _URL = re.compile(r"(?:%[0-9A-Fa-f]{2}){20,}")
 _URL_BACKWARDS = re.compile(r"(?:[0-9A-Fa-f]{2}%){20,}")
-_DOTS = re.compile(r"[.\-|/_\s,]{16,}")
+_DOTS = re.compile(r"[.\-|/_\s,]{8,}")
 _SPELLED = re.compile(
     r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[^A-Za-z0-9]{1,9}[A-Za-z0-9]){15,}(?![A-Za-z0-9])"
 )
 _APART = re.compile(
-    r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[\s\-_.,/]{9,20}[A-Za-z0-9](?![A-Za-z0-9])){4,}"
+    r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[\s\-_.,/]{9,44}[A-Za-z0-9](?![A-Za-z0-9])){3,}"
 )
 _LETTERS = re.compile(r"[A-Za-z0-9]{60,}")
 _HIDDEN = re.escape(INVISIBLE)
@@ -61,23 +62,28 @@ _SCRIPT = {
             *(("greek", 0x370, 0x400), ("cyrillic", 0x400, 0x530), ("armenian", 0x530, 0x590)),
             *(("cherokee", 0x13A0, 0x1400), ("cherokee", 0xAB70, 0xABC0)),
             *(("coptic", 0x2C80, 0x2D00), ("small", 0x1D00, 0x1DC0), ("small", 0xA720, 0xA800)),
-            *(("signs", 0x2100, 0x2190), ("cyrillic", 0xA640, 0xA6A0)),
+            *(("signs", 0x2100, 0x2190), ("cyrillic", 0xA640, 0xA6A0), ("small", 0xAB30, 0xAB70)),
         )
         for code in range(first, end)
     },
 }
 """Scripts with letters that look alike."""
 
+_ALONE = re.compile(r"(?<!\w)[^\W\d_](?!\w)")
+
 _OF_MORSE = {code: letter for letter, code in MORSE.items()}
 
-MIXED = 7
-"""Neighbours of different scripts in words of a window, at least."""
+MIXED, FEW_MIXED = 7, 4
+"""Neighbours of different scripts in words of a window, at least, and where many scripts are."""
+
+SCRIPTS = 3
+"""Scripts besides Latin, at least, that are many."""
 
 SPELLING = frozenset(SPELLING_WORDS)
 """Spelling words."""
 
-ROW = 9
-"""Spelling words in a row, at least."""
+ROW, MORE = 9, 5
+"""Spelling words in a row, at least, and how many more where single letters are among them."""
 
 
 def of_signs(text: str) -> str:
@@ -90,12 +96,16 @@ def of_signs(text: str) -> str:
         return ""
     if _INVISIBLE.search(text):
         return "invisible signs"
-    scripts = [_SCRIPT.get(ord(c), "") for c in text]
+    # Digits for letters do not part a word.
+    scripts = [_SCRIPT.get(ord(c), "") for c in text if not "0" <= c <= "9"]
     changes = [(a, b) for a, b in pairwise(scripts) if a != b and a and b]
     foreign = {name for pair in changes for name in pair} - {"latin"}
     strong = sum("accents" not in pair for pair in changes)
-    if strong >= MIXED or (len(changes) >= MIXED and len(foreign) >= 3):
+    if strong >= MIXED or (len(changes) >= FEW_MIXED and len(foreign) >= SCRIPTS):
         return "letters of several scripts in one word"
+    alone = [_SCRIPT.get(ord(c), "") for c in _ALONE.findall(text)]
+    if sum(a != b for a, b in pairwise(alone)) >= MIXED and len({*alone} - {"latin"}) >= SCRIPTS:
+        return "letters of several scripts, one by one"
     return ""
 
 
@@ -108,6 +118,7 @@ class Counts(NamedTuple):
         leet: signs that stand for letters in leetspeak, digits aside.
         dots: dots and dashes.
         longest: characters of its longest word.
+        slashes: slashes that are alone.
     """
 
     digits: int
@@ -115,15 +126,24 @@ class Counts(NamedTuple):
     leet: int
     dots: int
     longest: int
+    slashes: int
 
     @property
     def codes(self) -> bool:
         """Whether a code may be read."""
-        return self.digits >= FEW or self.dots >= DOTS or self.longest >= LONG_WORD
+        return (
+            self.digits >= FEW
+            or self.dots >= DOTS
+            or self.longest >= LONG_WORD
+            or (self.slashes > 0 and self.dots >= FEW_DOTS)
+        )
 
 
 FEW, DOTS, LONG_WORD = 8, 10, 24
 """Digits, dots and dashes, and characters of a word, at least, for which codes are read."""
+
+FEW_DOTS = 4
+"""Dots and dashes, at least, for which Morse code is read where a slash is alone."""
 
 
 def counts(text: str) -> Counts:
@@ -136,6 +156,7 @@ def counts(text: str) -> Counts:
         size - len(raw.translate(None, b"@$|+^<{[*")),
         size - len(raw.translate(None, b".-")),
         max(map(len, raw.split()), default=0),
+        raw.count(b" / "),
     )
 
 
@@ -147,15 +168,16 @@ def spelled(words: Sequence[str]) -> tuple[str, int]:
     """
     if SPELLING.isdisjoint(words):
         return "", 0
-    letters, run, longest = [], 0, 0
+    letters, run, row, longest = [], 0, 0, 0
     for word in words:
         letter = SPELLING_WORDS.get(word) or (word if len(word) == 1 else "")
         if letter:
             letters.append(letter)
+            row += 1
             run += len(word) > 1 and letter.isalpha()
-            longest = max(longest, run)
+            longest = max(longest, run, row - MORE if run else 0)
         else:
-            run = 0
+            run = row = 0
     return "".join(letters), longest
 
 
@@ -264,9 +286,27 @@ def _morse(text: str) -> str:
         for way in (run, run[::-1]):
             letters = [_OF_MORSE.get(token, "") for token in re.split(r"[\s|/,_]+", way)]
             letters = [letter for letter in letters if letter]
-            if len(letters) >= 5 and (len(set(letters)) >= 3 or set(letters) == {"0", "1"}):
+            if _few(way, letters):
+                return "Morse code"
+            if len(run) >= 16 and len(letters) >= 5 and (len(set(letters)) >= 3 or set(letters) == {"0", "1"}):
                 return "Morse code"
     return ""
+
+
+def _few(run: str, letters: Sequence[str]) -> bool:
+    """Return whether a run is few letters in Morse code, words apart by a slash."""
+    tokens = _TOKEN.findall(run)
+    long = {token for token in tokens if len(token) > 1}
+    return (
+        " / " in run
+        and len(tokens) == len(letters) >= 2
+        and len(long) >= 1
+        and len({*tokens}) >= 2
+        and {*run} >= {".", "-"}
+    )
+
+
+_TOKEN = re.compile(r"[.\-]+")
 
 
 def _dots(text: str) -> str:
@@ -275,7 +315,22 @@ def _dots(text: str) -> str:
         signs = re.sub(r"[^.\-]", "", run)
         if len(signs) >= 24 and len({signs[k : k + 5] for k in range(len(signs) - 4)}) >= 9:
             return "dots and dashes"
+        both = min(run.count("."), run.count("-"))
+        if len(run) >= IRREGULAR and both >= IRREGULAR // 10 and not _periodic(run):
+            return "dots and dashes"
     return ""
+
+
+IRREGULAR = 56
+"""Characters of a run of dots, dashes and signs between them, at least, that is not periodic."""
+
+
+def _periodic(run: str) -> bool:
+    """Return whether most signs of a run are those of a few places before."""
+    return any(
+        sum(map(str.__eq__, run, run[period:])) >= 0.93 * (len(run) - period)
+        for period in range(1, 9)
+    )
 
 
 def _letters(text: str) -> str:

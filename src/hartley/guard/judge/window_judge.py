@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 
 from hartley.core.errors import UsageError
 from hartley.games.judge_answers.judge import checked
 from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
+from hartley.guard.judge.acrostics import Acrostics
 from hartley.guard.judge.beginnings import Beginnings, forms
 from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_letters
 from hartley.kit.encodings import code_words, word_readers
@@ -22,6 +23,9 @@ _RUN = re.compile(r"[^\W_]{15,}")
 
 LINES = 4
 """Letters of a secret that are enough in every second line."""
+
+AMBIGUOUS = 3
+"""Words that translate more than one, of a window, that are read in every way."""
 
 MIXED = 2
 """Digits and signs, at least, for which leetspeak is read."""
@@ -103,15 +107,14 @@ class WindowJudge:
         check_secrets(self.secrets, self.names)
         if translations is None:
             translations = code_words.translations()
-        self._english = {
-            way: word
-            for word, languages in translations.items()
-            for ways in languages.values()
-            for way in (folded(way).lower() for way in ways)
-            if way not in translations and way.isalpha()
-        }
+        self._english: dict[str, list[str]] = {}
+        for word, languages in translations.items():
+            for way in {folded(way).lower() for ways in languages.values() for way in ways}:
+                if way not in translations and way.isalpha():
+                    self._english.setdefault(way, []).append(word)
         self._foreign = self._english.keys()
         self._index = Beginnings(self.secrets, translations)
+        self._acrostics = Acrostics(self.secrets)
         self._fronts = {
             codes[:LINES]: name
             for name, secret in zip(self.names, self.secrets, strict=True)
@@ -138,7 +141,29 @@ class WindowJudge:
         It reads a part of what :meth:`judge` reads, for verdicts between two of it.
         """
         plain = text if text.isascii() else "".join(map(_letter, text))
-        return self._searched([(edges_of(plain), "")]) or self._in_lines(plain)
+        views = [(edges_of(plain), "")]
+        for english in self._back(WORD.findall(plain.lower())):
+            views.append((edges_of(english), "translated back"))
+        if code_runs.DIGIT.search(plain):
+            ways = word_readers.leetspeak(plain)
+            views += [(edges_of(way), "leetspeak") for way in ways]
+        return self._searched(views) or self._in_lines(plain) or self._in_first_letters(plain)
+
+    def _back(self, words: Sequence[str]) -> Iterator[str]:
+        """Yield a text with its words in other languages in English, in each of a few ways.
+
+        Args:
+            words: in small letters.
+        """
+        if self._foreign.isdisjoint(words):
+            return
+        ways = [self._english.get(word, (word,)) for word in words]
+        open_ = [k for k, way in enumerate(ways) if len(way) > 1][:AMBIGUOUS]
+        first = [way[0] for way in ways]
+        for chosen in product(*(ways[k] for k in open_)):
+            for k, word in zip(open_, chosen, strict=True):
+                first[k] = word
+            yield " ".join(first)
 
     def judge_pieces(self, texts: Sequence[str]) -> Finding | None:
         """Return a secret whose pieces are what is marked in texts, in order, or None.
@@ -167,21 +192,25 @@ class WindowJudge:
             views = _views_beyond_ascii(text)
         words = WORD.findall(plain.lower())
         views.append((rows_of(plain), ""))
-        if not self._foreign.isdisjoint(words):
-            english = " ".join([self._english.get(word, word) for word in words])
-            views.append((rows_of(english), "translated back"))
+        views += [(rows_of(english), "translated back") for english in self._back(words)]
         spelled, row = code_runs.spelled(words)
         views.append((rows_of(spelled), "spelling words"))
         yield from self._found(views)
         if row >= code_runs.ROW:
             yield Finding("", "spelling words")
-        crowded = 9 * len(words) >= len(plain)
-        if (code_runs.single_letters if crowded else code_runs.letters_apart)(plain):
+        if code_runs.single_letters(plain) or code_runs.letters_apart(plain):
             yield Finding("", "single letters")
-        finding = self._in_lines(plain)
+        finding = self._in_lines(plain) or self._in_first_letters(plain)
         if finding is not None:
             yield finding
         yield from self._codes(plain)
+
+    def _in_first_letters(self, plain: str, *, ended: bool = False) -> Finding | None:
+        """Return what first letters of words and lines say, or None."""
+        found = self._acrostics.read(plain, ended=ended)
+        if found is None:
+            return None
+        return Finding("" if found.secret < 0 else self.names[found.secret], found.reason)
 
     def _in_lines(self, plain: str) -> Finding | None:
         """Return a secret that begins in every second line, or None.
