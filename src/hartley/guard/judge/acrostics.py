@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ FIRST = (
 )
 """Of 1,000 words of English prose, those that begin with each letter (counted in Austen's Emma)."""
 
-OF_WORDS, LEAST_WORDS = 10.5, 12
+OF_WORDS, LEAST_WORDS = 11.5, 12
 """Bits by which first letters of words are a text, at least, and how many they are."""
 
 OF_LINES, LEAST_LINES = 2.0, 4
@@ -48,7 +49,7 @@ _LINES = re.compile(
     r"(?:^|(?<= ))(?:[A-Z][a-z]*(?: [a-z]+){1,5}\n){1,}(?:[A-Z][a-z]*(?: [a-z]+){0,5}$)?",
     re.MULTILINE,
 )
-_WORDS = re.compile(r"[A-Za-z]+(?: [A-Za-z]+){%d,}" % (LEAST_WORDS - 1))
+_WORDS = re.compile(rf"[A-Za-z]+(?: [A-Za-z]+){{{LEAST_WORDS - 1},}}")
 _CODE = {chr(ord("a") + k): k for k in range(LETTERS)}
 
 
@@ -94,7 +95,7 @@ def text_bits(letters: str, least: int) -> float:
     alone, following = _ratios()
     codes = [_CODE[letter] for letter in letters]
     sums, total = [0.0], 0.0
-    for a, b in zip(codes, codes[1:], strict=False):
+    for a, b in pairwise(codes):
         total += following[a][b]
         sums.append(total)
     best, lowest = -np.inf, np.inf
@@ -128,6 +129,13 @@ class Acrostics:
         ]
         self._lasts = {last for row in rows for last in _lasts(row)}
 
+    @staticmethod
+    def initials(text: str) -> Iterator[str]:
+        """Yield the first letters of lines in a row of some words each, in small letters."""
+        if "\n" in text:
+            for run in _LINES.findall(text):
+                yield "".join([line[0] for line in run.splitlines()]).lower()
+
     def read(self, text: str, *, ended: bool) -> Acrostic | None:
         """Return what first letters in a text in plain letters say, or None.
 
@@ -135,11 +143,10 @@ class Acrostics:
             text: a window.
             ended: whether the answer ends with it.
         """
-        if "\n" in text:
-            for run in _LINES.findall(text):
-                found = self._of_lines("".join([line[0] for line in run.splitlines()]).lower())
-                if found is not None:
-                    return found
+        for letters in self.initials(text):
+            found = self._of_lines(letters)
+            if found is not None:
+                return found
         for run in _WORDS.findall(text):
             letters = "".join([word[0] for word in run.split()]).lower()
             if text_bits(letters, LEAST_WORDS) >= OF_WORDS:
@@ -185,7 +192,9 @@ class Acrostics:
         for number, form in enumerate(self._hex):
             if not form or not letters.endswith(form):
                 continue
-            if self._hex_bits(form) >= (HEX_LINE if whole and len(form) == len(letters) else HEX_TAIL):
+            if self._hex_bits(form) >= (
+                HEX_LINE if whole and len(form) == len(letters) else HEX_TAIL
+            ):
                 return Acrostic(number, "first letters of words, hexadecimal")
         return None
 
@@ -228,7 +237,7 @@ class Acrostics:
         return likely - prose, number
 
 
-HEX_LINE, HEX_TAIL = 9.0, 17.0
+HEX_LINE, HEX_TAIL = 13.0, 20.0
 """Bits of first letters of a line's words, and of its last words, that are hexadecimal digits."""
 
 

@@ -57,12 +57,14 @@ class Beginning:
         secret: its number.
         kind: what was done to it.
         steps: differences of neighbours.
+        codes: its letters and digits.
         least: neighbours that must agree, by density.
     """
 
     secret: int
     kind: str
     steps: bytes
+    codes: bytes
     least: tuple[int, int, int]
 
 
@@ -149,6 +151,12 @@ def _slots(steps: Codes) -> NDArray[np.uint32]:
     return mixed
 
 
+def _one_shift(there: bytes, wanted: bytes) -> bool:
+    """Return whether letters are those of a form moved by one number, across digits too."""
+    pairs = zip(there, wanted, strict=False)
+    return len({(a - b) % LETTERS for a, b in pairs if b < LETTERS}) <= 1
+
+
 class Beginnings:
     """Finds how secrets begin in rows of letters and digits.
 
@@ -169,7 +177,9 @@ class Beginnings:
                 front = np.frombuffer(codes[: least[DENSE]], np.uint8)
                 steps = steps_of(front).tobytes()
                 needed = tuple(min(n, len(codes)) - 1 for n in least)
-                beginning = Beginning(number, kind, steps, (needed[0], needed[1], needed[2]))
+                beginning = Beginning(
+                    number, kind, steps, codes[: least[DENSE]], (needed[0], needed[1], needed[2])
+                )
                 distinct.setdefault((number, steps), beginning)
         self.all = tuple(distinct.values())
         self._table = np.zeros(1 << TABLE_BITS, bool)
@@ -206,7 +216,9 @@ class Beginnings:
                 number = int(np.searchsorted(ends, place, side="right"))
                 n = beginning.least[densities[number]]
                 if raw[place : place + n] == beginning.steps[:n]:
-                    return number, beginning
+                    at = place - (int(ends[number - 1]) if number else 0)
+                    if _one_shift(rows[number][at : at + n + 1].tobytes(), beginning.codes):
+                        return number, beginning
         return None
 
 

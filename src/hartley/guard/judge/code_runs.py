@@ -205,10 +205,28 @@ def _bytes(text: str) -> str:
                 return "hexadecimal digits"
     if any(_text(bytes.fromhex(run.replace("%", ""))) for run in _URL.findall(text)):
         return "escapes"
-    for name, pattern in (("base32", _BASE32), ("base64", _BASE64)):
-        if any(_text(raw) for run in pattern.findall(text) for raw in _octets(name, run)):
-            return name
+    if any(_of_letters(run) for run in bit_readers.NUMBERS_OF_SOURCE.findall(text)):
+        return "codes of characters"
+    if any(_text(raw) for run in _BASE32.findall(text) for raw in _octets("base32", run)):
+        return "base32"
     return ""
+
+
+def _of_letters(run: str) -> bool:
+    """Return whether numbers of source code are codes of letters."""
+    text = bit_readers.of_source(run)
+    letters = sum(c.isalnum() or c in " -_.%\\" for c in text)
+    return len(text) >= 6 and letters >= 0.95 * len(bit_readers.VALUE.findall(run))
+
+
+def base64_texts(text: str) -> Iterator[str]:
+    """Yield what runs of base64 say where it is text, also read from their end."""
+    for run in _BASE64.findall(text):
+        for way in (run, run[::-1]):
+            for raw in _octets("base64", way):
+                pieces = [m.group() for m in _READABLE.finditer(raw)]
+                if any(len(piece) >= READABLE for piece in pieces):
+                    yield b" ".join(pieces).decode("utf-8", "ignore")
 
 
 def _octets(name: str, run: str) -> Iterator[bytes]:
@@ -241,7 +259,7 @@ _VALUE32 = {c: k for k, c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")}
 
 def _bytes_backwards(text: str) -> str:
     """Return the code of bytes in which text is written from its end, or nothing."""
-    if not (_BINARY.search(text) or _HEX.search(text) or _BASE64.search(text)):
+    if not (_BINARY.search(text) or _HEX.search(text) or _BASE32.search(text)):
         return "escapes backwards" if _URL_BACKWARDS.search(text) else ""
     name = _bytes(text[::-1])
     return f"{name} backwards" if name else ""
@@ -288,7 +306,11 @@ def _morse(text: str) -> str:
             letters = [letter for letter in letters if letter]
             if _few(way, letters):
                 return "Morse code"
-            if len(run) >= 16 and len(letters) >= 5 and (len(set(letters)) >= 3 or set(letters) == {"0", "1"}):
+            if (
+                len(run) >= 16
+                and len(letters) >= 5
+                and (len(set(letters)) >= 3 or set(letters) == {"0", "1"})
+            ):
                 return "Morse code"
     return ""
 
@@ -351,6 +373,19 @@ def single_letters(text: str) -> bool:
     return False
 
 
+_NAMED = re.compile(r"([A-Za-z]{2,})[ :\"'-]{1,3}([A-Za-z])(?![A-Za-z0-9'])")
+
+
+def named_letters(text: str) -> bool:
+    """Return whether single letters come behind one word again and again, not in their order."""
+    letters: dict[str, list[str]] = {}
+    for word, letter in _NAMED.findall(text):
+        letters.setdefault(word, []).append(letter.lower())
+    return any(
+        len(row) >= 4 and len({*row}) >= 3 and row != sorted(row) for row in letters.values()
+    )
+
+
 def letters_apart(text: str) -> bool:
     """Return whether letters are spelled out with long rows of signs between them."""
     return any(len({c for c in run if c.isalnum()}) >= 4 for run in _APART.findall(text))
@@ -373,6 +408,7 @@ def readings_of(text: str, count: Counts) -> Iterator[str]:
     if count.digits + count.capitals >= FEW:
         yield from bit_readers.base64(text)
         yield from bit_readers.base32(text)
+        yield from bit_readers.base85(text)
     for raw in _raw(text):
         reading = raw.decode("utf-8", "ignore")
         if not reading.isascii():

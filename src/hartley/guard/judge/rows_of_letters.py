@@ -9,7 +9,7 @@ import numpy as np
 
 from hartley.games.judge_answers.secret_index import LETTERS, SIGNS, letters_of
 from hartley.guard.judge.beginnings import DENSE, DERIVED, SPARSE
-from hartley.kit.encodings.word_readers import CAPITAL, LINE_END, LINE_START, SENTENCE_START
+from hartley.kit.encodings.word_readers import LINE_END, LINE_START, SENTENCE_START
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +21,6 @@ FEWEST = 7
 
 LONG_WORD = 14
 """Letters of a word that is not one, at least."""
-
-FEW_CAPITALS = 16
-"""Capitals of a window, at most, that may be one of a line."""
 
 _OTHER = SIGNS + 1
 _CODE = np.full(256, _OTHER, np.uint8)
@@ -110,17 +107,6 @@ def _edges(signs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]
         edges[0], edges[-1] = inside[0], -inside[-1]
         np.subtract(inside[1:], inside[:-1], out=edges[1:-1])
     return (edges > 0).nonzero()[0], (edges < 0).nonzero()[0] - 1
-
-
-def second_letters(text: str) -> tuple[bytes, ...]:
-    """Return every second letter of those at the starts of lines, and of capitals that are few."""
-    rows = []
-    if text.count("\n") >= FEWEST - 2:
-        rows.append(letters_of("".join(LINE_START.findall(text))))
-    capitals = CAPITAL.findall(text)
-    if FEWEST - 1 <= len(capitals) <= FEW_CAPITALS:
-        rows.append(letters_of("".join(capitals)))
-    return tuple(row[k::2] for row in rows for k in (0, 1))
 
 
 def _thirds(firsts: Codes) -> Rows:

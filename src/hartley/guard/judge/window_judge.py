@@ -14,7 +14,7 @@ from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
 from hartley.guard.judge.acrostics import Acrostics
 from hartley.guard.judge.beginnings import Beginnings, forms
-from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of, second_letters
+from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of
 from hartley.kit.encodings import code_words, word_readers
 from hartley.kit.encodings.readings import is_spelled_by, marked
 from hartley.kit.encodings.word_readers import WORD, folded
@@ -23,6 +23,9 @@ _RUN = re.compile(r"[^\W_]{15,}")
 
 LINES = 4
 """Letters of a secret that are enough in every second line."""
+
+SHORT_LINES = 3
+"""Lines of some words each, in a text in base64, at least, for which it is withheld."""
 
 AMBIGUOUS = 3
 """Words that translate more than one, of a window, that are read in every way."""
@@ -180,7 +183,7 @@ class WindowJudge:
                 return Finding(name, ", then ".join(filter(None, ("pieces", kind))))
         return None
 
-    def _findings(self, text: str) -> Iterator[Finding]:
+    def _findings(self, text: str, depth: int = 2) -> Iterator[Finding]:
         """Yield why a text must be withheld, what is cheap to read first."""
         plain = text
         views: list[tuple[Rows, str]] = []
@@ -198,12 +201,13 @@ class WindowJudge:
         yield from self._found(views)
         if row >= code_runs.ROW:
             yield Finding("", "spelling words")
-        if code_runs.single_letters(plain) or code_runs.letters_apart(plain):
+        apart = code_runs.single_letters(plain) or code_runs.letters_apart(plain)
+        if apart or code_runs.named_letters(plain):
             yield Finding("", "single letters")
         finding = self._in_lines(plain) or self._in_first_letters(plain)
         if finding is not None:
             yield finding
-        yield from self._codes(plain)
+        yield from self._codes(plain, depth)
 
     def _in_first_letters(self, plain: str, *, ended: bool = False) -> Finding | None:
         """Return what first letters of words and lines say, or None."""
@@ -218,14 +222,15 @@ class WindowJudge:
         A window has few lines, so that ``LINES`` letters are enough, of the secret as it is
         written or backwards.
         """
-        for letters in second_letters(plain):
+        rows = [letters_of(row) for row in self._acrostics.initials(plain)]
+        for letters in (row[k::2] for row in rows for k in (0, 1)):
             for k in range(len(letters) - LINES + 1):
                 name = self._fronts.get(letters[k : k + LINES])
                 if name is not None:
                     return Finding(name, "every second line")
         return None
 
-    def _codes(self, plain: str) -> Iterator[Finding]:
+    def _codes(self, plain: str, depth: int) -> Iterator[Finding]:
         """Yield why a text must be withheld for what its digits and signs say."""
         count = code_runs.counts(plain)
         if count.digits + count.leet >= MIXED:
@@ -236,6 +241,12 @@ class WindowJudge:
         name = code_runs.code_of(plain)
         if name:
             yield Finding("", name)
+        for decoded in code_runs.base64_texts(plain) if depth else ():
+            # Words of lines use up what a window of base64 has.
+            if max(map(len, self._acrostics.initials(decoded)), default=0) >= SHORT_LINES:
+                yield Finding("", "lines in base64")
+            for finding in self._findings(decoded, depth - 1):
+                yield Finding(finding.secret, f"base64, then {finding.reason}")
         ways = dict.fromkeys(code_runs.readings_of(plain, count))
         yield from self._found([(rows_of(folded(way)), "a code") for way in ways])
 

@@ -105,6 +105,12 @@ LOOK_ALIKES = {
 }
 """Letters of other scripts that look like a Latin one, and the Latin one."""
 
+TURNED = dict(zip("ɐqɔpǝɟƃɥᴉɾʞןɯuodbɹsʇnʌʍxʎz", LETTERS, strict=True)) | {"ı": "i", "ɓ": "g"}
+"""Letters that look like another one upside down, and that one."""
+
+TURNED_ALONE = frozenset(sign for sign in TURNED if not sign.isascii())
+"""Those that are not Latin letters of every day."""
+
 SQUARED = {
     chr(start + k): letter
     for start in (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)  # squared, circled and regional letters

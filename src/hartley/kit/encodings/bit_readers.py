@@ -52,8 +52,23 @@ BINARY_RUN = re.compile(r"[01](?:[\s,;:.\-|/]{0,3}[01]){13,}")
 CODES = re.compile(r"\d{1,3}(?:[\s,;:.\-|/]+\d{1,3}){5,}")
 ESCAPE = re.compile(
     r"%([0-9A-Fa-f]{2})|\\x([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})|&#[xX]([0-9A-Fa-f]{1,5});"
-    r"|U\+([0-9A-Fa-f]{4,5})\s?|=([0-9A-F]{2})|&#(\d{1,6});|\\([0-7]{3})"
+    r"|U\+([0-9A-Fa-f]{4,5})\s?|=([0-9A-F]{2})|&#(\d{1,6});|\\([0-7]{2,3})"
 )
+_NUMBER = (
+    r"(?:[Cc][Hh](?:[Aa])?[Rr]\(\s{0,2}(?:0[xX][0-9a-fA-F]{1,6}|\d{1,6})\s{0,2}\)"
+    r"|\b0[xX][0-9a-fA-F]{2,6}\b|\b0[oO][0-7]{2,7}\b|\b0[bB][01]{5,21}\b)"
+)
+NUMBERS_OF_SOURCE = re.compile(rf"{_NUMBER}(?:[\s,;+.&|]{{0,4}}{_NUMBER}){{5,}}")
+"""Six or more of ``chr(104)``, ``0x68``, ``0o150`` or ``0b1101000``."""
+
+VALUE = re.compile(r"0[xX]([0-9a-fA-F]+)|0[oO]([0-7]+)|0[bB]([01]+)|(\d+)")
+_BASE85_TOKEN = re.compile(r"(?<!\S)\S{15,}")
+_ALNUM = re.compile(r"[A-Za-z0-9]+")
+_BASE85 = (
+    bytes(range(33, 118)),
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
+)
+"""Signs of Ascii85 and of the base 85 of Python and git."""
 
 
 def octets(bits: Bits, offset: int, width: int = 8) -> bytes:
@@ -176,8 +191,61 @@ def of_digits(digits: str) -> Iterator[str]:
 _NOT_BINARY = bytes(sign for sign in range(256) if sign not in b"01")
 
 
+def of_source(run: str) -> str:
+    """Return the characters of numbers as source code writes them (``NUMBERS_OF_SOURCE``)."""
+    values = []
+    for hexadecimals, octal, bits, decimal in VALUE.findall(run):
+        digits, base = next(
+            (digits, base)
+            for digits, base in ((hexadecimals, 16), (octal, 8), (bits, 2), (decimal, 10))
+            if digits
+        )
+        values.append(int(digits, base))
+    return "".join(chr(value) if 32 <= value < 127 else "" for value in values)
+
+
+def base85(text: str) -> Iterator[str]:
+    """Yield what tokens of base 85 say, in either alphabet and at each alignment."""
+    for token in _BASE85_TOKEN.findall(text):
+        core = token.removeprefix("<~").removesuffix("~>")
+        words = _ALNUM.findall(core)
+        if not core.isascii() or 8 * (len(core) - sum(map(len, words))) < len(core):
+            continue
+        for way in dict.fromkeys((core, core.rstrip(".,!?;:\"')]").removesuffix("~>"))):
+            for alphabet in _BASE85:
+                yield from _of_base85(way.encode(), alphabet)
+
+
+def _of_base85(signs: bytes, alphabet: bytes) -> Iterator[str]:
+    """Yield what is printable in signs of base 85."""
+    values = np.frombuffer(signs.translate(*_BASE85_TABLES[alphabet]), np.uint8)
+    if 10 * len(values) < 9 * len(signs):
+        return
+    for offset in range(5):
+        row = values[offset:].astype(np.uint64)
+        missing = -len(row) % 5
+        row = np.concatenate([row, np.full(missing, 84, np.uint64)])
+        groups = row.reshape(-1, 5) @ _POWERS
+        if not len(groups) or 2 * (groups >> np.uint64(32) > 0).sum() > len(groups):
+            continue
+        raw = groups.astype(">u4").tobytes()
+        readable = _PRINTABLE.findall(raw[: len(raw) - missing])
+        if readable:
+            yield b"\n".join(readable).decode("ascii")
+
+
+_BASE85_TABLES = {alphabet: _values(alphabet) for alphabet in _BASE85}
+_POWERS = np.array([85**k for k in (4, 3, 2, 1, 0)], np.uint64)
+
+
 def codes(text: str) -> Iterator[str]:
-    """Yield what lists of numbers say: codes of characters, octal ones, and places of letters."""
+    """Yield what lists of numbers say: codes of characters, octal ones, and places of letters.
+
+    Numbers of source code are read too, such as ``chr(104)`` and ``0x68``.
+    """
+    runs = NUMBERS_OF_SOURCE.findall(text)
+    if runs:
+        yield "".join(map(of_source, runs))
     numbers = [number for run in CODES.findall(text) for number in re.findall(r"\d+", run)]
     if not numbers:
         return

@@ -17,6 +17,7 @@ READERS: dict[str, Reader] = {
     "hex": bit_readers.hexadecimal,
     "base64": bit_readers.base64,
     "base32": bit_readers.base32,
+    "base85": bit_readers.base85,
     "binary": bit_readers.binary,
     "codes of characters": bit_readers.codes,
     "morse": word_readers.morse,
@@ -31,7 +32,7 @@ READERS: dict[str, Reader] = {
 }
 """The readers by the name of what they undo."""
 
-NUMBERS = ("hex", "base64", "base32", "binary", "codes of characters")
+NUMBERS = ("hex", "base64", "base32", "base85", "binary", "codes of characters")
 """Readers of texts that hold digits or capitals."""
 
 SIGNS = ("invisible signs", "escapes", *NUMBERS, "morse", "spelling words")
@@ -113,6 +114,7 @@ def _choose(text: str, path: tuple[str, ...], shortest: int) -> Iterator[str]:
         "hex": digits >= shortest,
         "base64": digits + capitals >= shortest // 4,
         "base32": digits + capitals >= shortest // 8,
+        "base85": digits + capitals >= shortest // 4,
         "binary": digits >= 7 * shortest,
         "codes of characters": digits >= shortest,
         "morse": not path or len(raw) - letters >= 2 * shortest,

@@ -24,6 +24,8 @@ from hartley.kit.encodings.alphabets import (
     SAME_SIGN,
     SPELLING_WORDS,
     SQUARED,
+    TURNED,
+    TURNED_ALONE,
 )
 from hartley.kit.encodings.bit_readers import of_digits
 
@@ -65,6 +67,9 @@ _LEET_FOLDED = str.maketrans({**LEET_SIGNS, **FOLDS})
 GROUP = re.compile("|".join(map(re.escape, sorted(LEET_GROUPS, key=len, reverse=True))))
 
 
+_TURNED = str.maketrans(TURNED)
+
+
 def folded(text: str) -> str:
     """Return the text in plain letters: look-alikes, accents, boxes, braille, invisible signs."""
     if text.isascii():
@@ -77,9 +82,14 @@ def folded(text: str) -> str:
 
 
 def look_alikes(text: str) -> Iterator[str]:
-    """Yield a text that is not in plain letters with the letters that look alike as one."""
+    """Yield a text that is not in plain letters with the letters that look alike as one.
+
+    One with letters upside down is also yielded turned around.
+    """
     if not text.isascii():
         yield _merged(folded(text))
+        if len(TURNED_ALONE.intersection(text)) >= 3:
+            yield folded(text.translate(_TURNED)[::-1])
 
 
 def _merged(text: str) -> str:
