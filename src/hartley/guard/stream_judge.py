@@ -26,7 +26,13 @@ STEP, FINE_STEP = 32, 8
 """Characters between two verdicts, and where one letter of a line may say something."""
 
 CONTEXT = 32
-"""Characters before what is held that are read with it."""
+"""Characters before what is held that are read with it, from the first whole word on."""
+
+AGAIN = 128
+"""Characters that are judged window by window where those that arrive together are not clear."""
+
+BLOCK = 512
+"""Characters that are read at once, at most, where as many arrive together."""
 
 LINES, CAPITALS = 4, 4
 """Line breaks or capitals in what is held, at least, for finer steps."""
@@ -83,6 +89,7 @@ class _Choice:
         self.held = 0
         self.step = STEP
         self.since = 0
+        self.unclear = 0
         self.context: list[_Piece] = []
 
     def add(self, channel: str, text: str) -> None:
@@ -111,23 +118,33 @@ class _Choice:
         return out
 
     def _trim(self) -> None:
-        """Keep the last ``CONTEXT`` characters of each channel before what is held."""
+        """Keep the last characters of each channel before what is held, one more than is read."""
         room: dict[str, int] = {}
         rest: list[_Piece] = []
         for piece in reversed(self.context):
-            left = room.setdefault(piece.channel, CONTEXT)
+            left = room.setdefault(piece.channel, CONTEXT + 1)
             if left:
                 rest.append(_Piece(piece.channel, piece.text[-left:]))
                 room[piece.channel] = left - len(rest[-1].text)
         self.context = rest[::-1]
 
+    def channels(self) -> set[str]:
+        """Return the channels of what is read."""
+        return {piece.channel for piece in (*self.context, *self.pieces)}
+
+    def window(self) -> tuple[str, bool]:
+        """Return what is held with the words before it, and whether the answer has more before."""
+        before = "".join([piece.text for piece in self.context])
+        text = before + "".join([piece.text for piece in self.pieces])
+        if len(before) <= CONTEXT:
+            return text, False
+        start = next((k for k, c in enumerate(before) if not c.isalnum()), 1)
+        return text[start:], True
+
     def views(self) -> list[str]:
-        """Return the texts to judge: all in order, each channel, and the values of arguments."""
+        """Return the texts to judge of several channels: all, each, and values of arguments."""
         pieces = [*self.context, *self.pieces]
-        everything = "".join(piece.text for piece in pieces)
-        if len({piece.channel for piece in pieces}) < 2:
-            return [everything]
-        views = [everything]
+        views = ["".join(piece.text for piece in pieces)]
         families: dict[str, list[str]] = {}
         values: list[str] = []
         last = ""
@@ -205,9 +222,22 @@ class ResponseJudge:
         if self.finding is not None:
             return []
         state = self._choices.setdefault(choice, _Choice())
+        if state.held + len(delta) < self._hold:
+            state.add(channel, delta)
+            return []
         out: list[Release | Withhold] = []
         start = 0
         while start < len(delta):
+            long = len(delta) - start >= 2 * STEP
+            count = self._clear(state, channel, delta, start) if long else 0
+            if count:
+                state.add(channel, delta[start : start + count])
+                start += count
+                out += _released(state.take(state.held - self._hold), choice)
+                state.since = 0
+                self._pace(state)
+                out += _released(state.take(state.step), choice)
+                continue
             piece = delta[start : start + self._hold - state.held]
             start += len(piece)
             state.add(channel, piece)
@@ -223,7 +253,7 @@ class ResponseJudge:
         if self.finding is not None:
             return []
         for number, state in sorted(self._choices.items()):
-            if self._withheld(state.views()):
+            if self._judged(state, ended=True):
                 return [self._verdict(_last(state), number)]
         states = [state for _, state in sorted(self._choices.items())]
         texts = [text for state in states for text in _texts(state)]
@@ -234,28 +264,61 @@ class ResponseJudge:
             out += _released(state.take(state.held), number)
         return out
 
+    def _clear(self, state: _Choice, channel: str, delta: str, start: int) -> int:
+        """Return how many characters of a long piece can be taken in without a verdict for each.
+
+        They end with the last window that fits, and every window up to there is clear.
+        """
+        room = min(len(delta) - start, BLOCK)
+        steps = (state.held + room - self._hold) // STEP
+        if steps < 1 or state.since + state.step < STEP or self._before or state.unclear > 0:
+            return 0
+        if len(self._choices) > 1 or state.channels() - {channel}:
+            return 0
+        count = self._hold + steps * STEP - state.held
+        text, inside = state.window()
+        first = len(text) + self._hold - state.held
+        text += delta[start : start + count]
+        size = self._hold + CONTEXT
+        ends = range(first, first + steps * STEP + 1, STEP)
+        windows = [(max(0, end - size), end) for end in ends]
+        if self._judge.is_clear(text, windows, inside=inside):
+            return count
+        state.unclear = AGAIN
+        return 0
+
     def _at_verdict(self, state: _Choice) -> bool:
         """Judge what is held of a choice, set the step to the next verdict; whether it is bad."""
-        views = state.views()
         state.since += state.step
+        state.unclear -= state.step
         if state.since >= STEP:
             state.since = 0
-            if self._withheld(views) or self._withheld(self._joined()) or self._behind(state):
+            if self._judged(state) or self._withheld(self._joined()) or self._behind(state):
                 return True
-        elif any(map(self._edges, views)):
+        elif self._judged(state, edges=True):
             return True
-        fine = _fine(views[0][STEP - self._hold :])
-        state.step = FINE_STEP if fine else STEP - state.since
+        self._pace(state)
         return False
+
+    def _pace(self, state: _Choice) -> None:
+        """Set the step to the next verdict."""
+        held = "".join([piece.text for piece in state.pieces])
+        state.step = FINE_STEP if _fine(held[STEP:]) else STEP - state.since
+
+    def _judged(self, state: _Choice, *, edges: bool = False, ended: bool = False) -> bool:
+        """Judge what is held of a choice, or its edges, and return whether it is withheld."""
+        judge = self._judge.judge_edges if edges else self._judge.judge
+        if len(state.channels()) > 1:
+            findings = (judge(view) for view in state.views())
+            self.finding = next((finding for finding in findings if finding is not None), None)
+        else:
+            text, inside = state.window()
+            self.finding = judge(text, inside=inside, ended=ended)
+        return self.finding is not None
 
     def _behind(self, state: _Choice) -> bool:
         """Judge what is held behind earlier answers."""
         return bool(self._before) and self._in_pieces(["".join(_texts(state))])
-
-    def _edges(self, view: str) -> bool:
-        """Judge the edges of lines of a text."""
-        self.finding = self._judge.judge_edges(view)
-        return self.finding is not None
 
     def _joined(self) -> list[str]:
         """Return what is held of all choices as one text."""

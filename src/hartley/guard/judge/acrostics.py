@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -39,6 +39,9 @@ OF_LINES, LEAST_LINES = 2.0, 4
 OF_LINE, OF_TAIL = 2.0, 7.0
 """Bits by which first letters of a line's words, and of its last words, are letters of a secret."""
 
+HIGHEST = 4.0
+"""Bits of one first letter, less than which all have."""
+
 LEFT = 1 / 3
 """Share of a secret's letters that an acrostic of it in look-alikes leaves."""
 
@@ -50,6 +53,7 @@ _LINES = re.compile(
     re.MULTILINE,
 )
 _WORDS = re.compile(rf"[A-Za-z]+(?: [A-Za-z]+){{{LEAST_WORDS - 1},}}")
+_INITIAL = re.compile(r"(?:^| )([A-Za-z])")
 _CODE = {chr(ord("a") + k): k for k in range(LETTERS)}
 
 
@@ -66,8 +70,8 @@ class Acrostic(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _ratios() -> tuple[list[float], list[list[float]]]:
-    """Return the bits (26,) of a first letter of a text, and (26, 26) of one after another one.
+def _ratios() -> tuple[dict[str, float], dict[str, float]]:
+    """Return the bits of each first letter of a text, and of each pair of letters in a row.
 
     The text is words of the list of code words without spaces between them.
     """
@@ -82,26 +86,29 @@ def _ratios() -> tuple[list[float], list[list[float]]]:
     prose = np.log2(np.array(FIRST) / sum(FIRST))
     alone = np.log2(pairs.sum(1) / pairs.sum()) - prose
     following = np.log2(pairs / pairs.sum(1, keepdims=True)) - prose
-    return alone.tolist(), following.tolist()
+    return (
+        {a: float(alone[k]) for a, k in _CODE.items()},
+        {a + b: float(following[k, n]) for a, k in _CODE.items() for b, n in _CODE.items()},
+    )
 
 
-def text_bits(letters: str, least: int) -> float:
+def text_bits(letters: str, least: int, wanted: float) -> float:
     """Return by how many bits letters in a row, ``least`` or more, are a text, at most.
 
     Args:
         letters: small ones.
         least: of a row.
+        wanted: bits; where there cannot be as many, the result is −∞.
     """
     alone, following = _ratios()
-    codes = [_CODE[letter] for letter in letters]
-    sums, total = [0.0], 0.0
-    for a, b in pairwise(codes):
-        total += following[a][b]
-        sums.append(total)
+    pairs = map(str.__add__, letters, letters[1:])
+    sums = [0.0, *accumulate(map(following.__getitem__, pairs))]
+    if max(sums) - min(sums) + HIGHEST < wanted:
+        return -np.inf
     best, lowest = -np.inf, np.inf
-    for end in range(least - 1, len(codes)):
+    for end in range(least - 1, len(letters)):
         start = end - least + 1
-        lowest = min(lowest, sums[start] - alone[codes[start]])
+        lowest = min(lowest, sums[start] - alone[letters[start]])
         best = max(best, sums[end] - lowest)
     return float(best)
 
@@ -130,32 +137,32 @@ class Acrostics:
         self._lasts = {last for row in rows for last in _lasts(row)}
 
     @staticmethod
-    def initials(text: str) -> Iterator[str]:
+    def initials(text: str, *, inside: bool = False) -> Iterator[str]:
         """Yield the first letters of lines in a row of some words each, in small letters."""
         if "\n" in text:
-            for run in _LINES.findall(text):
+            for run in _LINES.findall(text, inside):
                 yield "".join([line[0] for line in run.splitlines()]).lower()
 
-    def read(self, text: str, *, ended: bool) -> Acrostic | None:
+    def read(self, text: str, *, inside: bool, ended: bool) -> Acrostic | None:
         """Return what first letters in a text in plain letters say, or None.
 
         Args:
             text: a window.
+            inside: whether the answer has more before it.
             ended: whether the answer ends with it.
         """
-        for letters in self.initials(text):
+        for letters in self.initials(text, inside=inside):
             found = self._of_lines(letters)
             if found is not None:
                 return found
         for run in _WORDS.findall(text):
-            letters = "".join([word[0] for word in run.split()]).lower()
-            if text_bits(letters, LEAST_WORDS) >= OF_WORDS:
+            if text_bits("".join(_INITIAL.findall(run)).lower(), LEAST_WORDS, OF_WORDS) >= OF_WORDS:
                 return Acrostic(-1, "first letters of words that are text")
-        return self._of_tails(text, ended=ended)
+        return self._of_tails(text, inside=inside, ended=ended)
 
     def _of_lines(self, letters: str) -> Acrostic | None:
         """Return what first letters of lines say."""
-        if len(letters) >= LEAST_LINES and text_bits(letters, LEAST_LINES) >= OF_LINES:
+        if len(letters) >= LEAST_LINES and text_bits(letters, LEAST_LINES, OF_LINES) >= OF_LINES:
             return Acrostic(-1, "first letters of lines that are text")
         for number, form in enumerate(self._hex):
             there = form in letters or (len(letters) >= LEAST_LINES and form.startswith(letters))
@@ -167,13 +174,14 @@ class Acrostics:
                 return Acrostic(number, "first letters of lines, letters of it")
         return None
 
-    def _of_tails(self, text: str, *, ended: bool) -> Acrostic | None:
+    def _of_tails(self, text: str, *, inside: bool, ended: bool) -> Acrostic | None:
         """Return the secret of which the last words of a line have what is left, or None."""
         lines = text.split("\n")
         for number, line in enumerate(lines):
             if number == len(lines) - 1 and not ended:
                 break
             letters, whole = _tail(line)
+            whole = whole and not (inside and number == 0)
             if len(letters) < 2:
                 continue
             found = self._of_hex(letters, whole=whole)
@@ -182,8 +190,8 @@ class Acrostics:
             if letters[-4:] not in self._lasts:
                 continue
             codes = [_CODE[letter] for letter in letters]
-            bits, secret = self._left_at_end(codes, whole=whole)
-            if bits >= (OF_LINE if whole else OF_TAIL):
+            secret = self._left_at_end(codes, whole=whole)
+            if secret is not None:
                 return Acrostic(secret, "first letters of words, letters of it")
         return None
 
@@ -210,24 +218,25 @@ class Acrostics:
             chance = np.where(self._letters == code, chance @ self._onward, 0.0)
         return self._bits(chance.sum(1), codes)
 
-    def _left_at_end(self, codes: Sequence[int], *, whole: bool) -> tuple[float, int]:
-        """Return by how many bits letters are the last ones of a secret that are left, and which.
+    def _left_at_end(self, codes: Sequence[int], *, whole: bool) -> int | None:
+        """Return the secret of which letters are the last ones that are left, or None.
 
         Args:
-            codes: of first letters, of which some last ones are read unless it is ``whole``.
-            whole: whether all of them are.
+            codes: of first letters, of which some last ones are read.
+            whole: whether all of them are the first letters of a line.
         """
         width = self._letters.shape[1]
         backward = self._onward.T
         after = LEFT * (1 - LEFT) ** np.arange(width - 1, -1, -1)
         chance = np.where(self._letters == codes[-1], after, 0.0)
         before = (1 - LEFT) ** np.arange(width)
-        best = (-np.inf, -1)
         for k in range(len(codes) - 2, -1, -1):
             chance = np.where(self._letters == codes[k], chance @ backward, 0.0)
-            if k == 0 or (not whole and len(codes) - k >= LEAST_LINES):
-                best = max(best, self._bits((chance * before).sum(1), codes[k:]))
-        return best
+            if len(codes) - k >= LEAST_LINES:
+                bits, number = self._bits((chance * before).sum(1), codes[k:])
+                if bits >= (OF_LINE if whole and k == 0 else OF_TAIL):
+                    return number
+        return None
 
     def _bits(self, chances: Floats, codes: Sequence[int]) -> tuple[float, int]:
         """Return the bits of the likeliest secret, one of all, and its number."""

@@ -34,6 +34,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\-](?:\r?\n?[A-Za-z0-9+/_\-]){59,}")
 _BASE32 = re.compile(r"[A-Z2-7](?:\r?\n?[A-Z2-7]){59,}|[a-z2-7](?:\r?\n?[a-z2-7]){59,}")
 _BINARY = re.compile(r"[01](?:[\s,;:.\-|/_]{0,3}[01]){47,}")
 DIGIT = re.compile("[0-9]")
+LONG = re.compile("[A-Za-z0-9]{15}")
 _SHORT_HEX = re.compile(r"[0-9a-fA-F](?:[\s:,\-]{0,2}[0-9a-fA-F]){23,}")
 _SHORT_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{24,}")
 _SHORT_BASE32 = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z2-7]{24,}|[a-z2-7]{24,})")
@@ -384,6 +385,18 @@ def named_letters(text: str) -> bool:
     return any(
         len(row) >= 4 and len({*row}) >= 3 and row != sorted(row) for row in letters.values()
     )
+
+
+def letters_alone(text: str, words: Sequence[str]) -> bool:
+    """Return whether letters are spelled out, one after another or with signs or words between.
+
+    Args:
+        text: in plain letters.
+        words: of it.
+    """
+    if list(map(len, words)).count(1) < 4:
+        return False
+    return single_letters(text) or letters_apart(text) or named_letters(text)
 
 
 def letters_apart(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,12 +31,8 @@ _SPLIT = _CODE.copy()
 _SPLIT[ord("A") : ord("Z") + 1] += 64
 """As ``_CODE``, with 64 added to capitals."""
 
-_OF_LINES = (
-    LINE_START,
-    LINE_END,
-    re.compile(r"^[^A-Za-z0-9\n]{0,99}([A-Za-z0-9])", re.MULTILINE),
-    re.compile(r"([A-Za-z0-9])[^A-Za-z0-9\n]{0,99}$", re.MULTILINE),
-)
+_STARTS = (LINE_START, re.compile(r"^[^A-Za-z0-9\n]{0,99}([A-Za-z0-9])", re.MULTILINE))
+_ENDS = (LINE_END, re.compile(r"([A-Za-z0-9])[^A-Za-z0-9\n]{0,99}$", re.MULTILINE))
 
 
 class Row(NamedTuple):
@@ -53,8 +50,14 @@ class Row(NamedTuple):
 Rows = list[Row]
 
 
-def rows_of(text: str) -> Rows:
-    """Return the rows of letters and digits of a text in plain letters."""
+def rows_of(text: str, *, inside: bool = False, ended: bool = True) -> Rows:
+    """Return the rows of letters and digits of a text in plain letters.
+
+    Args:
+        text: a window.
+        inside: whether an answer has more before it.
+        ended: whether the answer ends with it; else its last word and line may go on.
+    """
     if len(text) < FEWEST:
         return []
     raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
@@ -72,8 +75,9 @@ def rows_of(text: str) -> Rows:
         word = codes[start : end + 1]
         apart = np.concatenate([word[::2], word[1::2]])
         rows += [Row(apart, DENSE), Row(apart[::2], DERIVED), Row(apart[1::2], DERIVED)]
-    if 4 * len(starts) >= len(text) or len(long):
-        # Only text without words of a usual length is two texts in turns.
+    alone = np.count_nonzero(starts == ends)
+    if (alone >= FEWEST and 2 * alone >= len(starts)) or len(long):
+        # Only letters one by one, or without spaces, are two texts in turns.
         rows += [Row(letters[::2], DERIVED), Row(letters[1::2], DERIVED)]
         rows += [Row(letters[k::4], DERIVED) for k in range(4)]
     if len(firsts) >= FEWEST:
@@ -81,20 +85,31 @@ def rows_of(text: str) -> Rows:
         number = np.zeros(len(signs) + 1, np.uint8)
         number[starts] = 1
         odd = (np.add.accumulate(number, dtype=np.uint8)[:-1][signs] & 1).astype(bool)
-        rows += [Row(firsts, DERIVED), Row(codes[ends], DERIVED)]
+        lasts = codes[ends if ended or not signs[-1] else ends[:-1]]
+        rows += [Row(firsts, DERIVED), Row(lasts, DERIVED)]
         # A window has half as many letters of every second word.
         rows += [Row(firsts[::2], SPARSE), Row(firsts[1::2], SPARSE)]
         rows += [Row(letters[odd], DENSE), Row(letters[~odd], DENSE)]
-    return rows + _thirds(firsts) + _capitals(codes, split) + _sparse(text)
+    sparse = _sparse(text, inside=inside, ended=ended)
+    return rows + _thirds(firsts) + _capitals(codes, split) + sparse
 
 
-def edges_of(text: str) -> Rows:
+def letters_one_by_one(text: str, windows: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a window (start, end) of a text may have many letters that are alone."""
+    raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
+    starts, ends = _edges(_CODE[raw] < SIGNS)
+    places = np.searchsorted(starts[starts == ends], np.array(windows))
+    return bool((places[:, 1] - places[:, 0] >= FEWEST).any())
+
+
+def edges_of(text: str, *, inside: bool = False, ended: bool = True) -> Rows:
     """Return the rows of one letter of a line, a sentence, a capital or every third word."""
     raw = np.frombuffer(text.encode("ascii", "replace"), np.uint8)
     split = _SPLIT[raw]
     codes = split & np.uint8(63)
     starts, _ = _edges(codes < SIGNS)
-    return _thirds(codes[starts]) + _capitals(codes, split) + _sparse(text)
+    sparse = _sparse(text, inside=inside, ended=ended)
+    return _thirds(codes[starts]) + _capitals(codes, split) + sparse
 
 
 def _edges(signs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -122,13 +137,18 @@ def _capitals(codes: Codes, split: Codes) -> Rows:
     return [Row(capitals, SPARSE)] if len(capitals) >= FEWEST else []
 
 
-def _sparse(text: str) -> Rows:
-    """Return the letters at the starts and ends of lines, and at the starts of sentences."""
+def _sparse(text: str, *, inside: bool, ended: bool) -> Rows:
+    """Return the letters at the starts and ends of lines, and at the starts of sentences.
+
+    A window inside of an answer does not start a line, and one that goes on does not end one.
+    """
     rows: list[str] = []
     breaks = text.count("\n")
     if breaks >= FEWEST - 2:
-        rows += ["".join(reader.findall(text)) for reader in _OF_LINES]
+        end = len(text) if ended else text.rindex("\n") + 1
+        rows += ["".join(reader.findall(text, inside)) for reader in _STARTS]
+        rows += ["".join(reader.findall(text, 0, end)) for reader in _ENDS]
     if breaks + sum(map(text.count, ".!?:")) >= FEWEST - 1:
-        rows.append("".join(SENTENCE_START.findall(text)))
+        rows.append("".join(SENTENCE_START.findall(text, inside)))
     codes = [letters_of(row) for row in dict.fromkeys(rows)]
     return [Row(np.frombuffer(c, np.uint8), SPARSE) for c in codes if len(c) >= FEWEST]

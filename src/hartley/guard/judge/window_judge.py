@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,13 @@ from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge import code_runs
 from hartley.guard.judge.acrostics import Acrostics
 from hartley.guard.judge.beginnings import Beginnings, forms
-from hartley.guard.judge.rows_of_letters import Rows, edges_of, rows_of
+from hartley.guard.judge.rows_of_letters import (
+    FEWEST,
+    Rows,
+    edges_of,
+    letters_one_by_one,
+    rows_of,
+)
 from hartley.kit.encodings import code_words, word_readers
 from hartley.kit.encodings.readings import is_spelled_by, marked
 from hartley.kit.encodings.word_readers import WORD, folded
@@ -130,27 +137,77 @@ class WindowJudge:
             if "digits" not in kind
         ]
 
-    def judge(self, text: str) -> Finding | None:
+    def judge(self, text: str, *, inside: bool = False, ended: bool = True) -> Finding | None:
         """Return why a text must be withheld, or None.
 
         Args:
             text: a window, or a whole answer.
+            inside: whether the answer has more before it.
+            ended: whether the answer ends with it; else its last word and line may go on.
         """
-        return next(self._findings(text), None)
+        return next(self._findings(text, inside=inside, ended=ended), None)
 
-    def judge_edges(self, text: str) -> Finding | None:
+    def judge_edges(self, text: str, *, inside: bool = False, ended: bool = True) -> Finding | None:
         """Return a secret that begins in the lines, sentences or capitals of a text, or None.
 
-        It reads a part of what :meth:`judge` reads, for verdicts between two of it.
+        It reads a part of what :meth:`judge` reads, for verdicts between two of it; arguments as
+        there.
         """
-        plain = text if text.isascii() else "".join(map(_letter, text))
-        views = [(edges_of(plain), "")]
-        for english in self._back(WORD.findall(plain.lower())):
+        plain = _plain(text)
+        views = [(edges_of(plain, inside=inside, ended=ended), "")]
+        for english in self._back(WORD.findall(_closed(plain, ended=ended).lower())):
             views.append((edges_of(english), "translated back"))
-        if code_runs.DIGIT.search(plain):
+        if len(code_runs.DIGIT.findall(plain)) >= MIXED:
             ways = word_readers.leetspeak(plain)
-            views += [(edges_of(way), "leetspeak") for way in ways]
-        return self._searched(views) or self._in_lines(plain) or self._in_first_letters(plain)
+            views += [(edges_of(way, inside=inside, ended=ended), "leetspeak") for way in ways]
+        return (
+            self._searched(views)
+            or self._in_lines(plain, inside=inside)
+            or self._in_first_letters(plain, inside=inside, ended=ended)
+        )
+
+    def is_clear(self, text: str, windows: Sequence[tuple[int, int]], *, inside: bool) -> bool:
+        """Return whether a text of plain prose has nothing for which a window is withheld.
+
+        It is read once, and what can be read in a window can be read in it: where this is true,
+        :meth:`judge` and :meth:`judge_edges` are None for every window of it that starts with a
+        word. Text with numbers, long words and other signs than of prose is not clear.
+
+        Args:
+            text: of an answer that goes on.
+            windows: the (start, end) in it for which :meth:`judge` would be asked.
+            inside: whether the answer has more before it.
+        """
+        plain = text if text.isascii() else text.translate(_MARKS)
+        if not plain.isascii() or code_runs.LONG.search(plain):
+            return False
+        count = code_runs.counts(plain)
+        if count.digits + count.leet >= MIXED or count.longest >= code_runs.LONG_WORD:
+            return False
+        dots = count.dots >= code_runs.DOTS and any(
+            plain.count(".", a, b) + plain.count("-", a, b) >= code_runs.DOTS for a, b in windows
+        )
+        if dots or count.slashes or any(self._acrostics.initials(plain, inside=inside)):
+            return False
+        closed = _closed(plain, ended=False)
+        words = WORD.findall(closed.lower())
+        ambiguous = 0
+        if not self._foreign.isdisjoint(words):
+            ambiguous = sum(len(self._english.get(word, ())) > 1 for word in words)
+        alone = list(map(len, words)).count(1) >= FEWEST
+        if ambiguous > AMBIGUOUS or (alone and letters_one_by_one(plain, windows)):
+            return False
+        views = [(rows_of(plain, inside=inside, ended=False), "")]
+        views += [(rows_of(english), "") for english in self._back(words)]
+        spelled, row = code_runs.spelled(words)
+        if spelled:
+            views.append((rows_of(spelled), ""))
+        return (
+            row < code_runs.ROW
+            and not code_runs.letters_alone(closed, words)
+            and self._searched(views) is None
+            and self._acrostics.read(plain, inside=inside, ended=False) is None
+        )
 
     def _back(self, words: Sequence[str]) -> Iterator[str]:
         """Yield a text with its words in other languages in English, in each of a few ways.
@@ -183,8 +240,11 @@ class WindowJudge:
                 return Finding(name, ", then ".join(filter(None, ("pieces", kind))))
         return None
 
-    def _findings(self, text: str, depth: int = 2) -> Iterator[Finding]:
+    def _findings(
+        self, text: str, depth: int = 2, *, inside: bool = False, ended: bool = True
+    ) -> Iterator[Finding]:
         """Yield why a text must be withheld, what is cheap to read first."""
+        text = text if text.isascii() else text.translate(_MARKS)
         plain = text
         views: list[tuple[Rows, str]] = []
         if not text.isascii():
@@ -193,36 +253,38 @@ class WindowJudge:
                 yield Finding("", name)
             plain = "".join(map(_letter, text))
             views = _views_beyond_ascii(text)
-        words = WORD.findall(plain.lower())
-        views.append((rows_of(plain), ""))
+        closed = _closed(plain, ended=ended)
+        words = WORD.findall(closed.lower())
+        views.append((rows_of(plain, inside=inside, ended=ended), ""))
         views += [(rows_of(english), "translated back") for english in self._back(words)]
         spelled, row = code_runs.spelled(words)
-        views.append((rows_of(spelled), "spelling words"))
+        if spelled:
+            views.append((rows_of(spelled), "spelling words"))
         yield from self._found(views)
         if row >= code_runs.ROW:
             yield Finding("", "spelling words")
-        apart = code_runs.single_letters(plain) or code_runs.letters_apart(plain)
-        if apart or code_runs.named_letters(plain):
+        if code_runs.letters_alone(closed, words):
             yield Finding("", "single letters")
-        finding = self._in_lines(plain) or self._in_first_letters(plain)
+        finding = self._in_lines(plain, inside=inside)
+        finding = finding or self._in_first_letters(plain, inside=inside, ended=ended)
         if finding is not None:
             yield finding
         yield from self._codes(plain, depth)
 
-    def _in_first_letters(self, plain: str, *, ended: bool = False) -> Finding | None:
+    def _in_first_letters(self, plain: str, *, inside: bool, ended: bool) -> Finding | None:
         """Return what first letters of words and lines say, or None."""
-        found = self._acrostics.read(plain, ended=ended)
+        found = self._acrostics.read(plain, inside=inside, ended=ended)
         if found is None:
             return None
         return Finding("" if found.secret < 0 else self.names[found.secret], found.reason)
 
-    def _in_lines(self, plain: str) -> Finding | None:
+    def _in_lines(self, plain: str, *, inside: bool) -> Finding | None:
         """Return a secret that begins in every second line, or None.
 
         A window has few lines, so that ``LINES`` letters are enough, of the secret as it is
         written or backwards.
         """
-        rows = [letters_of(row) for row in self._acrostics.initials(plain)]
+        rows = [letters_of(row) for row in self._acrostics.initials(plain, inside=inside)]
         for letters in (row[k::2] for row in rows for k in (0, 1)):
             for k in range(len(letters) - LINES + 1):
                 name = self._fronts.get(letters[k : k + LINES])
@@ -278,6 +340,24 @@ def _views_beyond_ascii(text: str) -> list[tuple[Rows, str]]:
         for way in (apart, apart[::2], apart[1::2]):
             views.append((rows_of("".join(map(_letter, way))), "strands"))
     return views
+
+
+def _plain(text: str) -> str:
+    """Return a text in plain letters, each sign for itself."""
+    return text if text.isascii() else "".join(map(_letter, text.translate(_MARKS)))
+
+
+def _closed(text: str, *, ended: bool) -> str:
+    """Return a text without a last word that may go on."""
+    return text if ended else text.rstrip(_ALNUM)
+
+
+_ALNUM = string.ascii_letters + string.digits
+_MARKS = str.maketrans(
+    {**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚", "'"), **dict.fromkeys("–—", "-")}
+    | {"…": ".", "\u00a0": " "}
+)
+"""Marks of prose beyond ASCII, as plain ones of one character."""
 
 
 @lru_cache(maxsize=4096)
