@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hartley.core.errors import UsageError
+from hartley.games.judge_answers.secret_index import letters_of
 from hartley.guard.judge.window_judge import Finding, WindowJudge
-from hartley.kit.encodings.readings import marked
+from hartley.kit.encodings.readings import QUOTED, marked
 
 HOLD_TOKENS = 32
 """Tokens that are held back, at most."""
@@ -27,6 +28,9 @@ STEP, FINE_STEP = 32, 8
 
 CONTEXT = 32
 """Characters before what is held that are read with it, from the first whole word on."""
+
+TAIL = 160
+"""Characters at the end of earlier answers, and of a piece behind them, that are read together."""
 
 AGAIN = 128
 """Characters that are judged window by window where those that arrive together are not clear."""
@@ -200,6 +204,9 @@ class ResponseJudge:
         self._hold = hold_tokens * TOKEN
         self._choices: dict[int, _Choice] = {}
         self._before = tuple(before)[-4:]
+        marks = zip(*map(marked, self._before), strict=True)
+        self._tails = ["".join(pieces)[-TAIL:] for pieces in marks] or [""] * len(marked(""))
+        self._rests = judge.rests(self._before)
         self.finding: Finding | None = None
 
     @property
@@ -271,7 +278,7 @@ class ResponseJudge:
         """
         room = min(len(delta) - start, BLOCK)
         steps = (state.held + room - self._hold) // STEP
-        if steps < 1 or state.since + state.step < STEP or self._before or state.unclear > 0:
+        if steps < 1 or state.since + state.step < STEP or state.unclear > 0:
             return 0
         if len(self._choices) > 1 or state.channels() - {channel}:
             return 0
@@ -279,6 +286,8 @@ class ResponseJudge:
         text, inside = state.window()
         first = len(text) + self._hold - state.held
         text += delta[start : start + count]
+        if self._before and _marks_of(text, first=not state.context):
+            return 0
         size = self._hold + CONTEXT
         ends = range(first, first + steps * STEP + 1, STEP)
         windows = [(max(0, end - size), end) for end in ends]
@@ -317,8 +326,22 @@ class ResponseJudge:
         return self.finding is not None
 
     def _behind(self, state: _Choice) -> bool:
-        """Judge what is held behind earlier answers."""
-        return bool(self._before) and self._in_pieces(["".join(_texts(state))])
+        """Judge the pieces of what is held that are marked, behind earlier answers.
+
+        A piece behind a colon or in quotation marks may be anywhere in an answer, the others are
+        at its start or its end.
+        """
+        text = "".join(_texts(state))
+        numbers = _marks_of(text, first=not state.context) if self._before else []
+        if not numbers:
+            return False
+        pieces = marked(text)
+        for number in numbers:
+            self.finding = self._rests.get(letters_of(pieces[number]))
+            if self.finding is not None:
+                return True
+        views = [self._tails[number] + pieces[number][:TAIL] for number in numbers]
+        return self._withheld(list(dict.fromkeys(views)))
 
     def _joined(self) -> list[str]:
         """Return what is held of all choices as one text."""
@@ -330,12 +353,12 @@ class ResponseJudge:
 
     def _in_pieces(self, texts: Sequence[str]) -> bool:
         """Judge the pieces that texts mark, behind those of earlier answers."""
-        texts = (*self._before, *texts)
-        if len(texts) < 2:
+        if not texts or len(texts) + len(self._before) < 2:
             return False
-        views = ["".join(pieces) for pieces in zip(*map(marked, texts), strict=True)]
-        self.finding = self._judge.judge_pieces(texts)
-        return self.finding is not None or self._withheld(views)
+        pieces = ["".join(piece) for piece in zip(*map(marked, texts), strict=True)]
+        views = [tail + piece for tail, piece in zip(self._tails, pieces, strict=True)]
+        self.finding = self._judge.judge_pieces((*self._before, *texts))
+        return self.finding is not None or self._withheld(list(dict.fromkeys(views)))
 
     def _withheld(self, views: Sequence[str]) -> bool:
         """Judge texts and return whether one is withheld."""
@@ -393,6 +416,20 @@ def judge_whole(texts: Sequence[str], judge: WindowJudge) -> Finding | None:
         response.feed(text, f"{number}.text", 0)
     response.finish()
     return response.finding
+
+
+def _marks_of(text: str, *, first: bool) -> list[int]:
+    """Return the numbers of the marked pieces that may lie in a part of an answer.
+
+    Args:
+        text: what is held of it.
+        first: whether the answer starts with it.
+    """
+    return [
+        *((0, 5) if first else ()),
+        *((1,) if ":" in text else ()),
+        *((2,) if QUOTED.search(text) else ()),
+    ]
 
 
 def _fine(text: str) -> bool:

@@ -23,7 +23,7 @@ from hartley.guard.judge.rows_of_letters import (
     rows_of,
 )
 from hartley.kit.encodings import code_words, word_readers
-from hartley.kit.encodings.readings import is_spelled_by, marked
+from hartley.kit.encodings.readings import is_spelled_by, marked, reached_by
 from hartley.kit.encodings.word_readers import WORD, folded
 
 _RUN = re.compile(r"[^\W_]{15,}")
@@ -239,6 +239,22 @@ class WindowJudge:
             if is_spelled_by(codes, marks):
                 return Finding(name, ", then ".join(filter(None, ("pieces", kind))))
         return None
+
+    def rests(self, texts: Sequence[str]) -> dict[bytes, Finding]:
+        """Return what of a secret is left by pieces that are marked in texts, and the finding.
+
+        Args:
+            texts: of earlier turns, read as in :meth:`judge_pieces`.
+        """
+        if not texts:
+            return {}
+        marks = [{letters_of(piece) for piece in marked(text)} - {b""} for text in texts]
+        return {
+            codes[start:]: Finding(name, ", then ".join(filter(None, ("pieces", kind))))
+            for name, kind, codes in self._whole
+            for start in reached_by(codes, marks)
+            if 0 < start < len(codes)
+        }
 
     def _findings(
         self, text: str, depth: int = 2, *, inside: bool = False, ended: bool = True

@@ -73,8 +73,8 @@ def marked(turn: str) -> list[str]:
     ]
 
 
-def is_spelled_by(secret: bytes, turns: Sequence[Iterable[bytes]]) -> bool:
-    """Whether a secret is one piece after another, each from a later one of some turns.
+def reached_by(secret: bytes, turns: Sequence[Iterable[bytes]]) -> set[int]:
+    """Return how many letters of a secret its pieces give, each from a later one of some turns.
 
     Args:
         secret: letters.
@@ -88,7 +88,12 @@ def is_spelled_by(secret: bytes, turns: Sequence[Iterable[bytes]]) -> bool:
             for piece in pieces
             if secret.startswith(piece, start)
         }
-    return len(secret) in reached
+    return reached
+
+
+def is_spelled_by(secret: bytes, turns: Sequence[Iterable[bytes]]) -> bool:
+    """Whether a secret is one piece after another; arguments as for :func:`reached_by`."""
+    return len(secret) in reached_by(secret, turns)
 
 
 def joined(turns: Sequence[str]) -> Iterator[str]:
