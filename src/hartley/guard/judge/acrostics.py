@@ -36,7 +36,7 @@ OF_WORDS, LEAST_WORDS = 11.5, 12
 OF_LINES, LEAST_LINES = 2.0, 4
 """Bits by which first letters of lines are a text or letters of a secret, and how many."""
 
-OF_LINE, OF_TAIL = 2.0, 7.0
+OF_LINE, OF_TAIL = 1.0, 6.0
 """Bits by which first letters of a line's words, and of its last words, are letters of a secret."""
 
 HIGHEST = 4.0
@@ -246,7 +246,7 @@ class Acrostics:
         return likely - prose, number
 
 
-HEX_LINE, HEX_TAIL = 13.0, 20.0
+HEX_LINE, HEX_TAIL = 11.0, 17.0
 """Bits of first letters of a line's words, and of its last words, that are hexadecimal digits."""
 
 
