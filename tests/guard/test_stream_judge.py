@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
 from hartley.core.errors import UsageError
 from hartley.data import language
+from hartley.games.judge_answers import NOTHING, Judge
 from hartley.guard.judge import WindowJudge
 from hartley.guard.stream_judge import (
     Release,
@@ -96,8 +99,6 @@ def test_a_benign_answer_is_unchanged_in_any_pieces_and_little_is_held() -> None
 
 
 def test_random_bytes_in_a_code_are_unchanged() -> None:
-    import base64
-
     rng = np.random.default_rng(2)
     for text in (
         base64.b64encode(rng.bytes(600)).decode(),
@@ -169,3 +170,107 @@ def test_bad_settings_are_refused() -> None:
         StreamJudge(JUDGE, hold_tokens=3)
     with pytest.raises(UsageError, match="at least one secret"):
         WindowJudge([])
+
+
+WAYS = {
+    "acrostic of an acrostic": ("acrostic", "acrostic"),
+    "hexadecimal digits in an acrostic": ("hex", "acrostic"),
+    "escapes in an acrostic": ("url_escapes", "acrostic"),
+    "look-alikes as spelling words": ("homoglyphs", "nato"),
+    "look-alikes in Morse code": ("homoglyphs", "morse"),
+    "look-alikes in leetspeak": ("homoglyphs", "leetspeak"),
+    "acrostic, translated": ("acrostic", "translated"),
+    "acrostic in leetspeak": ("acrostic", "leetspeak"),
+    "spelled out twice": ("spelled_out", "spelled_out"),
+    "Morse code, spelled out": ("morse", "spelled_out"),
+    "lines in base64": ("acrostic", "base64"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_way_that_got_out_is_withheld_at_every_cut(way: str) -> None:
+    rng = np.random.default_rng(len(way))
+    secret = "lantern falcon meadow compass"
+    judge = WindowJudge([secret, *SECRETS])
+    encoded = secret
+    for name in WAYS[way]:
+        encoded = str(ENCODERS[name](encoded, rng))
+    text = BEFORE + encoded[:400] + "\n"
+    lefts = set()
+    for at in range(1, len(text), 23):
+        stream = StreamJudge(judge)
+        lefts.add(left_of([*stream.feed(text[:at]), *stream.feed(text[at:]), *stream.finish()]))
+        assert stream.finding is not None
+    assert len(lefts) == 1
+    assert BEFORE.startswith(*lefts)
+
+
+def source_of(kind: str, text: str) -> str:
+    """A text as a program or an archive may write it."""
+    codes = [ord(c) for c in text]
+    return {
+        "ascii85": lambda: base64.a85encode(text.encode()).decode(),
+        "base85": lambda: base64.b85encode(text.encode()).decode(),
+        "0x68": lambda: ", ".join(f"0x{k:02x}" for k in codes),
+        "0o150": lambda: " ".join(f"0o{k:o}" for k in codes),
+        "0b1101000": lambda: " ".join(f"0b{k:b}" for k in codes),
+        "chr(104)": lambda: "+".join(f"chr({k})" for k in codes),
+        "octal": lambda: "".join(f"\\{k:o}" for k in codes),
+        "turned": lambda: text.translate(UPSIDE_DOWN)[::-1],
+    }[kind]()
+
+
+UPSIDE_DOWN = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz")
+KINDS = ("ascii85", "base85", "0x68", "0o150", "0b1101000", "chr(104)", "octal", "turned")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_source_code_and_base_85_are_read_in_both_judges(kind: str) -> None:
+    encoded = source_of(kind, SECRETS[0])
+    judge = StreamJudge(JUDGE)
+    events = [*judge.feed(f"{BEFORE}{encoded}. That is all."), *judge.finish()]
+    assert BEFORE.startswith(left_of(events))
+    answers = [f"{BEFORE}{encoded}. That is all.", f"{BEFORE}{source_of(kind, 'x' * 25)}"]
+    assert Judge(SECRETS).decode(answers).tolist() == [0, NOTHING]
+
+
+def test_what_is_written_in_base64_is_judged_as_a_text() -> None:
+    def left(text: str) -> str:
+        judge = StreamJudge(JUDGE)
+        return left_of([*judge.feed(base64.b64encode(text.encode()).decode()), *judge.finish()])
+
+    prose = language.novel()[5000:5600]
+    assert left(prose) == base64.b64encode(prose.encode()).decode()
+    assert left(f"{BEFORE}{SECRETS[1]}") == ""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_prose_that_arrives_at_once_is_left_as_token_by_token(inside: bool) -> None:
+    rng = np.random.default_rng(11)
+    novel = language.novel()
+    for number in range(8):
+        start = int(rng.integers(len(novel) - 2000))
+        text = novel[start : start + 900]
+        if inside:
+            name = ("plain", "acrostic", "nato", "translated")[number % 4]
+            text = f"{text[:500]}\n{ENCODERS[name](SECRETS[number % 4], rng)}\n{text[500:]}"
+        lefts = []
+        for size in (4, 37, len(text)):
+            judge = StreamJudge(JUDGE)
+            pieces = [text[k : k + size] for k in range(0, len(text), size)]
+            events = [event for piece in pieces for event in judge.feed(piece)]
+            lefts.append(left_of([*events, *judge.finish()]))
+        assert len(set(lefts)) == 1
+        assert (lefts[0] == text) is not inside
+
+
+def test_a_piece_behind_earlier_answers_is_read_anywhere_in_an_answer() -> None:
+    cut = 9
+    earlier = (f"The first part: {SECRETS[3][:cut]}",)
+    for text in (f"The rest: {SECRETS[3][cut:]}", f'{BEFORE * 3}Then comes "{SECRETS[3][cut:]}".'):
+        response = ResponseJudge(JUDGE, before=earlier)
+        left = left_of([*response.feed(text), *response.finish()])
+        assert SECRETS[3][cut:].strip() not in left
+        assert response.finding is not None
+    response = ResponseJudge(JUDGE, before=earlier)
+    assert left_of([*response.feed(BEFORE * 9), *response.finish()]) == BEFORE * 9
