@@ -63,7 +63,7 @@ NUMBERS_OF_SOURCE = re.compile(rf"{_NUMBER}(?:[\s,;+.&|]{{0,4}}{_NUMBER}){{5,}}"
 
 VALUE = re.compile(r"0[xX]([0-9a-fA-F]+)|0[oO]([0-7]+)|0[bB]([01]+)|(\d+)")
 _BASE85_TOKEN = re.compile(r"(?<!\S)\S{15,}")
-_ALNUM = re.compile(r"[A-Za-z0-9]+")
+_LIKE_BASE85 = re.compile(r"^(?=(?:[^A-Z]*[A-Z]){3})(?=(?:[A-Za-z0-9]*[^A-Za-z0-9]){3})")
 _BASE85 = (
     bytes(range(33, 118)),
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
@@ -208,8 +208,7 @@ def base85(text: str) -> Iterator[str]:
     """Yield what tokens of base 85 say, in either alphabet and at each alignment."""
     for token in _BASE85_TOKEN.findall(text):
         core = token.removeprefix("<~").removesuffix("~>")
-        words = _ALNUM.findall(core)
-        if not core.isascii() or 8 * (len(core) - sum(map(len, words))) < len(core):
+        if not (core.isascii() and _LIKE_BASE85.search(core)) or "://" in core:
             continue
         for way in dict.fromkeys((core, core.rstrip(".,!?;:\"')]").removesuffix("~>"))):
             for alphabet in _BASE85:
@@ -221,7 +220,11 @@ def _of_base85(signs: bytes, alphabet: bytes) -> Iterator[str]:
     values = np.frombuffer(signs.translate(*_BASE85_TABLES[alphabet]), np.uint8)
     if 10 * len(values) < 9 * len(signs):
         return
+    # Text has bytes from 32 to 126, and the first of five signs for them is one of 31.
+    leads = (values >= 10) & (values <= 41)
     for offset in range(5):
+        if np.count_nonzero(leads[offset::5]) < 0.8 * len(leads[offset::5]):
+            continue
         row = values[offset:].astype(np.uint64)
         missing = -len(row) % 5
         row = np.concatenate([row, np.full(missing, 84, np.uint64)])
