@@ -311,8 +311,8 @@ class ResponseJudge:
 
     def _pace(self, state: _Choice) -> None:
         """Set the step to the next verdict."""
-        held = "".join([piece.text for piece in state.pieces])
-        state.step = FINE_STEP if _fine(held[STEP:]) else STEP - state.since
+        waiting = "".join([piece.text for piece in state.pieces])
+        state.step = FINE_STEP if _fine(waiting[STEP:]) else STEP - state.since
 
     def _judged(self, state: _Choice, *, edges: bool = False, ended: bool = False) -> bool:
         """Judge what is held of a choice, or its edges, and return whether it is withheld."""
@@ -419,7 +419,7 @@ def judge_whole(texts: Sequence[str], judge: WindowJudge) -> Finding | None:
 
 
 def _marks_of(text: str, *, first: bool) -> list[int]:
-    """Return the numbers of the marked pieces that may lie in a part of an answer.
+    """Return the numbers of the marked pieces that may be in a part of an answer.
 
     Args:
         text: what is held of it.

@@ -289,10 +289,10 @@ class WindowJudge:
 
     def _in_first_letters(self, plain: str, *, inside: bool, ended: bool) -> Finding | None:
         """Return what first letters of words and lines say, or None."""
-        found = self._acrostics.read(plain, inside=inside, ended=ended)
-        if found is None:
+        said = self._acrostics.read(plain, inside=inside, ended=ended)
+        if said is None:
             return None
-        return Finding("" if found.secret < 0 else self.names[found.secret], found.reason)
+        return Finding("" if said.secret < 0 else self.names[said.secret], said.reason)
 
     def _in_lines(self, plain: str, *, inside: bool) -> Finding | None:
         """Return a secret that begins in every second line, or None.
