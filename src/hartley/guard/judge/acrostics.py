@@ -152,9 +152,9 @@ class Acrostics:
             ended: whether the answer ends with it.
         """
         for letters in self.initials(text, inside=inside):
-            said = self._of_lines(letters)
-            if said is not None:
-                return said
+            reading = self._of_lines(letters)
+            if reading is not None:
+                return reading
         for run in _WORDS.findall(text):
             if text_bits("".join(_INITIAL.findall(run)).lower(), LEAST_WORDS, OF_WORDS) >= OF_WORDS:
                 return Acrostic(-1, "first letters of words that are text")
@@ -184,9 +184,9 @@ class Acrostics:
             whole = whole and not (inside and number == 0)
             if len(letters) < 2:
                 continue
-            said = self._of_hex(letters, whole=whole)
-            if said is not None:
-                return said
+            reading = self._of_hex(letters, whole=whole)
+            if reading is not None:
+                return reading
             if letters[-4:] not in self._lasts:
                 continue
             codes = [_CODE[letter] for letter in letters]

@@ -289,10 +289,10 @@ class WindowJudge:
 
     def _in_first_letters(self, plain: str, *, inside: bool, ended: bool) -> Finding | None:
         """Return what first letters of words and lines say, or None."""
-        said = self._acrostics.read(plain, inside=inside, ended=ended)
-        if said is None:
+        reading = self._acrostics.read(plain, inside=inside, ended=ended)
+        if reading is None:
             return None
-        return Finding("" if said.secret < 0 else self.names[said.secret], said.reason)
+        return Finding("" if reading.secret < 0 else self.names[reading.secret], reading.reason)
 
     def _in_lines(self, plain: str, *, inside: bool) -> Finding | None:
         """Return a secret that begins in every second line, or None.
