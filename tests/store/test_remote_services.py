@@ -1,4 +1,7 @@
-"""Runs in stores of real servers: one that answers like S3, and one of SFTP; writers are killed."""
+"""Runs in stores of real servers: one that answers like S3, and one of SFTP; writers are killed.
+
+The servers are those of the group ``services`` of pyproject.toml; what is not installed is skipped.
+"""
 
 from __future__ import annotations
 
