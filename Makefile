@@ -51,7 +51,7 @@ test: style
 
 # The docs site: pages are written from the checkout, then built; open build/site/index.html.
 docs: $(VENV)/.ready
-	$(BIN)/python docs/site_pages.py build/pages
+	$(BIN)/python docs/site_pages.py build/pages --run
 	$(BIN)/zensical build --strict --clean
 
 # The pages of hartley serve in a real browser; they are skipped where there is no Chromium.

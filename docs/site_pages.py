@@ -1,7 +1,8 @@
 """Write the pages of the docs site into a folder: the pages, a catalogue of all parts, the plans.
 
-    python docs/site_pages.py build/pages
+    python docs/site_pages.py build/pages [--run]
 
+With ``--run`` notebooks are run first, and their pages show what each cell printed.
 What is drawn from the checkout cannot differ from it. Links that lead out of ``docs`` become pages
 (``design``) or plain words (other files of the repository). Any generator of sites can take the
 folder; ``mkdocs.yml`` is read by mkdocs-material and by Zensical, its successor.
@@ -9,12 +10,15 @@ folder; ``mkdocs.yml`` is read by mkdocs-material and by Zensical, its successor
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from hartley import catalog
 from hartley.catalog import Entry
@@ -38,18 +42,63 @@ PLURAL = {"attack": "attacks", "defense": "defenses", "game": "games", "scene": 
 OUTSIDE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+)([^)\s]+)\)")
 
 
-def pages() -> dict[str, str]:
-    """Return every page by its place on the site."""
+def pages(*, run: bool = False) -> dict[str, str]:
+    """Return every page by its place on the site; notebooks with what they print where they run."""
     front = (ROOT / "README.md").read_text("utf-8")
     drawn = {"index.md": re.sub(r"(\]\(|src=\")docs/", r"\1", front)}
     for folder in ("docs", "design"):
         for page in sorted((ROOT / folder).rglob("*.md")):
             place = page.relative_to(ROOT / "docs" if folder == "docs" else ROOT)
             drawn[place.as_posix()] = page.read_text("utf-8")
+    for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        drawn[f"notebooks/{notebook.stem}.md"] = _notebook(notebook, run=run)
     for kind, plural in PLURAL.items():
         drawn[f"catalogue/{plural}.md"] = _parts(kind, plural)
     drawn["catalogue/plans.md"] = _plans()
     return {name: _within(name, text) for name, text in drawn.items()}
+
+
+def _notebook(path: Path, *, run: bool) -> str:
+    """Return a notebook as a page: its words, its cells, and what they print if it is run."""
+    document = json.loads(path.read_text("utf-8"))
+    if run:
+        document = executed(path)
+    pieces = []
+    for one in document["cells"]:
+        text = "".join(one["source"])
+        pieces.append(text if one["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        if printed := printed_by(one):
+            pieces.append(f"```text\n{printed}\n```")
+    where = f"docs/notebooks/{path.name}"
+    pieces.insert(1, f"This page is the notebook `{where}` of the repository, which the tests run.")
+    return "\n\n".join(pieces)
+
+
+def executed(path: Path) -> dict[str, Any]:
+    """Run a notebook in an empty folder and a kernel of its own.
+
+    Raises:
+        CellExecutionError: a cell raises an error.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    document = nbformat.read(path, 4)
+    with tempfile.TemporaryDirectory() as folder:
+        place = {"metadata": {"path": folder}}
+        NotebookClient(document, timeout=300, resources=place).execute()
+    return dict(document)
+
+
+def printed_by(cell: Mapping[str, Any]) -> str:
+    """Return what a cell printed and showed, as text without the colours of a terminal."""
+    texts = []
+    for output in cell.get("outputs", ()):
+        if output.get("name") == "stderr":
+            continue  # progress
+        text = output.get("text") or output.get("data", {}).get("text/plain", "")
+        texts.append("".join(text))
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "".join(texts)).strip()
 
 
 def _within(name: str, text: str) -> str:
@@ -162,11 +211,11 @@ def _arrow(axis: str, names: list[str], *, fits: bool) -> Arrow:
     return Arrow(axis, AXIS_TITLES[axis], (count, *(word[:24] for word in words)), 0.3, True)
 
 
-def main(out: Path) -> None:
+def main(out: Path, *, run: bool = False) -> None:
     """Write the pages and the pictures that they show into a folder, which is emptied first."""
     if out.exists():
         shutil.rmtree(out)
-    for name, text in pages().items():
+    for name, text in pages(run=run).items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, "utf-8")
     for picture in (ROOT / "docs").glob("*.svg"):
@@ -174,4 +223,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), run="--run" in sys.argv[2:])
