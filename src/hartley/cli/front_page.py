@@ -35,7 +35,7 @@ def print_front_page(arguments: Sequence[str]) -> int:
     from hartley import __version__
 
     if tuple(arguments) == VERSION:
-        print(__version__)
+        say_text(__version__)
     else:
         say_text("\n".join(front_page(min(width(), WIDEST))))
     return 0

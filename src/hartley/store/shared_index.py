@@ -60,12 +60,12 @@ class SharedIndex:
     def __init__(self, url: str) -> None:
         from hartley.kit.stores.postgres_store import check_url, place_of_server, refuse_passwords
 
+        check_url(url)
+        refuse_passwords(url)
         try:
             import psycopg
         except ImportError as error:
             raise MissingExtra("psycopg", "index") from error
-        check_url(url)
-        refuse_passwords(url)
         self.name = place_of_server(url)
         self._error: type[Exception] = psycopg.Error
         with self._reaching():
