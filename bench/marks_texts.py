@@ -8,6 +8,7 @@
     python bench/marks_texts.py smollm2 [--count 256] [--tokens 200]
     python bench/marks_texts.py removals [--marks kgw …] [--rounds 48]
     python bench/marks_texts.py removals --removals paraphrase --by translator [--span 24]
+    python bench/marks_texts.py removals --removals window_breaking [--window 3] [--floor 0.8]
     python bench/marks_texts.py forgery [--marks kgw …] [--rounds 24]
     python bench/marks_texts.py defenses [--marks kgw …] [--defense multi_key] [--rounds 48]
     python bench/marks_texts.py alike [--marks kgw …]
@@ -429,8 +430,11 @@ REMOVALS = (
     "paraphrase",
     "surrogate_rewording",
     "detector_walk",
+    "window_breaking",
 )
 
+WINDOWS = {"kgw": 2, "self_hash": 4, "unigram": 1, "exponential": 3, "synthid": 5, "payload": 2}
+"""Tokens that each mark's hash reads, the marked one with them: an attacker knows the scheme."""
 
 ROW = ("evidence", "similarity", "fluency", "own_words")
 
@@ -549,13 +553,19 @@ def played_line(
 
     attack = catalog.load("attack", attack_name)
     params = {"rounds": options.rounds, **attack.game_params}
+    if options.floor:
+        params["floor"] = options.floor
     setting = json.dumps(params)
     start = time.process_time()
     if setting not in dealt:
         whole = deal(attack, scene, seed=options.seed, params=params)
         dealt[setting] = marked_alone(whole) if options.marked_alone else whole
     dealing, start = time.process_time() - start, time.process_time()
-    how = {"by": options.by, "span": options.span} if attack_name == "paraphrase" else {}
+    how: dict[str, Any] = {}
+    if attack_name == "paraphrase":
+        how = {"by": options.by, "span": options.span}
+    elif attack_name == "window_breaking":
+        how = {"window": options.window or WINDOWS[scene.facts["mark"]]}
     trials = play(
         attack,
         scene,
@@ -708,6 +718,8 @@ def main() -> int:
     parser.add_argument("--defense", default="", help="the only one that is played")
     parser.add_argument("--span", type=int, default=6, help="words that are rewritten at once")
     parser.add_argument("--marked-alone", action="store_true", help="leave out unmarked texts")
+    parser.add_argument("--floor", type=float, default=0.0, help="of similarity; 0: the scene's")
+    parser.add_argument("--window", type=int, default=0, help="of window_breaking; 0: the mark's")
     parser.add_argument("--by", default="model", choices=("model", "translator"))
     parser.add_argument("--removals", nargs="+", default=[*REMOVALS])
     parser.add_argument("--temperature", nargs="+", type=float, default=[1.0, 0.7, 0.5])

@@ -5,6 +5,7 @@
     python bench/tables.py parity FOLDER             our figures beside them
     python bench/tables.py speed FOLDER              our times beside them
     python bench/tables.py truths [SCENE [WAY]]      bits of each attack by the way of publishing
+    python bench/tables.py shadows                   shadows of tables drawn column by column
     python bench/tables.py budgets [DEFENSE]         bits, ceilings and utility by strength
     python bench/tables.py texts                     whose mails are linked, behind what
     python bench/tables.py masked                    what scrubadub 2.0.1 finds in the mails
@@ -211,10 +212,12 @@ def speed(folder: Path) -> None:
         )
 
 
-def _line(label: str, name: str, scene: hartley.Scene, params: dict, seed: int = 0) -> None:
-    rounds = 8 if "vine" in label else ROUNDS
+def _line(
+    label: str, name: str, scene: hartley.Scene, params: dict, seed: int = 0, **more: object
+) -> None:
+    rules = {"rounds": 8 if "vine" in label else ROUNDS}
     channel = hartley.measure(
-        hartley.play(name, scene, seed=seed, params=params, game_params={"rounds": rounds})
+        hartley.play(name, scene, seed=seed, params=params, game_params=rules, **more)
     )
     high = channel.ceiling.value if channel.high is None else channel.high
     shown = ("attack_rate", "control_rate", "residual_risk", "linked")
@@ -243,6 +246,18 @@ def truths(name: str, only: str = "") -> None:
                 _line(f"{name} {way} (accuracy {utility:.3f})", attack, scene, params)
         except hartley.core.errors.MissingExtra as absent:
             print(f"{name} {way}: {absent}")
+
+
+def shadows() -> None:
+    """Print what shadows read where each column is drawn by itself, known to the attacker or not.
+
+    A static attacker believes that rows are published as they are. Each table has 16 releases.
+    """
+    plain = build("released_census")
+    settings, way = {"shadows": 16}, {"copula": "independence"}
+    behind = defended(plain, catalog.load("defense", "synthesis"), way)
+    for label, more in (("static", {"undefended": plain, "knowledge": "static"}), ("adaptive", {})):
+        _line(f"columnwise, {label}", "shadow_releases", behind, settings, **more)
 
 
 def budgets(only: str = "") -> None:
@@ -358,5 +373,6 @@ if __name__ == "__main__":
         "accuracy": accuracy,
         "texts": texts,
         "masked": masked,
+        "shadows": shadows,
         "budgets": lambda: budgets(*sys.argv[2:]),
     }[sys.argv[1]]()

@@ -8,12 +8,13 @@ from hartley.attacks.data_to_data.watermark._shared.pictures import strongest
 from hartley.attacks.data_to_data.watermark.distortion import distortion
 from hartley.attacks.data_to_data.watermark.mean_residual import mean_residual
 from hartley.attacks.data_to_data.watermark.regeneration import regeneration
+from hartley.attacks.data_to_data.watermark.sparse_waves import sparse_waves
 from hartley.core import Modality, Scene
 from hartley.data.photos import carriers
 from hartley.engine.run.play import play
 from hartley.kit.marker import Marker
 from hartley.kit.vision import image
-from hartley.kit.vision.marks import dwt_dct
+from hartley.kit.vision.marks import dwt_dct, spread_spectrum
 from hartley.kit.vision.synchronised_mark import synchronised
 
 ROUNDS = {"rounds": 4}
@@ -35,6 +36,16 @@ def test_webp_at_the_floor_takes_most_of_the_fragile_mark_alone():
         found[name] = trials.metrics["ber_after"] - trials.metrics["ber_before"]
     assert found["fragile"] > 0.25
     assert found["robust"] < found["fragile"] / 2
+
+
+def test_a_few_large_waves_turn_bits_that_noise_of_the_same_size_leaves():
+    played, wrong = scene(spread_spectrum(), 256), {}
+    for attack in (sparse_waves, distortion):
+        trials = play(attack, played, seed=0, game_params=ROUNDS)
+        assert trials.metrics["violated"] == 0 and trials.metrics["psnr"] >= 34
+        wrong[attack] = trials.metrics["ber_after"]
+    assert wrong[sparse_waves] > 0.2
+    assert wrong[distortion] == 0
 
 
 def test_averaging_takes_out_a_pattern_that_pictures_share():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ import pytest
 from hartley.attacks.data_to_data.watermark._shared.block_effects import effects
 from hartley.attacks.data_to_data.watermark._shared.rewording import WordPairs, most_edits
 from hartley.attacks.data_to_data.watermark._shared.stolen_rules import StolenRules, under_one_key
+from hartley.attacks.data_to_data.watermark._shared.window_cover import cheapest_cover
 from hartley.attacks.data_to_data.watermark.detector_walk import detector_walk
 from hartley.attacks.data_to_data.watermark.text_dilution import text_dilution
 from hartley.core import Applied, Data, Modality
@@ -156,3 +158,20 @@ def test_a_walk_does_not_give_up_its_questions_for_a_little_noise(scale, same):
     adaptive = walked(Applied("score_noise", {"scale": scale}))
     assert (adaptive == static) == same
     assert (asked == before) == same
+
+
+def test_the_words_that_break_windows_are_the_cheapest_of_all_choices():
+    rng = np.random.default_rng(2)
+
+    def total(places, sizes, costs, worth, window):
+        kept = [k not in places for k, size in enumerate(sizes) for _ in range(size)]
+        whole = [all(kept[at : at + window]) for at in range(len(kept) - window + 1)]
+        return sum(costs[k] for k in places) + worth * sum(whole)
+
+    for _ in range(60):
+        n, window = int(rng.integers(1, 8)), int(rng.integers(1, 6))
+        rest = (rng.integers(1, 4, n), rng.exponential(1, n), float(rng.exponential(1)), window)
+        rest[1][rng.random(n) < 0.1] = np.inf
+        sets = [set(some) for size in range(n + 1) for some in combinations(range(n), size)]
+        least = min(total(some, *rest) for some in sets)
+        assert total(set(cheapest_cover(*rest)), *rest) == pytest.approx(least)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hartley.attacks.data_to_data.watermark.window_breaking import window_breaking
 from hartley.attacks.data_to_data.watermark.word_substitution import word_substitution
 from hartley.core.errors import UsageError
 from hartley.engine.run.play import deal, play
@@ -65,6 +66,16 @@ def test_a_removal_is_dealt_played_and_judged():
         trials.metrics["evidence_before"]
     )
     assert np.mean(trials.metrics["violated"]) == 0.0
+
+
+def test_breaking_windows_takes_more_than_as_many_edits_at_random_places():
+    scene = prose(mark="exponential", owners=0, **SMALL)
+    dealt = deal(window_breaking, scene, seed=0, params={"rounds": 4, "floor": 0})
+    broken = play(window_breaking, scene, seed=0, dealt=dealt).metrics
+    half = {"share": 0.5}
+    random = play(word_substitution, scene, seed=0, dealt=dealt, params=half).metrics
+    assert np.nanmean(broken["evidence_before"]) > 100
+    assert np.nanmean(broken["evidence_after"]) < 8 < np.nanmean(random["evidence_after"])
 
 
 @pytest.mark.pack
