@@ -403,7 +403,7 @@ def conventions(count: int) -> bool:
         for back in ("BILINEAR", "LANCZOS", "as it is", "padded", "in place")
     }
     ways |= {
-        f"bright 1.2, {way}": lambda x, rng, way=way: brighter(x, way)
+        f"bright 1.2, {way}": lambda x, _, way=way: brighter(x, way)
         for way in ("rounded", "cut off", "added 51", "added 20", "overflowing", "hue kept")
     }
     tables = {name: dict(zip(table_columns(), row, strict=True)) for name, row in EARLIER.items()}

@@ -552,20 +552,18 @@ def played_line(
     from hartley.engine.run.play import deal, play
 
     attack = catalog.load("attack", attack_name)
-    params = {"rounds": options.rounds, **attack.game_params}
-    if options.floor:
-        params["floor"] = options.floor
+    floor = {"floor": options.floor} if options.floor else {}
+    params = {"rounds": options.rounds, **attack.game_params, **floor}
     setting = json.dumps(params)
     start = time.process_time()
     if setting not in dealt:
         whole = deal(attack, scene, seed=options.seed, params=params)
         dealt[setting] = marked_alone(whole) if options.marked_alone else whole
     dealing, start = time.process_time() - start, time.process_time()
-    how: dict[str, Any] = {}
-    if attack_name == "paraphrase":
-        how = {"by": options.by, "span": options.span}
-    elif attack_name == "window_breaking":
-        how = {"window": options.window or WINDOWS[scene.facts["mark"]]}
+    how = {
+        "paraphrase": {"by": options.by, "span": options.span},
+        "window_breaking": {"window": options.window or WINDOWS[scene.facts["mark"]]},
+    }.get(attack_name, {})
     trials = play(
         attack,
         scene,

@@ -94,4 +94,4 @@ def _sizes(view: View[WatermarkBrief], words: list[str]) -> NDArray[np.int64]:
     if model is None or model.codec is None:
         return np.ones(len(words), dtype=np.int64)
     rows = np.asarray(model.codec.encode([f" {word}" for word in words]))
-    return np.maximum(1, (rows >= 0).sum(1))
+    return np.asarray(np.maximum(1, (rows >= 0).sum(1)), dtype=np.int64)
