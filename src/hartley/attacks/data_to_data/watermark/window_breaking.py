@@ -1,7 +1,7 @@
 """Window breaking: exchange words so that the mark's hash reads no whole window of the text.
 
 A mark that hashes some tokens before each token is read in windows; one other token spoils each
-window that it is in (arXiv:2301.10226, on attacks). So it takes one word in so many, and the text
+window that it is in (arXiv:2301.10226, on attacks). So one word in a few is enough, and the text
 says which are cheap: words that say little.
 """
 
@@ -50,7 +50,7 @@ def window_breaking(
 
     Args:
         window: tokens that the mark's hash reads, the marked one with them; 2 for KGW.
-        choices: a word is drawn from so many that fit its place best.
+        choices: a word is drawn from this many that fit its place best.
         steps: of the bisection for the worth of a window.
     """
     words = str(view.data.x[0]).split()

@@ -31,14 +31,14 @@ def cheapest_cover(
     choices = []
     for size, cost in zip(sizes.tolist(), costs.tolist(), strict=True):
         left = np.maximum(0, states + size - before) - np.maximum(0, states - before)
-        kept = best + worth * left
+        stays = best + worth * left
         following = np.minimum(states + size, before)
         # Several states lead to the last one, whose tokens are enough to know.
         new, origin = np.full(before + 1, np.inf), np.full(before + 1, -1)
         for state in states[np.isfinite(best)].tolist():
             to = int(following[state])
-            if kept[state] < new[to]:
-                new[to], origin[to] = kept[state], state
+            if stays[state] < new[to]:
+                new[to], origin[to] = stays[state], state
         cheapest = int(best.argmin())
         exchanged = best[cheapest] + cost < new[0]
         if exchanged:
