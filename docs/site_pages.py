@@ -11,6 +11,7 @@ folder; ``mkdocs.yml`` is read by mkdocs-material and by Zensical, its successor
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -86,7 +87,10 @@ def executed(path: Path) -> dict[str, Any]:
     document = nbformat.read(path, 4)
     with tempfile.TemporaryDirectory() as folder:
         place = {"metadata": {"path": folder}}
-        NotebookClient(document, timeout=300, resources=place).execute()
+        # Commands in cells are those of this environment, whatever the shell's path.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        client = NotebookClient(document, timeout=300, resources=place)
+        client.execute(env={**os.environ, "PATH": path})
     return dict(document)
 
 

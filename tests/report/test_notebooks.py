@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -24,10 +22,7 @@ def printed(tmp_path_factory):
     spec = spec_from_file_location("site_pages", ROOT / "docs" / "site_pages.py")
     site = module_from_spec(spec)
     spec.loader.exec_module(site)
-    # The kernel and the commands of cells are those of this environment.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", path)
         patch.setenv("PYTHONPATH", str(ROOT / "src"))
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
         yield lambda name: "\n".join(
