@@ -276,7 +276,7 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
             raise upstream_error(response.status)
         if not plain(response) or response.content_type != "text/event-stream":
             raise BadAnswer("the answer is not events")
-        await _released(guard, exchange, response, answer, stream)
+        end = await _released(guard, exchange, response, answer, stream) + end
         exchange.outcome = "withheld" if answer.withheld else "answered"
     except (UpstreamFault, BadAnswer, BadEvents) as fault:
         # Without a response, the fault was counted where it was asked for.
@@ -296,8 +296,8 @@ async def _streamed(guard: Guard, exchange: Exchange, body: bytes) -> web.Stream
     if not exchange.prepared:
         await _send(guard, exchange, stream, b"")
     guard.ended(exchange)
-    await _send(guard, exchange, stream, end)
-    await stream.write_eof()
+    # In one write with the end of the body: each wakes the client.
+    await stream.write_eof(end)
     return stream
 
 
@@ -307,8 +307,8 @@ async def _released(
     response: ClientResponse,
     answer: JudgedAnswer,
     stream: web.StreamResponse,
-) -> None:
-    """Send what is released of an answer, until it ends or may not go on.
+) -> bytes:
+    """Send what is released of an answer, until it ends or may not go on; return its last part.
 
     Raises:
         UpstreamFault, BadAnswer, BadEvents: the answer broke off, or is not one.
@@ -319,16 +319,17 @@ async def _released(
         if not exchange.prepared:
             exchange.waited = clock() - exchange.sent_at
         text, done, fault = _leaving(reader, answer, piece)
+        if answer.withheld:
+            guard.withheld(exchange, answer.withheld)
+        if answer.withheld or done:
+            return text
         if text:
             await _send(guard, exchange, stream, text)
         if fault is not None:
             raise fault
-        if answer.withheld:
-            guard.withheld(exchange, answer.withheld)
-        if answer.withheld or done:
-            return
     if not answer.ended:
         raise UpstreamFault("broken")
+    return b""
 
 
 def _leaving(

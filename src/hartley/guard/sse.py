@@ -44,6 +44,8 @@ class EventReader:
             text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, self._rest = text.split(b"\n")
         for line in lines:
+            if not line and not self._data:
+                continue
             data = self._line(line)
             if data is not None:
                 yield data
@@ -72,7 +74,9 @@ class EventReader:
             return None
         if not self._data:
             return None
-        data, self._data, self._size = b"\n".join(self._data), [], 0
+        lines = self._data
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        self._data, self._size = [], 0
         try:
             return data.decode()
         except UnicodeDecodeError:
