@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from tests.guard.model_server import said
 from tests.guard.served import chat
 
-from hartley.guard.ledger import batches, open_ledger
+from hartley.guard.ledger import batches, book, open_ledger
 from hartley.guard.ledger.book import Look
 from hartley.guard.ledger.commands import audit
 
@@ -49,7 +49,7 @@ def planted(_path, body):
 def test_a_clock_that_jumps_by_a_day_trips_nothing_and_hides_nothing(
     serving, model, monkeypatch, caplog
 ):
-    monkeypatch.setattr(batches, "datetime", Jumping)
+    monkeypatch.setattr(book, "datetime", Jumping)
     monkeypatch.setattr("time.time", lambda: Jumping.now().timestamp())
     model.reply = planted
     guard = serving(more=MORE)

@@ -146,6 +146,19 @@ CHANGES: dict[str, tuple[Callable[[sqlite3.Connection], None], str]] = {
         "the group of account bob must be acme, by the audit log, got umbra",
     ),
     "the ledger's clock": (run("update head set clock_ms = -5"), "a clock of at least"),
+    "requests in the head": (run("update head set requests = 2000"), "must have 6[0-9] requests"),
+    "a text for a number": (
+        run("update groups set charged = 'x' where name = 'acme'"),
+        "charged in its table groups must be integer, got text",
+    ),
+    "bytes for a text": (
+        run("update head set ledger = x'ff'"),
+        "ledger in its table head must be text, got blob",
+    ),
+    "a note that no guard writes": (
+        run("update accounts set notes = '[1]' where name = 'bob'"),
+        "row of account bob is damaged: it was changed",
+    ),
     "a request that ended": (
         run("update requests set finished = 0 where number = 3"),
         "requests of group acme that have not ended must be 2, by the audit log, got 3",

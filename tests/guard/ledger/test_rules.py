@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hartley.guard.config import RuleSettings
-from hartley.guard.ledger import batches, open_ledger
+from hartley.guard.ledger import book, open_ledger
 from hartley.guard.ledger.book import Finish, Look
 from hartley.guard.ledger.commands import audit, reset, status
 from hartley.guard.protocols import Event, Refused, Reservation
@@ -134,7 +134,7 @@ def test_the_rate_trips_whatever_the_machines_clock_says(
             cls.turns += 1
             return datetime(2026 + years * (cls.turns % 2), 1, 1, tzinfo=UTC)
 
-    monkeypatch.setattr(batches, "datetime", Jumping)
+    monkeypatch.setattr(book, "datetime", Jumping)
     ledger = open_ledger(config)
     states = []
     for _ in range(60):

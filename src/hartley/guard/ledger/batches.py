@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -341,26 +340,25 @@ class BatchedLedger:
     def _commit(self, operations: Sequence[Operation], rows: Kept | None) -> list[Any]:
         """Apply a batch in one transaction; return the results once they are durable."""
         failed = self._failed
-        wall = datetime.now(UTC)
         durable = failed > 0 or any(map(_must_last, operations))
         if any(isinstance(one, Reset) for one in operations):
             rows = None  # it is about rows of which some may never have been kept
         head = rows.head if rows is not None and rows.hold(operations) else None
         with self.database.transaction(durable=durable, head=head) as base:
-            book = Book(self.config, base, wall.isoformat(timespec="milliseconds"), rows)
+            book = Book(self.config, base, rows)
             self._check_head(book)
-            now = time.monotonic()
+            wall, now = book.moment.timestamp(), time.monotonic()
             book.clock_ms = self._passed(book.clock_ms, now)
             if failed:
                 seconds = round(now - self._failed_since, 3)
                 facts = {"operations": failed, "seconds": seconds, "outage": self.config.outage}
                 book.apply(Note("outage", as_facts(facts)))
-            if abs(jump := self._jump(wall.timestamp(), now)) >= JUMP_S:
+            if abs(jump := self._jump(wall, now)) >= JUMP_S:
                 book.apply(Note("clock", as_facts({"moved_s": round(jump, 3)})))
             book.load(operations)
             results = [book.apply(one) for one in operations]
             book.flush()
-        self._wall = wall.timestamp(), now
+        self._wall = wall, now
         self._kept = book.rows_kept()
         if len(self._kept.requests) > MOST_KEPT:
             self._kept.requests.clear()

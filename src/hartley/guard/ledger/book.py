@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hartley.core.errors import RunError
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 class LedgerError(RunError):
     """The ledger cannot be used, or was asked for what it does not have."""
+
+
+class DamagedRow(LedgerError):
+    """A row that no guard has written."""
 
 
 class Moved(Exception):
@@ -152,7 +157,7 @@ class GroupRow:
             trips, caps = dict(notes["trips"]), dict(notes["caps"])
             renewed = int(notes.get("renewed", 0))
         except (ValueError, TypeError, KeyError, AttributeError):
-            raise LedgerError(f"the ledger's row of group {name} is damaged") from None
+            raise DamagedRow(f"the ledger's row of group {name} is damaged") from None
         return cls(name, micro, answers, unbounded, trips, caps, evidence, renewed)
 
     def stored(self) -> tuple[Any, ...]:
@@ -181,7 +186,7 @@ class AccountRow:
         try:
             trips = dict(json.loads(stored))
         except (ValueError, TypeError):
-            raise LedgerError(f"the ledger's row of account {name} is damaged") from None
+            raise DamagedRow(f"the ledger's row of account {name} is damaged") from None
         return cls(name, group, micro, answers, trips)
 
     def stored(self) -> tuple[Any, ...]:
@@ -247,23 +252,23 @@ class Kept:
 class Book:
     """Applies one batch."""
 
-    def __init__(
-        self, config: GuardConfig, base: Base, moment: str, rows: Kept | None = None
-    ) -> None:
+    def __init__(self, config: GuardConfig, base: Base, rows: Kept | None = None) -> None:
         """Lock the ledger and read its head.
 
         Args:
             config: of the guard.
             base: the open transaction.
-            moment: by the machine's clock, for the audit log alone.
             rows: of the batch before; it is used up.
 
         Attributes:
             tripped: the trips of this batch, for the log of the guard.
+            moment: by the machine's clock, for the audit log alone.
         """
-        self.config, self.base, self.moment = config, base, moment
+        self.config, self.base = config, base
         self.tripped: list[dict[str, Any]] = []
         row = base.read(HEAD)[0]
+        # Not before the lock is held: entries of other processes may be written until then.
+        self.moment = datetime.now(UTC)
         self.ledger, self.version, self.seq, self.digest, self.requests, self.clock_ms = row
         self._groups: dict[str, GroupRow] = {}
         self._accounts: dict[str, AccountRow] = {}
@@ -356,11 +361,11 @@ class Book:
     def _account(self, name: str, group: str) -> AccountRow:
         if name not in self._accounts:
             self._accounts[name] = AccountRow(name, group)
-        self._accounts[name].group = group
         return self._accounts[name]
 
     def _write(self, kind: str, fields: Mapping[str, Any], facts: str = "{}") -> None:
-        when = {"time": self.moment, "clock_ms": self.clock_ms}
+        moment = self.moment.isoformat(timespec="milliseconds")
+        when = {"time": moment, "clock_ms": self.clock_ms}
         row = entry(self.digest, self.seq + 1, {**when, "kind": kind, **fields}, facts)
         self.seq, self.digest = row.seq, row.digest
         self._entries.append(row)
@@ -415,6 +420,7 @@ class Book:
         group.evidence.count(self.clock_ms)
         group.charged += micro
         account.charged += micro
+        account.group = group.name  # it may have been of another one
         if cap:
             label = _label(one.charge.secrets)
             group.caps[label] = group.caps.get(label, 0) + cap
@@ -528,7 +534,7 @@ class Book:
         if budget is not None and account.charged + micro > budgeted(budget):
             if "T1" in account.trips:
                 return
-            account.trips["T1"] = {"seq": self.seq + 1}
+            account.trips["T1"], account.group = {"seq": self.seq + 1}, group.name
             self._changed["accounts"].add(account.name)
             facts = {"asked_bits": in_bits(micro), "budget_bits": budget}
             fields = {

@@ -5,13 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hartley.core.errors import UsageError, did_you_mean
 from hartley.guard.audit_log import ChangedLog, Entry, verify
 from hartley.guard.ledger import open_database
-from hartley.guard.ledger.book import AccountRow, Book, GroupRow, Look, Reset, Stop
+from hartley.guard.ledger.book import AccountRow, Book, DamagedRow, GroupRow, Look, Reset, Stop
 from hartley.guard.ledger.recount import Recount
 from hartley.guard.ledger.tables import ATTEMPTS, ENTRIES, OPEN_REQUESTS, REQUESTS, selection
 
@@ -37,7 +36,7 @@ def accounts(config: GuardConfig) -> tuple[list[Account], dict[str, int], str, s
     database = open_database(config, create=False)
     try:
         with database.transaction() as base:
-            book = Book(config, base, _now())
+            book = Book(config, base)
             rows = {row[0]: GroupRow.of(row) for row in base.read(selection("groups"))}
             waiting = dict(base.read(OPEN_REQUESTS))
             book.flush()  # the head outlives a loss of power before it is printed
@@ -135,7 +134,7 @@ def _written(config: GuardConfig, operation: Reset | Stop) -> tuple[Account, Boo
             if group not in known:
                 hint = did_you_mean(group, known) or f"; it may be {', '.join(sorted(known))}"
                 raise UsageError(f"the ledger does not have a group {group!r}{hint}")
-            book = Book(config, base, _now())
+            book = Book(config, base)
             look = Look(group)
             book.load([operation])
             before = book.apply(look).facts["trips"].get("human")
@@ -190,29 +189,42 @@ def audit(
     """
     database = open_database(config, create=False)
     try:
-        with database.transaction() as base:
-            book = Book(config, base, _now())
-            groups = [GroupRow.of(row) for row in base.read(selection("groups"))]
-            members = [AccountRow.of(row) for row in base.read(selection("accounts"))]
-            waiting = dict(base.read(OPEN_REQUESTS))
-            book.flush()  # the head outlives a loss of power before it is printed
-        recount = Recount(_pages(database, REQUESTS, book.requests))
-        entries = _entries(database, book.seq, write)
-        summary = verify(book.ledger, entries, noted.strip().lower(), recount.add)
-        if (summary.entries, summary.head) != (book.seq, book.digest):
-            raise ChangedLog(
-                f"the audit log must have {book.seq} entries and end with {book.digest}, got "
-                f"{summary.entries} that end with {summary.head}"
-            )
-        recount.compare(groups, members, waiting)
-        recount.compare_attempts(_pages(database, ATTEMPTS, book.requests))
-        if (book.requests, book.clock_ms) < (recount.requests, recount.clock_ms):
-            raise ChangedLog(
-                f"the ledger must have {recount.requests} requests and a clock of at least "
-                f"{recount.clock_ms} ms, got {book.requests} and {book.clock_ms}: it was changed"
-            )
+        return _audited(config, database, write, noted)
+    except DamagedRow as error:
+        raise ChangedLog(f"{error}: it was changed") from None
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        # A ledger that was changed may have anything in it.
+        words = " ".join(str(error).split())[:120]
+        raise ChangedLog(f"a value of the ledger was changed into another kind: {words}") from None
     finally:
         database.close()
+
+
+def _audited(
+    config: GuardConfig, database: Database, write: Callable[[str], object] | None, noted: str
+) -> str:
+    """Return the line of :func:`audit`."""
+    with database.transaction() as base:
+        book = Book(config, base)
+        groups = [GroupRow.of(row) for row in base.read(selection("groups"))]
+        members = [AccountRow.of(row) for row in base.read(selection("accounts"))]
+        waiting = dict(base.read(OPEN_REQUESTS))
+        book.flush()  # the head outlives a loss of power before it is printed
+    recount = Recount(_pages(database, REQUESTS, book.requests))
+    entries = _entries(database, book.seq, write)
+    summary = verify(book.ledger, entries, noted.strip().lower(), recount.add)
+    if (summary.entries, summary.head) != (book.seq, book.digest):
+        raise ChangedLog(
+            f"the audit log must have {book.seq} entries and end with {book.digest}, got "
+            f"{summary.entries} that end with {summary.head}"
+        )
+    recount.compare(groups, members, waiting)
+    recount.compare_attempts(_pages(database, ATTEMPTS, book.requests))
+    if book.requests != recount.requests or book.clock_ms < recount.clock_ms:
+        raise ChangedLog(
+            f"the ledger must have {recount.requests} requests and a clock of at least "
+            f"{recount.clock_ms} ms, got {book.requests} and {book.clock_ms}: it was changed"
+        )
     first, last = summary.moments
     span = f" from {first} to {last}" if first else ""
     notes = ""
@@ -255,7 +267,3 @@ def _entries(
         if len(page) < PAGE:
             return
         seq = page[-1].seq
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -172,6 +172,8 @@ class Recount:
         rule, facts, name = entry["rule"], entry["facts"], entry.get("account")
         of = f"account {name}" if name is not None else f"group {entry['group']}"
         payer = group if name is None else self._accounts.setdefault(name, _Account())
+        if isinstance(payer, _Account):
+            payer.group = entry["group"]
         if entry["charged_micro_bits"] != payer.charged:
             self._fault(
                 f"says that {of} was charged {in_bits(entry['charged_micro_bits'])} bits, and the "

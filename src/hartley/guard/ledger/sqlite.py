@@ -16,6 +16,7 @@ from hartley.guard.audit_log import ChangedLog, first_digest
 from hartley.guard.ledger.book import LedgerError
 from hartley.guard.ledger.tables import (
     APPLICATION,
+    COLUMNS,
     HEAD,
     NEW_HEAD,
     SET_HEAD,
@@ -137,13 +138,33 @@ class SqliteDatabase:
             (verdict,) = run("pragma quick_check(1)").fetchone()
             if verdict != "ok":
                 raise UsageError(f"the ledger {self.path} is damaged: {' '.join(verdict.split())}")
-        _, _, seq, digest, _, _ = run(HEAD).fetchone()
+            self._check_types()
+        run("begin")  # both are of one moment: another guard may be writing
+        row = run(HEAD).fetchone()
         last = run("select seq, digest from audit order by seq desc limit 1").fetchone()
+        run("commit")
+        if row is None:
+            raise UsageError(f"the ledger {self.path} is damaged: it does not have a head")
+        _, _, seq, digest, _, _ = row
         if (last or (0, digest)) != (seq, digest):
             raise ChangedLog(
                 f"the ledger {self.path} is damaged: its head must be its last entry; see "
                 "`hartley guard audit`"
             )
+
+    def _check_types(self) -> None:
+        """Refuse values of another type than their column's, which SQLite itself takes."""
+        run = self._base.execute
+        for table in ("head", *COLUMNS):
+            for _, column, declared, *_ in run(f"pragma table_info({table})").fetchall():
+                kind = "text" if declared.lower() == "text" else "integer"
+                other = f"select typeof({column}) from {table} where typeof({column}) <> '{kind}'"
+                row = run(f"{other} limit 1").fetchone()
+                if row is not None:
+                    raise ChangedLog(
+                        f"the ledger {self.path} is damaged: {column} in its table {table} must be "
+                        f"{kind}, got {row[0]}"
+                    )
 
     def _allot(self) -> None:
         """Let the log of changes have its size before the first answer."""
