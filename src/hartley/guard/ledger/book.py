@@ -36,7 +36,7 @@ class LedgerError(RunError):
 
 
 class DamagedRow(LedgerError):
-    """A row that no guard has written."""
+    """A row that was not written by `hartley guard`."""
 
 
 class Moved(Exception):
