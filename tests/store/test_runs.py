@@ -11,6 +11,7 @@ import pytest
 
 from hartley.core.errors import StoreError, UnknownName
 from hartley.store import disk, open_run, read_run, reopen, runs, write_atomically
+from hartley.store.journal import journal_bytes, read_journal
 
 SCENE = {"name": "digits", "digest": "d" * 64, "modality": "vision"}
 PLAN = 'scene = "digits"\nseed = 0\n[attacks.lira]\nshadows = 8\n[limits]\nmembership = 0.1\n'
@@ -260,3 +261,18 @@ def test_half_a_character_in_an_error_does_not_keep_a_run_from_its_end(tmp_path)
     again = begin(tmp_path)
     assert again.records["bad"]["reason"] == reason and again.row("job")["reason"] == "HTTP 500: ?"
     again.close()
+
+
+@pytest.mark.parametrize("change", [{"job": "../../x"}, {"trials": "../../x.parquet"}])
+def test_a_journal_that_names_a_file_outside_of_its_run_is_damaged(tmp_path, change):
+    """With digests that agree: a run may come from somewhere else, with files of this machine."""
+    run = begin(tmp_path)
+    run.keep_trials("job", b"bytes", ROW, {"seconds": 1})
+    run.close()
+    (tmp_path / "x.json").write_text("{}")
+    (tmp_path / "x.parquet").write_bytes(b"bytes")
+    path = run.folder / "journal.jsonl"
+    lines = [{**line, **(change if "trials" in line else {})} for line in read_journal(path).lines]
+    path.write_bytes(journal_bytes(lines)[0])
+    assert "names a file outside of the run" in "".join(read_journal(path).faults)
+    assert "job" not in read_journal(path).records

@@ -147,9 +147,29 @@ def read_journal(path: Path, *, whole: bool = True) -> Journal:
         else:
             journal.lines.append(record)
             journal.digests.append(check)
-            if "schema" not in record:
-                journal.add(record, check)
+            _take(journal, number, record, check)
     return journal
+
+
+def _take(journal: Journal, number: int, record: Mapping[str, Any], check: str) -> None:
+    """Take over a line that is whole, unless it names a file of somewhere else."""
+    if strays(record):
+        journal.faults.append(f"line {number} names a file outside of the run")
+    elif "schema" not in record:
+        journal.add(record, check)
+
+
+def strays(record: Mapping[str, Any]) -> bool:
+    """Whether a line names a file that is not of its run: a journal may be of somewhere else."""
+    job, trials = record.get("job", ""), record.get("trials")
+    outside = not isinstance(job, str) or _STRAY.search(job) is not None
+    return outside or (trials is not None and not _INSIDE.fullmatch(str(trials)))
+
+
+_INSIDE = re.compile(r"trials/[\w.+-]+\.parquet")
+"""Where trials are, in the folder of their run."""
+
+_STRAY = re.compile(r"[/\\\x00]")
 
 
 def _before(body: bytes) -> str:
@@ -187,6 +207,8 @@ def _unchecked(path: Path, lines: list[bytes]) -> Journal:
             raise StoreError(f"{path}, line {number} is damaged: {error}") from error
         if not isinstance(record, dict) or (number > 1 and not {"event", "job"} <= record.keys()):
             raise StoreError(f"{path}, line {number} is damaged: it is not a line of a journal")
+        if strays(record):
+            raise StoreError(f"{path}, line {number} names a file outside of the run")
         parsed.append(record)
     records = {str(record["job"]): record for record in parsed[1:]}
     return Journal(parsed[0], dict(records), checked=False, lines=list(parsed))

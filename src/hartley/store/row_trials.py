@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hartley.core.errors import DamagedRun
 from hartley.store.journal import PLAN, Journal
 from hartley.store.verify import trials_of
 
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
 
 Load = Callable[[Mapping[str, Any]], "Trials | None"]
 """Returns the trials of a row; None where there are none."""
-
-_INSIDE = re.compile(r"trials/[\w.+-]+\.parquet")
-"""Trials are in the folder of their run; a journal of somewhere else may name any file."""
 
 
 def keys_of_rows(journal: Journal | None) -> dict[str, str]:
@@ -44,8 +39,6 @@ def trials_by_row(folder: Path, journal: Journal | None) -> Load:
         record = records.get(keys.get(row["id"], ""), {})
         if "trials" not in record:
             return None
-        if not _INSIDE.fullmatch(str(record["trials"])):
-            raise DamagedRun(f"the journal of {folder} names trials outside of it")
         return trials_of(folder, record)
 
     return load
