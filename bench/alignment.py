@@ -38,7 +38,8 @@ from hartley.kit.interval_values import mean_figure
 from hartley.scenes.retrieval import retrieval
 
 FILTER = {"at": "inference", "false_alarms": 0.1}
-DECLARED = (0.05, 0.1)
+DECLARED = ((0.05, 0.95), (0.1, 0.95), (0.1, 0.5))
+"""Rate of false alarms, and the confidence that it is no higher."""
 TO_CAPTIONS, TO_PICTURES = "picture_to_caption", "caption_to_picture"
 IMAGE, TEXT, TYPO, GAP = (
     *("image_perturbation", "text_perturbation"),
@@ -156,16 +157,17 @@ def destroyed(options: argparse.Namespace) -> None:
 def filtered(options: argparse.Namespace) -> None:
     """Print what the filter refuses of clean and of mismatched held-out pairs."""
     attack = load("attack", "typographic")
-    for declared in DECLARED:
+    for declared, confidence in DECLARED:
         every: dict[str, list[float]] = {}
         for seed in range(options.seeds):
-            behind = defended(owner(seed), "alignment_filter", FILTER | {"false_alarms": declared})
+            terms = {"false_alarms": declared, "confidence": confidence}
+            behind = defended(owner(seed), "alignment_filter", FILTER | terms)
             trials = play(attack, behind, seed=seed, params={"tries": 1}, game_params={"rounds": 1})
             for name in ("false_alarms", "mismatches_caught"):
-                print(f"seed {seed}, declared {declared:g}, {name}: {figure(trials.metrics[name])}")
+                print(f"seed {seed}, {terms}, {name}: {figure(trials.metrics[name])}")
                 every.setdefault(name, []).append(float(trials.metrics[name]["value"]))
         for name, values in every.items():
-            over(f"declared {declared:g}, {name}", values)
+            over(f"{terms}, {name}", values)
 
 
 def poison(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from hartley.core import Data, Fit, Modality, Range, Scene, Term, defense, spawn
 from hartley.core.errors import UsageError
 from hartley.defenses._shared import pair_scores, retrain_without
 from hartley.defenses._shared.clean_records import clean_pairs
-from hartley.kit.pair_agreement import PairAgreement, conformal_threshold
+from hartley.kit.pair_agreement import CONFIDENCE, PairAgreement, conformal_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def _idle(game: str, params: Mapping[str, Any]) -> str:
         "loss_filter judges labels",
     },
     paper="arXiv:2411.11195",
-    strongest={"false_alarms": 0.5, "folds": 4, "at": "both"},
+    strongest={"false_alarms": 0.5, "folds": 4, "at": "both", "confidence": 0.5},
     requires=("model", "train", "holdout"),
     idle=_idle,
 )
@@ -60,6 +60,7 @@ def alignment_filter(
     folds: Annotated[int, Range(2, 20)] = 4,
     clean: Annotated[int, Range(2)] = 1000,
     at: Literal["training", "inference", "both"] = "training",
+    confidence: Annotated[float, Range(0.5, 1, open_high=True)] = CONFIDENCE,
 ) -> Scene:
     """Drop training pairs whose halves do not agree, or refuse answers whose pair does not.
 
@@ -75,22 +76,25 @@ def alignment_filter(
     **At inference**, the deployed model answers with a pair (a picture and the caption that it
     finds for it), and abstains where the two agree less than all but a share ``false_alarms`` of
     clean pairs. Agreement is their cosine, minus that of the picture with training captions in
-    general and of the caption with training pictures (pairwise mutual information). The threshold
-    is conformal: with 95 % confidence over the clean pairs, the share of all clean pairs that are
-    refused is at most ``false_alarms``.
+    general and of the caption with training pictures (pairwise mutual information), and how many
+    training pairs are near both of its halves at once, over how many are near each. The threshold
+    is conformal: with a ``confidence`` over the clean pairs, the share of all clean pairs that are
+    refused is at most ``false_alarms``. At 0.5 that share is about as declared, and more pairs are
+    refused, mismatched and clean.
 
     Args:
         false_alarms: share of clean pairs that the threshold drops.
         folds: models that are trained on clean pairs.
         clean: the owner's held-out pairs that are used, at most.
         at: training, inference, or both, with half of the clean pairs for each.
+        confidence: that the false alarms at inference are at most as declared.
 
     Raises:
         UsageError: there are too few clean pairs for the false alarms, or no pipeline to train by.
     """
     trusted = clean_pairs(scene, clean, "alignment_filter")
     if at == "inference":
-        return _refusing(scene, trusted, false_alarms)
+        return _refusing(scene, trusted, false_alarms, confidence)
     if scene.fit is None:
         raise UsageError("alignment_filter must have a training pipeline at training, got none")
     half = len(trusted) // 2
@@ -110,14 +114,16 @@ def alignment_filter(
         )
 
     filtered = retrain_without.dropping(scene, rng, choose)
-    return filtered if at == "training" else _refusing(filtered, calibrating, false_alarms)
+    if at == "training":
+        return filtered
+    return _refusing(filtered, calibrating, false_alarms, confidence)
 
 
-USUAL = 1000
+USUAL = 3000
 """Training pairs, at most, that show what is usual."""
 
 
-def _refusing(scene: Scene, clean: Data, false_alarms: float) -> Scene:
+def _refusing(scene: Scene, clean: Data, false_alarms: float, confidence: float) -> Scene:
     """Return the scene with a judge of pairs, whose threshold clean pairs set."""
     assert scene.model is not None and scene.train is not None
     every = np.random.default_rng(spawn(0, "usual pairs")).permutation(len(scene.train))[:USUAL]
@@ -126,5 +132,5 @@ def _refusing(scene: Scene, clean: Data, false_alarms: float) -> Scene:
     sharpness = float(scene.model.facts.get("sharpness", 1 / pair_scores.TEMPERATURE))
     judge = PairAgreement(pictures, captions, sharpness)
     scores = judge.scores(*np.split(pair_scores.embeddings(scene.model, clean.x), 2, axis=1))
-    threshold = conformal_threshold(scores, false_alarms)
+    threshold = conformal_threshold(scores, false_alarms, confidence)
     return scene.with_part(replace(judge, threshold=threshold))

@@ -70,9 +70,9 @@ def image_perturbation(
                 embedded = np.asarray(view.model.calls["query"](now))
                 if careful:
                     low = gate.scores(embedded, captions) < gate.threshold + SPARE
-                    down = np.where(low[:, None], gate.drift(embedded) - captions, down)
+                    down = np.where(low[:, None], -gate.slope(embedded, captions), down)
                 else:
-                    down = down - (rival - gate.drift(embedded))
+                    down = down - gate.slope(embedded, rival)
             slope = view.model.calls["grad"](now, down)
             now = rules.projected(rules.moved(now, slope, length), clean, box)
             if careful:
