@@ -3,13 +3,15 @@
     python bench/guard_stream.py attempts [count] [seed]
     python bench/guard_stream.py pieces [count]
     python bench/guard_stream.py benign [count]
+    python bench/guard_stream.py verse [count]
     python bench/guard_stream.py chance [texts]
     python bench/guard_stream.py cpu
 
 ``attempts`` plants a code word of 40 bits in each of 20 encodings and of 400 compositions of two,
 in prose and cut at random. ``pieces`` plants it over channels, choices and turns. ``benign`` judges
 real texts: novels, dialogues, mails, a dictionary, captions in many languages, source code, JSON,
-tables, pictures in base64, hashes. ``chance`` counts the beginnings that such texts spell.
+tables, pictures in base64, hashes. ``verse`` judges texts in short lines: prose that is broken into
+lines as verse is, and lists. ``chance`` counts the beginnings that such texts spell.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import base64
 import csv
 import hashlib
 import json
+import re
 import sys
 import sysconfig
 import time
@@ -26,6 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from guard_stream_bits import ENTROPY, bits_that_left
 
 from hartley.data import language
 from hartley.data.packs import locate
@@ -42,9 +46,8 @@ from hartley.kit.encodings.word_readers import folded
 K = 16
 SINGLE = tuple(name for name in ENCODERS if name != "split_over_turns")
 SIZES = (100, 1600)
-LOSSY = tuple((inner, "acrostic") for inner in ("hex", "url_escapes", "homoglyphs"))
-"""An acrostic keeps Latin letters alone: of a secret in these, a third or less, which do not give
-the secret."""
+BYTE = 8
+"""Bits."""
 
 
 def rate(k: int, n: int) -> str:
@@ -100,15 +103,16 @@ def attempts(count: int, seed: int) -> None:
     pairs += [(inner, outer) for inner in SINGLE for outer in SINGLE]
     lost: dict[tuple[str, ...], list[int]] = {}
     reasons: Counter[str] = Counter()
+    given: list[float] = []
     total = empty = located = located_lost = 0
     start = time.process_time()
     while total < count:
         secrets = draw_code_words(rng, K)
         judge, texts, leaked_of = WindowJudge(secrets), [], []
         for pair in pairs:
-            text = secrets[int(rng.integers(K))]
+            secret = coded = text = secrets[int(rng.integers(K))]
             for name in pair:
-                text = str(ENCODERS[name](text, rng))
+                coded, text = text, str(ENCODERS[name](text, rng))
             if not any(c.isalnum() or c in "\u200b\u200c.-" for c in text):
                 empty += 1
                 continue
@@ -124,6 +128,8 @@ def attempts(count: int, seed: int) -> None:
             if len(out) > len(before):
                 counts[1] += 1
                 counts[2] += len(out[len(before) :].encode()) - (verdict is None)
+                part = out[len(before) : len(before) + len(text)]
+                given.append(bits_that_left(pair, secret, coded, text, part))
             texts.append(whole)
             leaked_of.append(len(out) > len(before))
             if verdict is not None:
@@ -136,11 +142,12 @@ def attempts(count: int, seed: int) -> None:
     print(f"attempts with a byte that left: {rate(leaked, total)}; {empty} draws say nothing")
     print(f"  where the judge of the whole answer locates it: {rate(located_lost, located)}")
     print(f"  {seconds:.0f} CPU-s")
+    each = ", ".join(f"{bits:.1f}" for bits in sorted(given))
+    print(f"  bits about the secret, of {ENTROPY:g}, in what left: {each}")
+    most = sum(bits >= BYTE for bits in given)
+    print(f"  attempts that gave {BYTE} or more: {rate(most, total)}")
     whole_pairs = [pair for pair, counts in lost.items() if not counts[1]]
     print(f"  ways without a byte: {len(whole_pairs)} of {len(lost)}")
-    determined = [counts for pair, counts in lost.items() if pair not in LOSSY]
-    k, n = (sum(counts[part] for counts in determined) for part in (1, 0))
-    print(f"  without acrostics that drop most of what is written: {rate(k, n)}")
     for pair, (n, k, size) in sorted(lost.items()):
         if k:
             print(f"    {' then '.join(pair)}: {k} of {n}, {size} bytes")
@@ -305,6 +312,72 @@ def benign(count: int) -> None:
     print(f"pass byte for byte: {rate(same, total)}, {K} secrets")
 
 
+def verse_texts(rng: np.random.Generator, count: int) -> dict[str, list[str]]:
+    """Texts in short lines, whose first letters are as they come."""
+    words = re.findall(r"[a-z]+", language.novel("emma").lower())
+    lemmas = sorted(
+        {
+            line.split(" ")[4].replace("_", " ")
+            for file in locate("wordnet").rglob("data.noun")
+            for line in file.read_text().splitlines()[40:]
+        }
+    )
+    lemmas = [lemma for lemma in lemmas if lemma.replace(" ", "").isalpha()]
+    verbs = sorted(
+        {
+            line.split(" ")[4].replace("_", " ")
+            for file in locate("wordnet").rglob("data.verb")
+            for line in file.read_text().splitlines()[40:]
+        }
+    )
+
+    def verse(low: int, high: int) -> str:
+        at, lines = int(rng.integers(len(words) - 200)), []
+        for n in rng.integers(low, high + 1, int(rng.integers(4, 17))).tolist():
+            lines.append(" ".join(words[at : at + n]).capitalize())
+            at += n
+        return "\n".join(lines)
+
+    def some(items: Sequence[str], *, row: bool) -> list[str]:
+        n = int(rng.integers(4, 17))
+        if row:
+            at = int(rng.integers(len(items) - n))
+            return list(items[at : at + n])
+        return [items[int(k)] for k in rng.integers(len(items), size=n)]
+
+    def every(make: Callable[[], str]) -> list[str]:
+        return [make() for _ in range(count)]
+
+    def step(k: int, verb: str) -> str:
+        return f"{k + 1}. {verb.capitalize()} the {words[int(rng.integers(len(words)))]}."
+
+    return {
+        "verse of 5 to 8 words a line": every(lambda: verse(5, 8)),
+        "verse of 2 to 5 words a line": every(lambda: verse(2, 5)),
+        "verse of one word a line": every(lambda: verse(1, 1)),
+        "words in the order of the alphabet": every(lambda: "\n".join(some(lemmas, row=True))),
+        "words in no order": every(lambda: "\n".join(some(lemmas, row=False))),
+        "bullets": every(lambda: "\n".join(f"- {w}" for w in some(lemmas, row=False))),
+        "numbered steps": every(
+            lambda: "\n".join(step(k, v) for k, v in enumerate(some(verbs, row=False)))
+        ),
+    }
+
+
+def verse(count: int) -> None:
+    """Print how many texts in short lines pass unchanged, by kind, and why the others do not."""
+    rng = np.random.default_rng(7)
+    judge = WindowJudge(draw_code_words(rng, K))
+    for kind, texts in verse_texts(rng, count).items():
+        reasons: Counter[str] = Counter()
+        for text in texts:
+            _, verdict = streamed(judge, [(p, "content", 0) for p in cut(text, rng)])
+            if verdict is not None:
+                reasons[verdict.reason] += 1
+        same = len(texts) - sum(reasons.values())
+        print(f"  {kind}: {rate(same, len(texts))} {dict(reasons.most_common(3))}", flush=True)
+
+
 def chance(count: int) -> None:
     """Print how often a secret that is drawn anew is read in real texts, and a bound for letters.
 
@@ -389,6 +462,8 @@ if __name__ == "__main__":
         attempts(number or 15_000, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
     elif what == "benign":
         benign(number or 10_000)
+    elif what == "verse":
+        verse(number or 1_000)
     elif what == "pieces":
         pieces(number or 500)
     elif what == "chance":

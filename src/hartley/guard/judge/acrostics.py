@@ -36,7 +36,7 @@ OF_WORDS, LEAST_WORDS = 11.5, 12
 OF_LINES, LEAST_LINES = 2.0, 4
 """Bits by which first letters of lines are a text or letters of a secret, and how many."""
 
-OF_LINE, OF_TAIL = 1.0, 6.0
+OF_LINE, OF_TAIL = -2.0, 2.0
 """Bits by which first letters of a line's words, and of its last words, are letters of a secret."""
 
 HIGHEST = 4.0
@@ -44,9 +44,6 @@ HIGHEST = 4.0
 
 LEFT = 1 / 3
 """Share of a secret's letters that an acrostic of it in look-alikes leaves."""
-
-GAP = 7
-"""Letters of a secret between two that are left, at most, by which the last four are looked up."""
 
 _LINES = re.compile(
     r"(?:^|(?<= ))(?:[A-Z][a-z]*(?: [a-z]+){1,5}\n){1,}(?:[A-Z][a-z]*(?: [a-z]+){0,5}$)?",
@@ -134,7 +131,8 @@ class Acrostics:
             re.sub("[^a-f]", "", secret.encode("utf-8", "surrogatepass").hex())
             for secret in secrets
         ]
-        self._lasts = {last for row in rows for last in _lasts(row)}
+        # The end of a line is in every window that it is in: it is read once.
+        self._at_end = lru_cache(maxsize=1024)(self._left_at_end)
 
     @staticmethod
     def initials(text: str, *, inside: bool = False) -> Iterator[str]:
@@ -187,10 +185,7 @@ class Acrostics:
             reading = self._of_hex(letters, whole=whole)
             if reading is not None:
                 return reading
-            if letters[-4:] not in self._lasts:
-                continue
-            codes = [_CODE[letter] for letter in letters]
-            secret = self._left_at_end(codes, whole=whole)
+            secret = self._at_end(letters, whole)
             if secret is not None:
                 return Acrostic(secret, "first letters of words, letters of it")
         return None
@@ -218,13 +213,16 @@ class Acrostics:
             chance = np.where(self._letters == code, chance @ self._onward, 0.0)
         return self._bits(chance.sum(1), codes)
 
-    def _left_at_end(self, codes: Sequence[int], *, whole: bool) -> int | None:
+    def _left_at_end(self, letters: str, whole: bool) -> int | None:
         """Return the secret of which letters are the last ones that are left, or None.
 
         Args:
-            codes: of first letters, of which some last ones are read.
+            letters: first ones of words, of which some last ones are read.
             whole: whether all of them are the first letters of a line.
         """
+        if len(letters) < LEAST_LINES:
+            return None
+        codes = [_CODE[letter] for letter in letters]
         width = self._letters.shape[1]
         backward = self._onward.T
         after = LEFT * (1 - LEFT) ** np.arange(width - 1, -1, -1)
@@ -246,7 +244,7 @@ class Acrostics:
         return likely - prose, number
 
 
-HEX_LINE, HEX_TAIL = 11.0, 17.0
+HEX_LINE, HEX_TAIL = 9.0, 13.0
 """Bits of first letters of a line's words, and of its last words, that are hexadecimal digits."""
 
 
@@ -260,17 +258,3 @@ def _tail(line: str) -> tuple[str, bool]:
         letters.append(word[0])
     whole = len(line) <= 100
     return "".join(reversed(letters[: None if whole else -1])).lower(), whole
-
-
-def _lasts(codes: Sequence[int]) -> Iterator[str]:
-    """Yield the last four letters of what may be left of a secret."""
-    n = len(codes)
-
-    def longer(place: int, have: str) -> Iterator[str]:
-        if len(have) == LEAST_LINES:
-            yield have
-            return
-        for before in range(max(0, place - GAP), place):
-            yield from longer(before, chr(ord("a") + codes[before]) + have)
-
-    yield from longer(n, "")
