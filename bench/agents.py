@@ -10,8 +10,8 @@
 ``adaptive``: for each case an attacker who knows the defense tries up to 64 texts (place, wording,
 appended or in the place of what was there, the attacker's values in the form of data, both) and the
 case counts where one of them works. The interval at 95 % is of the share of cases, normal with an
-error that is clustered by user's task and by goal at once, within suites; where no case or every
-case is a hit, it is the exact one of as many draws as there are goals.
+error that is clustered by user's task and by goal at once, within suites; where fewer than five
+goals are hit, or missed, it is the exact one of as many draws as there are goals.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 
 from hartley.attacks.data_to_model.injection.forged_data import forged, values_in
 from hartley.attacks.data_to_model.injection.indirect_injection import WORDINGS
+from hartley.core.errors import RunError
 from hartley.core.seeds import spawn
 from hartley.engine.build_scene import build
 from hartley.engine.defend import defended
@@ -52,6 +53,7 @@ DEFENSES = {
     "plan and all flows": ("planner_executor", {"flows": "every"}),
 }
 TRIES = 64
+FEW = 5
 
 
 def agents(names):
@@ -158,18 +160,24 @@ def adaptive(names, sample, seed=0):
     """
     print("defense | hijacked cases | share [95 %, clustered] | tries a case")
     for name, agent in agents(names):
-        rows, used = [], []
+        rows, used, failed = [], [], []
         reached = drawn([one for one in cases_of(agent) if one[2].places], sample, seed)
         for k in np.random.default_rng(seed).permutation(len(reached)):
             suite, goal, case = reached[k]
             outcomes = []
-            for texts in tries(case):
-                outcomes.append(hijacked(agent, suite, goal, case, texts))
-                if outcomes[-1]:
-                    break
+            try:
+                for texts in tries(case):
+                    outcomes.append(hijacked(agent, suite, goal, case, texts))
+                    if outcomes[-1]:
+                        break
+            except RunError as error:
+                # Of a case without its outcome nothing is claimed; the worlds begin anew.
+                failed.append(f"{suite.name} {case.task} {goal}: {error}")
+                agent = next(agents([name]))[1]
+                continue
             rows.append((suite.name, case.task, goal, outcomes[-1]))
             used.append(len(outcomes))
-            if len(rows) % 100 == 0 or len(rows) == len(reached):
+            if len(rows) % 100 == 0 or len(rows) + len(failed) == len(reached):
                 share, low, high = clustered(rows)
                 hits = [row[:3] for row in rows if row[3]]
                 print(
@@ -177,6 +185,8 @@ def adaptive(names, sample, seed=0):
                     f"{np.mean(used):.1f}, {hits[:5]}",
                     flush=True,
                 )
+        for line in failed:
+            print(f"{name} | failed: {line}")
 
 
 def drawn(reached, sample, seed):
@@ -195,8 +205,9 @@ def clustered(rows):
     """The share of hits with the ends of its interval; rows are (suite, task, goal, hit)."""
     hits = np.array([hit for *_, hit in rows], float)
     share = hits.mean()
-    if share in (0, 1):
-        k = len({(suite, goal) for suite, _, goal, _ in rows})
+    either = [{(suite, goal) for suite, _, goal, hit in rows if hit == way} for way in (0, 1)]
+    if min(map(len, either)) < FEW:
+        k = len(either[0] | either[1])
         low, high = clopper_pearson(k * share, k, 0.025)
         return share, float(low), float(high)
     suites = np.array([suite for suite, *_ in rows])
