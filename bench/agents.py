@@ -159,7 +159,8 @@ def adaptive(names, sample, seed=0):
     Cases come in an order by chance, so that the line after each hundred is of cases by chance.
     """
     print("defense | hijacked cases | share [95 %, clustered] | tries a case")
-    for name, agent in agents(names):
+    for name, first in agents(names):
+        agent = first
         rows, used, failed = [], [], []
         reached = drawn([one for one in cases_of(agent) if one[2].places], sample, seed)
         for k in np.random.default_rng(seed).permutation(len(reached)):
