@@ -233,7 +233,10 @@ def test_names_are_taken_and_changed_plans_said_across_machines(machines):
     [
         ("nothing://x", "a store must be a folder or a URL that fsspec can open, got nothing://x"),
         ("memory://empty", "no store at memory://empty: expected hartley-store.json"),
-        ("sftp://me:secret@host/x", "the URL of a store must not hold a password"),
+        ("sftp://me:secret@host/x", "must not hold a password.*: FSSPEC_SFTP_PASSWORD, as fsspec"),
+        ("s3://key:secret@bucket/x", "environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ("file://", "a store must name a place behind file://, got file://"),
+        ("s3:///", "a store must name a place behind s3://, got s3:///"),
     ],
 )
 def test_a_url_that_is_no_store_is_one_line(url, words, tmp_path, monkeypatch):

@@ -22,6 +22,13 @@ FILE = ".store.json"
 SCHEMA = "hartley.spool/1"
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*(::|://)")
 _LOCAL = re.compile(r"(?:file|local)://")
+_SECRETS = {
+    "postgres": "PGPASSWORD",
+    "postgresql": "PGPASSWORD",
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "s3a": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+}
+"""Where a password is given; other protocols have a variable that fsspec reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +78,23 @@ def folder_of_store(store: str) -> Path:
     """Return the folder of a store: itself, or the spool of a URL, which is made.
 
     Raises:
-        UsageError: the URL holds a password.
+        UsageError: the URL holds a password, or names no place.
         StoreError: the spool cannot be written.
     """
     if not is_url(store):
         return Path(store)
+    if re.search(r"://(::|/*$)", store):
+        scheme = store[: store.index("://")]
+        raise UsageError(f"a store must name a place behind {scheme}://, got {store}")
     if local := _LOCAL.match(store):  # a folder of this machine, which can all that a store needs
         return Path(store[local.end() :])
     url = store.rstrip("/")
     for link in url.split("::"):
-        user, at, _ = link.partition("://")[2].partition("/")[0].rpartition("@")
+        scheme, _, rest = link.partition("://")
+        user, at, _ = rest.partition("/")[0].rpartition("@")
         if at and ":" in user:
-            given = "PGPASSWORD" if is_index(url) else "FSSPEC_SFTP_PASSWORD, as fsspec reads it"
+            usual = f"FSSPEC_{scheme.upper()}_PASSWORD, as fsspec reads it"
+            given = _SECRETS.get(scheme.lower(), usual)
             raise UsageError(
                 "the URL of a store must not hold a password, which would be written down; give it "
                 f"in the environment: {given}"
