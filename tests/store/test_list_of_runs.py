@@ -12,7 +12,7 @@ import pytest
 from tests.report.sample import document as sample_document
 
 from hartley.store import open_run, read_run, run_index, runs
-from hartley.store.glance import Listing
+from hartley.store.glance import Listing, runs_at_once
 from hartley.store.journal import journal_bytes, line_of, read_journal
 from hartley.store.runs import reopen
 
@@ -208,3 +208,51 @@ def test_the_writer_of_a_run_keeps_its_row(many):
     reopen(many).close()
     state, row = run_index.read_index(many.parent)["mine"]
     assert state == run_index.state_of(many) and row in runs(many.parent)
+
+
+def test_a_list_of_many_new_runs_says_which_it_did_not_read_whole(many, monkeypatch):
+    store = many.parent
+    for number in range(6):
+        shutil.copytree(many, store / f"copy{number}")
+    (store / run_index.FILE).unlink(missing_ok=True)
+    path = many / "run.json"
+    path.write_text(path.read_text().replace('"status": "pass"', '"status": "over"'))
+    created = {row["id"]: row["created"] for row in runs_at_once(store, whole=0)}
+    read = []
+    original = store_runs.read_journal
+    monkeypatch.setattr(
+        store_runs, "read_journal", lambda path, **more: read.append(path) or original(path, **more)
+    )
+    left = [len(created)]
+    while left[-1]:
+        rows = runs_at_once(store, whole=2)
+        unread = [row for row in rows if row.get("checked", True) is False]
+        whole = [row["created"] for row in rows if row not in unread and "created" in row]
+        assert not unread or max(row["created"] for row in unread) <= min(whole)
+        left.append(len(unread))
+        # Files that were read are remembered, but for the damaged one, which is read each time.
+        assert left[-1] >= left[-2] - 3
+    assert {row["id"]: row["status"] for row in rows}["mine"] == "damaged"
+    assert rows == runs(store)
+
+
+def test_the_command_says_which_verdicts_it_did_not_check(many, call, monkeypatch):
+    store = many.parent
+    shutil.copytree(store / "r0", store / "new")
+    path = many / "run.json"
+    path.write_text(path.read_text().replace('"status": "pass"', '"status": "over"'))
+    monkeypatch.setitem(runs_at_once.__kwdefaults__, "whole", 0)
+    command = ("list", "runs", "--store", str(store))
+    listed = call(*command)
+    assert listed.returncode == 0 and "none, files not compared yet" in " ".join(
+        listed.stdout.split()
+    )
+    assert "--check" in listed.stderr
+    rows = {row["id"]: row for row in json.loads(call(*command, "--json").stdout)}
+    assert rows["mine"]["status"] == "none" and rows["mine"]["checked"] is False
+    # Who asks by verdict is answered of what was compared, and so is who asks for that.
+    for more in (("--status", "damaged"), ("--check",)):
+        listed = call(*command, *more)
+        assert "damaged" in listed.stdout and "not compared" not in listed.stdout
+        assert "--check" not in listed.stderr
+    assert "mine" not in call(*command, "--status", "none").stdout

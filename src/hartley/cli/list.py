@@ -40,6 +40,7 @@ def list_(
     store: Store = Path("runs"),
     scene: str | None = None,
     status: str | None = None,
+    check: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """List attacks, defenses, games, scenes, plans, frameworks, runs or the declared defenses.
 
@@ -61,6 +62,9 @@ def list_(
         Only runs of the scenes that match this pattern (for ``list runs``).
     status
         Only runs of this verdict in one word, or unfinished or damaged (for ``list runs``).
+    check
+        Compare the files of every run with their digests before it is listed (for ``list runs``);
+        of a store that is listed for the first time, otherwise those of the newest 100.
     """
     if matrix:
         return _matrix(json=json, verbose=verbose)
@@ -73,7 +77,7 @@ def list_(
         "plans": _plans,
         "frameworks": _frameworks,
         "declared": _declared,
-        "runs": partial(_runs, store, scene or "", status or ""),
+        "runs": partial(_runs, store, scene or "", status or "", check),
     }
     if what in others:
         return others[what](json=json)
@@ -231,12 +235,14 @@ def _plans(*, json: bool) -> int:
 
 
 def _verdict(run: Mapping[str, Any]) -> str:
-    """Return the verdict of a run in one word, with what it keeps by waivers alone."""
-    return ", ".join(filter(None, (str(run["status"]), run.get("waived"))))
+    """Return a run's verdict in one word, with what it keeps by waivers and what is unread."""
+    unread = "" if run.get("checked", True) else "files not compared yet"
+    return ", ".join(filter(None, (str(run["status"]), run.get("waived"), unread)))
 
 
-def _runs(store: Path, scene: str, status: str, *, json: bool) -> int:
+def _runs(store: Path, scene: str, status: str, check: bool, *, json: bool) -> int:
     from hartley.store import runs
+    from hartley.store.glance import runs_at_once
     from hartley.store.shared_index import is_index, listed
 
     if (store.exists() or store.is_symlink()) and not store.is_dir():
@@ -246,7 +252,8 @@ def _runs(store: Path, scene: str, status: str, *, json: bool) -> int:
     else:
         stored = [
             row
-            for row in runs(store)
+            # Whoever asks for a verdict must get all that have it: damage is not seen at a glance.
+            for row in (runs(store) if check or status else runs_at_once(store))
             if (not scene or fnmatchcase(str(row.get("scene", "")), scene))
             and status in ("", row["status"])
         ]
@@ -266,4 +273,9 @@ def _runs(store: Path, scene: str, status: str, *, json: bool) -> int:
     for row in stored:
         if row["status"] != "damaged" and "reason" in row:
             note(row["reason"])
+    if unread := sum(1 for row in stored if not row.get("checked", True)):
+        note(
+            f"of {unread} runs the verdict is the last line of their journals; --check compares "
+            "their files, and each list those of 100 more"
+        )
     return 0

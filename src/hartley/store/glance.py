@@ -2,8 +2,9 @@
 
 To list a run, ``runs`` hashes its journal and its document: milliseconds for each, seconds for a
 thousand. The first line of a journal holds the run's scene and time, its last one the verdict, and
-each carries a digest of its own. A glance reads these two. Its row says ``checked: False``, and a
-thread reads the whole run afterwards.
+each carries a digest of its own. A glance reads these two. Its row says ``checked: False``. A
+program that goes on reads the whole run afterwards, in a thread; a command reads some of them whole
+and says of which it did not.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from hartley.store.verdict_file import saved_verdict
 
 END = 8192
 """Bytes of a journal's end that are read: its last lines, when they are about the whole run."""
+WHOLE = 100
+"""Runs that a command reads whole before it prints a list, which takes about a second."""
 FRESH = 2.0
 """Seconds for which what a store at a URL said is not asked again."""
 
@@ -113,6 +116,34 @@ class Listing:
                 if name in self._rows:
                     self._rows[name] = state, row
         write_index(self.store, rows, {})
+
+
+def runs_at_once(store: Path, *, whole: int = WHOLE) -> list[dict[str, Any]]:
+    """Return the rows of ``runs``; where many changed, the older ones are glances.
+
+    These have ``checked`` False, and are not kept: the next list reads more of them whole.
+
+    Args:
+        store: the folder of all runs.
+        whole: changed runs that are read whole, the newest first.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if spool_of(store) is not None:
+        return runs(store)
+    known, rows = read_index(store), {}
+    for folder in run_folders(store):
+        name, state = folder.name, state_of(folder)
+        is_known = name in known and known[name][0] == state
+        rows[name] = known[name] if is_known else (state, glance(folder))
+    unread = newest_first(row for _, row in rows.values() if "checked" in row)
+    for row in unread[:whole]:
+        folder = store / row["id"]
+        rows[folder.name] = state_of(folder), row_of(folder)
+    read = {name: (state, row) for name, (state, row) in rows.items() if "checked" not in row}
+    write_index(store, read, known)
+    return newest_first(row for _, row in rows.values())
 
 
 def glance(folder: Path) -> dict[str, Any]:
