@@ -285,6 +285,21 @@ def test_defenses_are_ordered_as_on_the_command_line(people, tmp_path) -> None:
     report = hartley.audit(pipeline, train, test, defenses=["rounding:digits=1"], **few)
     (behind,) = report.document["defenses"]
     assert (behind["name"], behind["params"], behind["reason"]) == ("rounding", {"digits": 1}, None)
+    (row,) = report.behind("rounding", attack="loss_threshold")
+    (plain,) = report.rows("loss_threshold")
+    (residual,) = behind["residual"].values()
+    assert row.without == plain.bits and row.row == plain.id
+    for measured, known in ((row.static, residual["static"]), (row.adaptive, residual["adaptive"])):
+        # Where an attacker was not measured, the row says why.
+        assert (measured is None) == (known is None) and (known or row.reason)
+        if measured is not None:
+            assert (measured.point, measured.n) == (known["point"], known["n"])
+    assert row.static is not None and str(row.static) in str(report)
+    assert "loss_threshold behind rounding: " in str(report)
+    with pytest.raises(UnknownName, match="rounding"):
+        report.behind("roundin")
+    with pytest.raises(UnknownName, match="loss_threshold"):
+        report.behind(attack="los_threshold")
     with pytest.raises(UsageError, match=r"hamp: .* what fits it: .*label_only"):
         hartley.audit(pipeline, train, test, defenses=["hamp"], **few)
 

@@ -81,6 +81,48 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """What an attack reads behind a defense that was added; limits do not judge it.
+
+    Attributes:
+        defense: its name.
+        attack: its name; the row's id where several rows are of one attack.
+        row: id of the row without the defense.
+        without: bits without the defense; None where nothing was measured.
+        static: bits of an attacker who does not know of the defense; None where not measured.
+        adaptive: bits of one who does; None where not measured.
+        setting: what the adaptive attacker chose among the settings of the attack; empty where
+            there is nothing to choose.
+        covered: the share of the leak that the defense takes from the stronger of the attackers
+            that were measured, as ``point``, ``low`` and ``high``; None where it is not known.
+        reason: why something was not measured.
+    """
+
+    defense: str
+    attack: str
+    row: str
+    without: Bits | None
+    static: Bits | None
+    adaptive: Bits | None
+    setting: Mapping[str, Any]
+    covered: Mapping[str, Any] | None
+    reason: str
+
+    def __str__(self) -> str:
+        """Write the row in one line."""
+        known = {"without it": self.without, "static attacker": self.static}
+        known[" ".join(["adaptive attacker", *self._settings()])] = self.adaptive
+        parts = [f"{who} {figure}" for who, figure in known.items() if figure is not None]
+        if self.covered is not None:
+            parts.append(f"covered {self.covered['point']:.0%} (≥{self.covered['low']:.0%})")
+        text = "; ".join([*parts, *([self.reason] if self.reason else [])])
+        return f"{self.attack} behind {self.defense}: {text}"
+
+    def _settings(self) -> list[str]:
+        return [f"{name}={value}" for name, value in self.setting.items()]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether the limits hold.
 
@@ -141,6 +183,54 @@ class Report:
         alpha = self.document["plan"].get("alpha", 0.05)
         return tuple(_row(row, plain[row["id"]], 1 - alpha) for row in chosen)
 
+    def behind(self, defense: str = "", *, attack: str = "") -> tuple[Behind, ...]:
+        """Return what each attack reads behind each defense that was added, in the run's order.
+
+        Args:
+            defense: its name; empty: all.
+            attack: a name, or the id of a row; empty: all.
+
+        Raises:
+            UnknownName: no defense was added that has this name, or no row behind it that.
+        """
+        added = self.document.get("defenses") or ()
+        names = sorted({str(one["name"]) for one in added})
+        if defense and defense not in names:
+            raise UnknownName("added defense", defense, names)
+        plain = {row["id"]: row for row in self.document["channels"]}
+        alpha = self.document["plan"].get("alpha", 0.05)
+        rows, attacks = [], set()
+        for one in added:
+            for row_id, left in (one.get("residual") or {}).items():
+                if defense not in ("", one["name"]):
+                    continue
+                origin = plain.get(row_id, {})
+                called = {str(left.get("attack", row_id)), str(origin.get("attack")), row_id}
+                attacks |= called
+                if attack and attack not in called:
+                    continue
+                unit = str(origin.get("unit") or "use")
+                static, adaptive, without = (
+                    None if left.get(who) is None else _bits(left[who], unit, 1 - alpha)
+                    for who in ("static", "adaptive", "undefended")
+                )
+                rows.append(
+                    Behind(
+                        defense=str(one["name"]),
+                        attack=str(left.get("attack", row_id)),
+                        row=row_id,
+                        without=without,
+                        static=static,
+                        adaptive=adaptive,
+                        setting=(left.get("tuned") or {}).get("setting", {}),
+                        covered=(one.get("coverage") or {}).get(row_id),
+                        reason=in_python(str(left.get("reason") or "")),
+                    )
+                )
+        if attack and not rows:
+            raise UnknownName("row behind a defense", attack, sorted(attacks))
+        return tuple(rows)
+
     def worst_records(self, count: int = 20, *, attack: str = "") -> tuple[WorstRecord, ...]:
         """Return the records that are most exposed, the worst first; their content is nowhere.
 
@@ -195,12 +285,21 @@ class Report:
         return path
 
     def __str__(self) -> str:
-        """Write the verdict and one line for each row that was measured or failed."""
+        """Write the verdict and one line for each row that was measured or failed.
+
+        After them come the rows behind each defense, and why one was not measured.
+        """
         from hartley.report import suspects
         from hartley.report.summary import of_one_training, of_unlike_answers
 
         rows = [str(row) for row in self.rows() if row.status != "skipped"]
         known = [
+            *map(str, self.behind()),
+            *(
+                f"{one['name']}: not measured: {in_python(str(one['reason']))}"
+                for one in self.document.get("defenses") or ()
+                if one.get("reason")
+            ),
             *suspects.sentences(self.document),
             *of_one_training(self.document),
             *of_unlike_answers(self.document),
@@ -212,13 +311,14 @@ class Report:
         return str(self)
 
 
+def _bits(known: Mapping[str, Any], unit: str, confidence: float) -> Bits:
+    return Bits(known["point"], known["low"], known["high"], known["n"], unit, confidence)
+
+
 def _row(row: Mapping[str, Any], attack: str, confidence: float) -> Row:
     measured = None
     if row["status"] == "measured":
-        known = row["bits"]
-        measured = Bits(
-            known["point"], known["low"], known["high"], row["n"], row["unit"], confidence
-        )
+        measured = _bits({**row["bits"], "n": row["n"]}, row["unit"], confidence)
     return Row(
         id=row["id"],
         attack=attack,
