@@ -9,7 +9,8 @@ In an environment with the base dependencies alone it runs ``hartley --version``
 a scene; mypy, from outside, must see the types of the package. Then the command that each extra is
 for: in the base it must end in one line that names the extra, with the extra alone it must work.
 ``--simulate`` does that in this environment, where what the extra does not bring is hidden from
-imports. What is printed of an installed extra is its size in MB beyond the base's. Packages come
+imports. What is printed of an installed extra is how many packages and MB it brings beyond the
+base's and how long pip took, and ``--sizes FILE`` writes that to a file as it comes. Packages come
 from wherever pip is set up to look.
 """
 
@@ -20,12 +21,15 @@ import json
 import os
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 import venv
+import zipfile
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
@@ -55,6 +59,9 @@ MODULES = {
     "guard": "aiohttp, prometheus_client",
     "serve": "aiohttp, jinja2",
     "mlflow": "mlflow",
+    "remote": "fsspec",
+    "index": "psycopg",
+    "all": "torch, skimage, transformers, pandas, onnxruntime, soundfile, opacus, mcp, aiohttp",
 }
 """What each extra brings."""
 MINE = ("--train", "train.csv", "--test", "test.csv", "--target", "y", "--only", "loss_threshold")
@@ -102,6 +109,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "guard": ("guard", "guard.toml"),
     "serve": ("serve", "--port", "0"),
     "mlflow": ("export", "latest"),
+    "remote": ("list", "runs", "--store", "memory://runs"),
+    "index": (
+        "-c",
+        "from hartley.store.shared_index import SharedIndex as f; f('postgresql://127.0.0.1:9/x')",
+    ),
+    "all": ("list",),
 }
 """What an extra is for: a command, or lines of Python. The guard and the pages are stopped once
 they serve."""
@@ -286,13 +299,24 @@ def side_by_side(command: list[str], cwd: Path, turns: int = 20) -> str:
     )
 
 
-def installed(folder: Path, wheel: Path, extra: str = "") -> Path:
-    """Return the programs of a new environment that holds the wheel."""
+def installed(folder: Path, wheel: Path, extra: str = "") -> tuple[Path, float]:
+    """Return the programs of a new environment that holds the wheel, and the seconds of pip.
+
+    Torch is first, as in the Makefile: what depends on it must find it.
+    """
     venv.create(folder, with_pip=True)
-    wanted = f"{wheel}[{extra}]" if extra else str(wheel)
     command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", "-c"]
-    subprocess.run([*command, ROOT / "constraints.txt", wanted], check=True, stderr=subprocess.PIPE)
-    return folder / "bin"
+    begun = time.monotonic()
+    first = ["torch"] if extra and any(need.name == "torch" for need in _needs(extra)) else []
+    for wanted in (*first, f"{wheel}[{extra}]" if extra else str(wheel)):
+        line = [*command, ROOT / "constraints.txt", wanted]
+        subprocess.run(line, check=True, stderr=subprocess.PIPE)
+    return folder / "bin", time.monotonic() - begun
+
+
+def packages(folder: Path) -> int:
+    """Return how many packages an environment holds."""
+    return sum(1 for _ in folder.glob("lib/python*/site-packages/*.dist-info"))
 
 
 def size(folder: Path) -> float:
@@ -352,9 +376,12 @@ def main() -> None:
         subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
         (wheel,) = folder.glob("*.whl")
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
-        programs = installed(folder / "base", wheel)
+        with zipfile.ZipFile(wheel) as bundle:
+            print(f"{len(bundle.namelist())} files")
+        programs, seconds = installed(folder / "base", wheel)
         hartley, base = programs / "hartley", size(folder / "base")
-        print(f"base: {base:.0f} MB installed")
+        count = packages(folder / "base")
+        print(f"base: {count} packages, {base:.0f} MB installed in {seconds:.0f} s")
         if not options.extra:
             for words in (
                 ("--version",),
@@ -368,7 +395,7 @@ def main() -> None:
             print(f"import hartley: {side_by_side(bare, folder)}")
             print(f"mypy: {typed(programs, folder)}", flush=True)
         things(folder)
-        sizes: dict[str, float] = {"base": round(base)}
+        sizes = {"base": [count, round(base), round(seconds)]}
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         for extra in options.extra:
             run(hartley, "assess", "--scene", "live:membership", cwd=folder)
@@ -376,19 +403,22 @@ def main() -> None:
                 f"{extra}: without it: {kept_word(programs / 'python', extra, folder, environment)}"
             )
             try:
-                alone = installed(folder / extra, wheel, extra)
+                alone, seconds = installed(folder / extra, wheel, extra)
             except subprocess.CalledProcessError as error:
                 lines = (error.stderr or b"").decode().strip().splitlines()
                 print(f"{extra}: cannot be installed: {lines[-1][:120] if lines else error}")
                 continue
-            sizes[extra] = round(size(folder / extra) - base)
+            more = packages(folder / extra) - count, round(size(folder / extra) - base)
+            sizes[extra] = [*more, round(seconds)]
             code, _, line = run(alone / "python", "-c", f"import {MODULES[extra]}", cwd=folder)
-            print(f"{extra}: {sizes[extra]:.0f} MB more, import exit code {code} {line[:120]}")
+            print(f"{extra}: {more[0]} packages and {more[1]} MB more in {seconds:.0f} s, ", end="")
+            print(f"import exit code {code} {line[:120]}")
             word = kept_word(alone / "python", extra, folder, environment)
             print(f"{extra}: alone: {word}", flush=True)
-        if options.sizes:
-            before = json.loads(options.sizes.read_text()) if options.sizes.exists() else {}
-            options.sizes.write_text(json.dumps(before | sizes, indent=1))
+            shutil.rmtree(folder / extra)
+            if options.sizes:
+                before = json.loads(options.sizes.read_text()) if options.sizes.exists() else {}
+                options.sizes.write_text(json.dumps(before | sizes, indent=1))
 
 
 if __name__ == "__main__":
