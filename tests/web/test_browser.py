@@ -195,7 +195,7 @@ def test_keys_alone_lead_from_the_list_to_a_trial(server, open_page):
     go_to("Next")
     page.keyboard.press("Enter")
     page.wait_for_url("**page=2#trials")
-    assert "Trials 101 to 200" in page.locator("caption").inner_text()
+    assert "Lines 101 to 200" in page.locator("caption").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -391,7 +391,7 @@ def test_a_trial_is_found_by_its_number(server, open_page, address):
     page.wait_for_url("**trial=217**")
     here = page.locator("tr[aria-current=true]")
     assert here.locator("th").inner_text() == "217"
-    assert "Trials 201 to 250" in page.locator("caption").inner_text()
+    assert "Lines 201 to 250" in page.locator("caption").inner_text()
     box, region = here.bounding_box(), page.locator(".scroll").bounding_box()
     assert region["y"] < box["y"] < region["y"] + region["height"] - box["height"]
     assert 0 < box["y"] < 800

@@ -161,9 +161,9 @@ def test_a_row_has_its_trials_page_by_page(pages):
     path = pages.text("/runs/hostile").split('href="/runs/hostile/rows/')[1].split('"')[0]
     path = f"/runs/hostile/rows/{path}"
     first = words(pages.text(path))
-    assert "250 trials" in first and "Trials 1 to 100" in first and "Page 1 of 3" in first
-    assert "Trials 201 to 250" in words(pages.text(f"{path}?page=3"))
-    assert "Trials 201 to 250" in words(pages.text(f"{path}?page=99"))
+    assert "250 trials" in first and "Lines 1 to 100" in first and "Page 1 of 3" in first
+    assert "Lines 201 to 250" in words(pages.text(f"{path}?page=3"))
+    assert "Lines 201 to 250" in words(pages.text(f"{path}?page=99"))
     wrong = words(pages.text(f"{path}?show=wrong"))
     assert "62 trials whose answer is wrong" in wrong
 
@@ -264,7 +264,7 @@ def test_a_held_run_is_played_now(opened):
 def test_an_unfinished_run_shows_the_rows_and_trials_that_are_there(pages):
     page = pages.text("/runs/half")
     (path, *_) = re.findall(r'href="(/runs/half/rows/[^"]+)"', page)
-    assert "Trials 1 to 100" in words(pages.text(path))
+    assert "Lines 1 to 100" in words(pages.text(path))
 
 
 def test_a_damaged_run_is_shown_as_such(pages):
@@ -321,7 +321,7 @@ def test_a_journal_cannot_name_trials_of_another_place(opened, tmp_path):
     ]
     path.write_bytes(journal_bytes(lines)[0])
     page = words(pages.text("/runs/hostile"))
-    assert "Damaged" in page and "Trials 1 to" not in page
+    assert "Damaged" in page and "Lines 1 to" not in page
 
 
 @pytest.mark.parametrize(

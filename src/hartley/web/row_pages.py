@@ -162,6 +162,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 16
 
 
+COSTS = {"cost_queries": "Queries", "cost_s": "Seconds", "cost_tokens": "Tokens"}
 ANSWERS = {"score": "Answer (score)", "symbol": "Answer", "rank": "Answer (rank of the secret)"}
 
 
@@ -181,7 +182,7 @@ def _columns(trials: Trials, form: str) -> list[tuple[str, Any]]:
         if (column := getattr(trials, name)) is not None:
             columns.append((title, of(column)))
     for name, column in trials.costs.items():
-        columns.append((plain(name), of(column)))
+        columns.append((COSTS.get(name, plain(name)), of(column)))
     return columns
 
 
