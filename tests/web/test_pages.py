@@ -13,13 +13,16 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from tests.report.sample import document as sample_document
 from tests.web.conftest import state_of
 from tests.web.stores import SCRIPT, cut, trials, trials_bytes, write
 
 from hartley.core.errors import StoreError
+from hartley.engine.result.compare_runs import Side, compare_runs
 from hartley.report.format_numbers import percent
 from hartley.store import glance
 from hartley.web.access import Access
+from hartley.web.compare_page import ABSENT, _folded
 from hartley.web.pages import pages_of
 from hartley.web.row_pages import trial_lines
 from hartley.web.stored import Stored
@@ -539,3 +542,17 @@ def test_a_verdict_that_was_read_off_the_end_of_a_journal_says_so_until_the_run_
     limit = time.monotonic() + 30
     while "files not compared yet" in pages.text("/"):
         assert time.monotonic() < limit
+
+
+def test_rows_that_the_second_run_lacks_are_one_reason() -> None:
+    document = json.loads(json.dumps(sample_document()))
+    few = {**document, "channels": document["channels"][:1]}
+    sides = (Side(whole, lambda _row: None) for whole in (document, few))
+    reasons = compare_runs(*sides)["reasons"]
+    absent = [reason for reason in reasons if reason.endswith(ABSENT)]
+    assert len(absent) > 1
+    folded = _folded(reasons)
+    assert len(folded) == len(reasons) - len(absent) + 1
+    assert folded[-1].startswith(f"{len(absent)} rows are only in the first run: ")
+    assert all(reason.removesuffix(ABSENT) in folded[-1] for reason in absent)
+    assert _folded(absent[:1]) == absent[:1]

@@ -13,6 +13,7 @@ from hartley.web.addresses import row_path
 from hartley.web.stored import DAMAGED, Run
 
 TONES = {"worse": "over", "better": "pass", "no worse": "pass", "open": "inconclusive"}
+ABSENT = ": only in the first run"
 
 
 def compared_or_why(sides: Sequence[Run], margin: str) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _compared(sides: Sequence[Run], margin: float) -> dict[str, Any]:
     return {
         "status": comparison["status"],
         "tone": TONES.get(comparison["status"], "inconclusive"),
-        "reasons": comparison["reasons"],
+        "reasons": _folded(comparison["reasons"]),
         "margin": percent(margin),
         "head": [name.capitalize() for name in table["head"]],
         "lines": lines,
@@ -90,3 +91,12 @@ def _utility(pairs: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     for name, pair in pairs.items():
         first, second = (" ".join(quantity(pair[side])) for side in ("first", "second"))
         yield metric(name), first, second
+
+
+def _folded(reasons: Sequence[str]) -> list[str]:
+    """Return reasons with all rows that the second run lacks in one line: it may lack hundreds."""
+    absent = [reason.removesuffix(ABSENT) for reason in reasons if reason.endswith(ABSENT)]
+    if len(absent) < 2:
+        return list(reasons)
+    others = [reason for reason in reasons if not reason.endswith(ABSENT)]
+    return [*others, f"{len(absent)} rows are only in the first run: {', '.join(absent)}"]
