@@ -1,13 +1,11 @@
 """What one tenant reads of the others, by how many tenants share a store.
 
     hartley pack get austen spam-assassin minilm
-    python bench/tenants.py                     # 2, 5, 10 and 20 tenants of 1,000 chunks each
-    python bench/tenants.py --tenants 2 20
+    python bench/tenants.py                     # 2, 5 and 10 tenants of 1,000 chunks each
+    python bench/tenants.py --tenants 2 10
 
-Up to ten are those of the scene ``tenants``, novels and mails by turns; ten more are blocks of
-1,000 chunks of what these leave of the same novels and mails, so that there are not more than
-twenty, and the chunks of several tenants are of one book. A larger store holds the smaller one's
-tenants and more. Each row has the same subjects and code words (48 facts, two in each of 24
+The tenants are those of the scene ``tenants``, novels and mails by turns; a larger store holds the
+smaller one's and more. Each row has the same subjects and code words (48 facts, two in each of 24
 sessions, K = 16); the attacker is one more tenant with nothing in it. Intervals at 95 % are by
 session.
 """
@@ -18,7 +16,6 @@ import argparse
 import os
 import time
 from itertools import zip_longest
-from zlib import crc32
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,8 +26,6 @@ from hartley import catalog
 from hartley.channel.measure import measure
 from hartley.core import Modality, Scene
 from hartley.core.seeds import spawn
-from hartley.data import language, mails
-from hartley.data.tenant_texts import LOTS, NOVELS, WORDS
 from hartley.engine.build_scene import build
 from hartley.engine.defend import defended
 from hartley.engine.run.play import play
@@ -40,29 +35,10 @@ from hartley.kit.stores.staged_store import StagedStore
 from hartley.kit.stores.tenant_store import Rules, TenantStore
 from hartley.models.text_encoder import text_encoder
 
-SIZES = (2, 5, 10, 20)
+SIZES = (2, 5, 10)
 CHUNKS = 1000
 ATTACKS = ("near_neighbours", "count_oracle", "duplicate_oracle", "shared_scores")
 GATES = (None, "result_filter", "tenant_gate", "tenant_index")
-
-
-def more_texts():
-    """Texts of ten more tenants: what the ten of the scene leave, novels, then mails."""
-    step, out = CHUNKS * WORDS, {}
-    for name in NOVELS:
-        words = language.novel(name).split()
-        for k in range(1, len(words) // step):
-            out[f"{name}-{k + 1}"] = words[k * step : (k + 1) * step]
-    lots = {}
-    for mail in mails.authored():
-        lots.setdefault(crc32(mail.author.encode()) % LOTS, []).extend(mail.text.split())
-    left = [word for lot in sorted(lots) for word in lots[lot][step:]]
-    for k in range(len(left) // step):
-        out[f"more-mails-{k + 1}"] = left[k * step : (k + 1) * step]
-    return {
-        name: [" ".join(words[i : i + WORDS]) for i in range(0, step, WORDS)]
-        for name, words in out.items()
-    }
 
 
 def by_turns(names):
@@ -93,13 +69,8 @@ def main():
     order = by_turns(rows)
     texts = {name: [stored.chunks[i].text for i in rows[name]] for name in order}
     vectors = {name: stored.base_vectors[rows[name]] for name in order}
-    if max(args.tenants) > len(order):
-        more = more_texts()
-        if not max(args.tenants) <= len(order) + len(more):
-            parser.error(f"the texts are enough for {len(order) + len(more)} tenants")
-        texts |= more
-        for name in [*texts][len(order) : max(args.tenants)]:
-            vectors[name] = text_encoder("minilm")(texts[name])
+    if not all(1 <= n <= len(order) for n in args.tenants):
+        parser.error(f"tenants must be 1 to {len(order)}, which the scene has")
     print("tenants | gate | attack | bits a fact [95 %] | n | seconds", flush=True)
     for n in args.tenants:
         names = [*texts][:n]
