@@ -209,7 +209,8 @@ def clustered(rows):
     either = [{(suite, goal) for suite, _, goal, hit in rows if hit == way} for way in (0, 1)]
     if min(map(len, either)) < FEW:
         k = len(either[0] | either[1])
-        low, high = clopper_pearson(k * share, k, 0.025)
+        low, _ = clopper_pearson(np.floor(k * share), k, 0.025)
+        _, high = clopper_pearson(np.ceil(k * share), k, 0.025)
         return share, float(low), float(high)
     suites = np.array([suite for suite, *_ in rows])
     rest = hits - np.array([hits[suites == suite].mean() for suite in suites])

@@ -125,7 +125,8 @@ def _within(name: str, text: str) -> str:
     if name != "index.md":
         return text
     beside = r"\[([^\]]+)\]\((?!https?:|#|design/)([A-Za-z_/]+\.(?:md|py|toml))(?:#[^)]*)?\)"
-    names = {file.name for file in (ROOT / "docs").glob("*.md")}
+    docs = ROOT / "docs"
+    names = {file.relative_to(docs).as_posix() for file in docs.rglob("*.md")}
     return re.sub(
         beside,
         lambda m: m.group() if m.group(2) in names else f"{m.group(1)} (`{m.group(2)}`)",

@@ -205,6 +205,16 @@ def test_an_endpoint_that_answers_equal_requests_differently_is_named(run):
         assert (words in render(document, "md")) == bool(expected)
 
 
+def test_records_that_look_swapped_are_named(run):
+    """More than chance: of 280 records .954 against 1 is three deviations and more, .99 is not."""
+    for train, test, expected in ((0.954, 1.0, True), (0.98, 0.99, False), (1.0, 0.954, False)):
+        facts = {"train accuracy": train, "test accuracy": test, "records": 280}
+        document = {**run, "scene": {**run["scene"], "facts": facts}}
+        named = [s for s in summary(document).sentences if "were the two swapped?" in s]
+        assert len(named) == expected
+        assert ("were the two swapped?" in render(document, "md")) == expected
+
+
 def test_what_did_not_run_has_its_cure(run):
     rows = {row["attack"]: row for row in run["channels"]}
     missing = {

@@ -311,7 +311,12 @@ def finish(
     from hartley.engine.result.gate import EXIT
     from hartley.reference.schema import baseline_rows, verdict_of
     from hartley.report.format_numbers import meaning
-    from hartley.report.summary import limited, of_one_training, of_unlike_answers
+    from hartley.report.summary import (
+        limited,
+        of_one_training,
+        of_swapped_records,
+        of_unlike_answers,
+    )
     from hartley.store import named
 
     verdict = document["verdict"]
@@ -322,7 +327,11 @@ def finish(
     say(f"{scene['name']} ({scene['modality']}), seed {document['seed']}, run {document['id']}")
     rows = [row for row in baseline_rows(document) if row["id"] not in without]
     print_channels(rows, verbose=verbose, scan=bool(document.get("suspects")))
-    for words in (*of_one_training(document), *of_unlike_answers(document)):
+    for words in (
+        *of_one_training(document),
+        *of_unlike_answers(document),
+        *of_swapped_records(document),
+    ):
         say(words)
     print_suspects(document)
     print_edges(document)

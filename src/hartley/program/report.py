@@ -290,7 +290,11 @@ class Report:
         After them come the rows behind each defense, and why one was not measured.
         """
         from hartley.report import suspects
-        from hartley.report.summary import of_one_training, of_unlike_answers
+        from hartley.report.summary import (
+            of_one_training,
+            of_swapped_records,
+            of_unlike_answers,
+        )
 
         rows = [str(row) for row in self.rows() if row.status != "skipped"]
         known = [
@@ -303,6 +307,7 @@ class Report:
             *suspects.sentences(self.document),
             *of_one_training(self.document),
             *of_unlike_answers(self.document),
+            *of_swapped_records(self.document),
         ]
         return "\n".join([f"run {self.document['id']}", *rows, *known, str(self.verdict)])
 

@@ -83,6 +83,7 @@ def summary(document: Mapping[str, Any]) -> Summary:
             *_of_channels_and_loops(rows, rings.sentences(document)),
             *in_one_sentence(worst_records(document)),
             *of_unlike_answers(document),
+            *of_swapped_records(document),
         ),
         tuple(_gaps(rows)),
         tuple(_actions(document)),
@@ -136,6 +137,22 @@ def of_unlike_answers(document: Mapping[str, Any]) -> Iterator[str]:
         subject, _, how = str(name).partition(", asked twice")
         if ", asked twice" in str(name) and words != "the same":
             yield f"Equal requests had unlike answers: {subject}{how} are {words}."
+
+
+def of_swapped_records(document: Mapping[str, Any]) -> Iterator[str]:
+    """Say that a model is right less often on what it was trained on, by more than chance."""
+    facts = document["scene"].get("facts") or {}
+    named = (facts.get(name) for name in ("train accuracy", "test accuracy", "records"))
+    numbers = [float(one) for one in named if isinstance(one, int | float)]
+    if len(numbers) < 3 or not numbers[2]:
+        return
+    train, test, n = numbers
+    mean = (train + test) / 2
+    if test - train > 3 * (2 * mean * (1 - mean) / n) ** 0.5:
+        yield (
+            f"The model is right on {train:.3f} of the records that it was trained on and on "
+            f"{test:.3f} of the others: were the two swapped? If so, swap --train and --test."
+        )
 
 
 def _of_channels_and_loops(
