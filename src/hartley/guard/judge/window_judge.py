@@ -38,7 +38,9 @@ AMBIGUOUS = 3
 """Words that translate more than one, of a window, that are read in every way."""
 
 MIXED = 2
-"""Digits and signs, at least, for which leetspeak is read."""
+"""Digits and signs, at least, for which leetspeak is read; one is enough inside a word."""
+
+_IN_WORD = re.compile("[A-Za-z][0-9][A-Za-z]|[0-9][A-Za-z]{3}|[A-Za-z]{3}[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class WindowJudge:
         views = [(edges_of(plain, inside=inside, ended=ended), "")]
         for english in self._back(WORD.findall(_closed(plain, ended=ended).lower())):
             views.append((edges_of(english), "translated back"))
-        if len(code_runs.DIGIT.findall(plain)) >= MIXED:
+        if len(code_runs.DIGIT.findall(plain)) >= MIXED or _IN_WORD.search(plain):
             ways = word_readers.leetspeak(plain)
             views += [(edges_of(way, inside=inside, ended=ended), "leetspeak") for way in ways]
         return (
@@ -183,6 +185,8 @@ class WindowJudge:
             return False
         count = code_runs.counts(plain)
         if count.digits + count.leet >= MIXED or count.longest >= code_runs.LONG_WORD:
+            return False
+        if count.digits and _IN_WORD.search(plain):
             return False
         dots = count.dots >= code_runs.DOTS and any(
             plain.count(".", a, b) + plain.count("-", a, b) >= code_runs.DOTS for a, b in windows
@@ -311,7 +315,7 @@ class WindowJudge:
     def _codes(self, plain: str, depth: int) -> Iterator[Finding]:
         """Yield why a text must be withheld for what its digits and signs say."""
         count = code_runs.counts(plain)
-        if count.digits + count.leet >= MIXED:
+        if count.digits + count.leet >= MIXED or (count.digits and _IN_WORD.search(plain)):
             views = [(rows_of(way), "leetspeak") for way in word_readers.leetspeak(plain)]
             yield from self._found(views)
         if not count.codes:
